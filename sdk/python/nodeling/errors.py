@@ -1,0 +1,188 @@
+"""Every error nodeling raises, named by what its reader does next.
+
+NodelingError
+├── ConfigError        fix the file: a document, a manifest, a run's input, a missing secret
+├── WorkflowError      fix the graph: a cycle, a reference to a step that is no ancestor
+├── PluginError        fix the install: a package that fails to import, two owners of one name
+├── NodeError          the node said no; `retryable` says whether asking again can help
+├── ProtocolError      the node's process broke the wire
+├── NodeProcessError   the node's process or thread died, hung, or grew too big
+└── StoreError         the place where runs are kept refused
+
+A code is an integer when a node or its host made it (4000, 9005) and a dotted word when the
+engine or a document check made it (`workflow.cycle`). Both are listed in
+docs/reference/errors.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = [
+    "ConfigError",
+    "Fault",
+    "NodeError",
+    "NodeProcessError",
+    "NodelingError",
+    "PluginError",
+    "ProtocolError",
+    "StoreError",
+    "WorkflowError",
+    "nearest",
+]
+
+Code = int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with one place of one document."""
+
+    code: str
+    message: str
+    pointer: str = ""
+    hint: str | None = None
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        """`file:line:column: message (pointer); hint`, leaving out what is not known."""
+        where = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        text = f"{where}: {self.message}" if where else self.message
+        if self.pointer:
+            text += f" (at {self.pointer})"
+        return f"{text}; {self.hint}" if self.hint else text
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as data, in a fixed order of keys."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "pointer": self.pointer,
+            "hint": self.hint,
+        }
+
+
+class NodelingError(Exception):
+    """The root: everything nodeling raises on purpose."""
+
+    default_code: Code = "internal"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: Code | None = None,
+        node: str | None = None,
+        step: str | None = None,
+        hint: str | None = None,
+        details: Mapping[str, Any] | None = None,
+        faults: Iterable[Fault] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code: Code = self.default_code if code is None else code
+        self.node = node
+        self.step = step
+        self.hint = hint
+        self.details: dict[str, Any] = dict(details or {})
+        self.faults: tuple[Fault, ...] = tuple(faults)
+
+    def __str__(self) -> str:
+        """One line: where, what, what to try."""
+        where = f"step {self.step!r}: " if self.step else ""
+        text = f"{where}{self.message}"
+        return f"{text}; {self.hint}" if self.hint else text
+
+    def to_json(self) -> dict[str, Any]:
+        """The error as data, as `--json` prints it."""
+        body: dict[str, Any] = {
+            "code": self.code,
+            "message": self.message,
+            "type": type(self).__name__,
+            "step": self.step,
+            "node": self.node,
+            "hint": self.hint,
+            "details": self.details,
+        }
+        if self.faults:
+            body["faults"] = [fault.to_json() for fault in self.faults]
+        return body
+
+
+class ConfigError(NodelingError):
+    """A document, a manifest or a run's input is wrong: fix the file."""
+
+    default_code = "config.invalid"
+
+
+class WorkflowError(NodelingError):
+    """The graph is wrong: fix the workflow."""
+
+    default_code = "workflow.invalid"
+
+
+class PluginError(NodelingError):
+    """An installed package is broken or two of them collide: fix the install."""
+
+    default_code = "plugin.broken"
+
+
+class NodeError(NodelingError):
+    """The node said no. Raise it from a node to choose the code and whether a retry can help."""
+
+    default_code = 4000
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: Code | None = None,
+        retryable: bool | None = None,
+        retry_after_ms: int | None = None,
+        node: str | None = None,
+        step: str | None = None,
+        hint: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, code=code, node=node, step=step, hint=hint, details=details)
+        self.retryable = retryable
+        self.retry_after_ms = retry_after_ms
+
+
+class ProtocolError(NodelingError):
+    """The node's process broke the protocol; the call counts as an attempt."""
+
+    default_code = 9004
+
+
+class NodeProcessError(NodelingError):
+    """The node's process or thread died, ran out of time or grew too big."""
+
+    default_code = 9003
+
+
+class StoreError(NodelingError):
+    """The place where runs are kept cannot be used."""
+
+    default_code = "store.unavailable"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known name that `word` most likely means, or None when nothing is close."""
+    from difflib import get_close_matches
+
+    names = list(known)
+    for name in names:
+        if name.lower().replace("_", "-") == word.lower().replace("_", "-"):
+            return name
+    found = get_close_matches(word, names, n=1, cutoff=0.6)
+    return found[0] if found else None
