@@ -1,0 +1,272 @@
+"""JSON Schema: the one door to the validators, which no other module may import.
+
+Three promises are kept here and nowhere else. A reference never leaves its document (left to
+itself the library fetches http and file references). A hostile schema or value ends quickly:
+sizes are bounded before anything is compiled, patterns have a backtracking limit, and a list of
+faults is only drawn up where its length is bounded. And faults are told in our own words, with
+the nearest valid name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from nodeling.errors import ConfigError, Fault
+
+from .schema_document import Draft, draft_of, evaluation_cost, resolve, walk
+from .schema_faults import SchemaFault, describe, describe_schema_error, pointer_of, sort_key
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+__all__ = ["SchemaFault", "Validator", "check_schema", "compile_schema"]
+
+MAX_SCHEMA_BYTES = 256 * 1024
+MAX_SCHEMA_DEPTH = 64
+# Checks of one place of a value: a million take about 12 ms, and no schema written by hand comes near.
+MAX_COST = 1_000_000
+# Explaining is done by visiting everything; above this product of sizes one fault must do.
+MAX_EXPLAINED = 200_000
+MAX_BACKTRACKS = 100_000
+
+_METASCHEMAS: dict[Draft, str] = {
+    "4": "http://json-schema.org/draft-04/schema#",
+    "6": "http://json-schema.org/draft-06/schema#",
+    "7": "http://json-schema.org/draft-07/schema#",
+    "2019-09": "https://json-schema.org/draft/2019-09/schema",
+    "2020-12": "https://json-schema.org/draft/2020-12/schema",
+}
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+
+_compiled: dict[bytes, Validator] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """A compiled schema; `check` tells all that is wrong with a value."""
+
+    schema: Any
+    cost: int
+    growth: int
+    _rs: jsonschema_rs.Validator
+
+    def is_valid(self, value: Any) -> bool:
+        """Whether the value fits the schema, without saying why not."""
+        return self._rs.is_valid(value)
+
+    def check(self, value: Any) -> None | list[SchemaFault]:
+        """None when the value fits, else every fault, in the order of their places."""
+        if self._rs.is_valid(value):
+            return None
+        faults: dict[SchemaFault, None] = {}
+        for error in sorted(self._errors(value), key=lambda one: sort_key(one.instance_path)):
+            faults.update(dict.fromkeys(describe(error, self.schema)))
+        return list(faults)
+
+    def _errors(self, value: Any) -> list[jsonschema_rs.ValidationError]:
+        import jsonschema_rs
+
+        nodes, depth = _measure(value, MAX_EXPLAINED)
+        if nodes * self.cost * self.growth ** min(depth, 64) <= MAX_EXPLAINED:
+            return list(self._rs.iter_errors(value))
+        try:
+            self._rs.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            return [error]
+        return []
+
+
+def compile_schema(schema: Mapping[str, Any] | bool, *, where: str) -> Validator:
+    """The validator of a schema, compiled once for each content.
+
+    Args:
+        schema: The schema; a mapping is copied, so later changes to it have no effect.
+        where: What the schema belongs to, as it is to be named in an error: "inputs of node 'x'".
+
+    Raises:
+        ConfigError: The schema is not valid; every fault is listed with its pointer.
+    """
+    faults, data = _bounded(schema)
+    mark = blake2b(data, digest_size=16).digest()
+    if not faults and mark in _compiled:
+        return _compiled[mark]
+    faults = faults or check_schema(schema)
+    if faults:
+        raise ConfigError(
+            f"the schema of {where} is not valid: {faults[0].message}",
+            code="schema.invalid",
+            hint=faults[0].hint,
+            faults=[Fault("schema.invalid", fault.message, fault.pointer, fault.hint) for fault in faults],
+        )
+    plain = _plain(data)
+    cost, growth = evaluation_cost(plain)
+    return _compiled.setdefault(mark, Validator(plain, cost, growth, _build(plain)))
+
+
+def check_schema(schema: Any, pointer: str = "") -> list[SchemaFault]:
+    """Everything wrong with a schema: its shape, its size, its patterns and its references.
+
+    Args:
+        schema: What stands where a schema should.
+        pointer: Where it stands in its document; the faults' pointers begin with it.
+    """
+    faults, data = _bounded(schema)
+    if not faults:
+        plain = _plain(data)
+        draft = draft_of(plain)
+        if draft is None:
+            message = f"unknown schema draft {plain['$schema']!r}"
+            faults = [SchemaFault("/$schema", message, "$schema", "use 2020-12 or draft-07")]
+        else:
+            faults = _malformed(plain, draft) or [*_bad_references(plain), *_bad_patterns(plain)]
+            faults = faults or _too_costly(plain) or _refused(plain)
+    return [SchemaFault(pointer + one.pointer, one.message, one.keyword, one.hint) for one in faults]
+
+
+def _bounded(schema: Any) -> tuple[list[SchemaFault], bytes]:
+    """The canonical bytes of a schema, or the fault that keeps it from having any."""
+    import orjson
+
+    # An entry takes two bytes at least, so this many cannot fit; the bound also ends shared structures.
+    nodes, depth = _measure(schema, MAX_SCHEMA_BYTES // 2)
+    if depth > MAX_SCHEMA_DEPTH:
+        return [SchemaFault("", f"the schema is nested more than {MAX_SCHEMA_DEPTH} deep", "depth")], b""
+    try:
+        data = b"" if nodes >= MAX_SCHEMA_BYTES // 2 else orjson.dumps(schema, _mapping, orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        return [SchemaFault("", f"the schema is not JSON: {error}", "type")], b""
+    if not data or len(data) > MAX_SCHEMA_BYTES:
+        return [SchemaFault("", f"the schema is larger than {MAX_SCHEMA_BYTES // 1024} KiB", "size")], b""
+    if data[:1] not in b"{tf":
+        return [SchemaFault("", "a schema is an object or a boolean", "type")], b""
+    return [], data
+
+
+def _mapping(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} is not JSON")
+
+
+def _plain(data: bytes) -> Any:
+    import orjson
+
+    return orjson.loads(data)
+
+
+def _measure(value: Any, limit: int) -> tuple[int, int]:
+    """How many values a value holds and how deep it is, counted no further than `limit`."""
+    level, nodes, depth = [value], 0, 0
+    while level and nodes < limit and depth <= MAX_SCHEMA_DEPTH:
+        nodes += len(level)
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, Mapping):
+                below.extend(one.values())
+            elif isinstance(one, (list, tuple)):
+                below.extend(one)
+            if len(below) > limit:
+                break
+        level = below
+        depth += bool(below)
+    return nodes + len(level), depth
+
+
+def _malformed(schema: Any, draft: Draft) -> list[SchemaFault]:
+    found = sorted(_metaschema(draft).iter_errors(schema), key=lambda one: sort_key(one.instance_path))
+    # A vocabulary of the metaschema reports each fault again; one place and keyword is one fault.
+    faults: dict[tuple[str, str], SchemaFault] = {}
+    for fault in map(describe_schema_error, found):
+        faults.setdefault((fault.pointer, fault.keyword), fault)
+    return list(faults.values())
+
+
+@cache
+def _metaschema(draft: Draft) -> jsonschema_rs.Validator:
+    import jsonschema_rs
+
+    name = _METASCHEMAS[draft]
+    return jsonschema_rs.validator_for({"$schema": name, "$ref": name}, retriever=_refuse)
+
+
+def _refuse(uri: str) -> Any:
+    raise LookupError(f"references to other documents are refused: {uri}")
+
+
+def _build(schema: Any) -> jsonschema_rs.Validator:
+    import jsonschema_rs
+
+    classes: dict[Draft | None, type[jsonschema_rs.Validator]] = {
+        "4": jsonschema_rs.Draft4Validator,
+        "6": jsonschema_rs.Draft6Validator,
+        "7": jsonschema_rs.Draft7Validator,
+        "2019-09": jsonschema_rs.Draft201909Validator,
+    }
+    cls = classes.get(draft_of(schema), jsonschema_rs.Draft202012Validator)
+    options = jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS)
+    return cls(schema, validate_formats=False, retriever=_refuse, pattern_options=options)
+
+
+def _bad_references(schema: Any) -> list[SchemaFault]:
+    faults = []
+    for path, part in walk(schema):
+        for keyword in _REFERENCES:
+            name = part.get(keyword) if isinstance(part, dict) else None
+            if not isinstance(name, str):
+                continue
+            at = pointer_of((*path, keyword))
+            if not name.startswith("#"):
+                message = f"the reference {name!r} leaves the document"
+                faults.append(SchemaFault(at, message, "$ref", "copy what it names into $defs"))
+            elif resolve(schema, name) is None:
+                faults.append(SchemaFault(at, f"the reference {name!r} leads nowhere", "$ref", None))
+    return faults
+
+
+def _bad_patterns(schema: Any) -> list[SchemaFault]:
+    faults = []
+    for path, part in walk(schema):
+        if not isinstance(part, dict):
+            continue
+        named = part.get("patternProperties")
+        found = [((*path, "patternProperties", name), name) for name in (named or ())]
+        if isinstance(part.get("pattern"), str):
+            found.append(((*path, "pattern"), part["pattern"]))
+        for at, pattern in found:
+            if not _compiles({"pattern": pattern}):
+                message = f"{pattern!r} is not a regular expression"
+                faults.append(SchemaFault(pointer_of(at), message, "pattern", None))
+    return faults
+
+
+def _compiles(schema: Any) -> bool:
+    import jsonschema_rs
+
+    try:
+        _build(schema)
+    except jsonschema_rs.ValidationError:
+        return False
+    return True
+
+
+def _too_costly(schema: Any) -> list[SchemaFault]:
+    if evaluation_cost(schema)[0] <= MAX_COST:
+        return []
+    return [SchemaFault("", f"its references unfold to more than {MAX_COST} checks of one value", "$ref")]
+
+
+def _refused(schema: Any) -> list[SchemaFault]:
+    """What only the compiler sees, such as a reference from a place no keyword leads to."""
+    import jsonschema_rs
+
+    try:
+        _build(schema)
+    except jsonschema_rs.ValidationError as error:
+        return [describe_schema_error(error)]
+    except ValueError as error:
+        return [SchemaFault("", str(error), "schema")]
+    return []
