@@ -1,0 +1,125 @@
+"""A value inside the host: checked JSON bytes, decoded only by whoever looks inside.
+
+Bytes that a `Value` holds passed the profile, hold no line feed and are compact; so they may be
+spliced into a frame, a row or another value without being read again. Nothing of the object that
+a node handed over is kept, so nobody can change a value after the fact.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from nodeling.values import InvalidValue, decode, encode
+
+__all__ = ["NULL", "InvalidValue", "Value", "json_equal", "split_list"]
+
+_UNREAD: Any = object()
+_LIST = ord("[")
+_OBJECT = ord("{")
+
+
+class Value:
+    """One JSON value as checked bytes, compared by what it means (1 equals 1.0, not true)."""
+
+    __slots__ = ("_shared", "data")
+
+    data: bytes
+
+    def __init__(self, data: bytes) -> None:
+        """Wraps bytes that are already checked; use `of` or `check_bytes` for anything else."""
+        self.data = data
+        self._shared = _UNREAD
+
+    @classmethod
+    def of(cls, obj: Any) -> Value:
+        """Encodes and checks a Python object; raises InvalidValue with the pointer of the culprit."""
+        return cls(encode(obj))
+
+    @classmethod
+    def from_checked(cls, data: bytes) -> Value:
+        """Takes bytes that came out of another `Value`, without looking at them."""
+        return cls(data)
+
+    @classmethod
+    def check_bytes(cls, data: bytes) -> Value:
+        """Reads and checks bytes from outside; white space goes, the last of two equal keys stays."""
+        found = decode(data)
+        value = cls(orjson.dumps(found))
+        value._shared = found
+        return value
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return len(self.data)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether this is a JSON array; costs no decoding."""
+        return self.data[0] == _LIST
+
+    @property
+    def is_object(self) -> bool:
+        """Whether this is a JSON object; costs no decoding."""
+        return self.data[0] == _OBJECT
+
+    def shared(self) -> Any:
+        """The decoded value, the same object each time: read it, never change it."""
+        if self._shared is _UNREAD:
+            self._shared = orjson.loads(self.data)
+        return self._shared
+
+    def fresh(self) -> Any:
+        """A decoded copy that its receiver may change."""
+        if self.data[0] in (_LIST, _OBJECT):
+            return orjson.loads(self.data)
+        return self.shared()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Value):
+            return NotImplemented
+        return self.data == other.data or json_equal(self.shared(), other.shared())
+
+    # Equal values may have different bytes, so a hash would have to decode: nobody needs one.
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        text = self.data[:61].decode("utf-8", "replace")
+        return f"Value({text[:60]}...)" if len(self.data) > 60 else f"Value({text})"
+
+
+NULL = Value(b"null")
+
+
+def json_equal(a: Any, b: Any) -> bool:
+    """Whether two decoded values are the same JSON: numbers by value, booleans only equal booleans."""
+    # Python's own comparison is right but for True == 1, so only what it calls equal is looked at.
+    return bool(a == b) and _same_booleans(a, b)
+
+
+def _same_booleans(a: Any, b: Any) -> bool:
+    if isinstance(a, dict):
+        return all(_same_booleans(item, b[key]) for key, item in a.items())
+    if isinstance(a, list):
+        return all(map(_same_booleans, a, b))
+    return (a is True or a is False) == (b is True or b is False)
+
+
+def split_list(value: Value) -> list[Value]:
+    """The items of a JSON list as values of their own, for the price of about one decoding.
+
+    Raises:
+        TypeError: the value is no list.
+    """
+    items = value.shared()
+    if not isinstance(items, list):
+        raise TypeError(f"only a list can be split, this is {value!r}")
+    dumps = orjson.dumps
+    found = []
+    for item in items:
+        part = Value(dumps(item))
+        part._shared = item
+        found.append(part)
+    return found
