@@ -116,10 +116,16 @@ def split_list(value: Value) -> list[Value]:
     items = value.shared()
     if not isinstance(items, list):
         raise TypeError(f"only a list can be split, this is {value!r}")
+    # Writing each item only to learn its length reuses one hot buffer; keeping what was written
+    # would fault in fresh memory for every item, which costs several times more.
     dumps = orjson.dumps
+    whole = dumps(items)
     found = []
+    start = 1
     for item in items:
-        part = Value(dumps(item))
+        end = start + len(dumps(item))
+        part = Value(whole[start:end])
         part._shared = item
         found.append(part)
+        start = end + 1
     return found

@@ -224,20 +224,29 @@ def _number_name(value: float) -> str:
 
 # --- Encoding -------------------------------------------------------------------------------------
 
-_orjson: Any = None
+_dumps: Any = None
+_loads: Any = None
+_strict_integer = 0
 _encoder: Callable[[Any], bytes] | None = None
 _decoder: Callable[[Any], Any] | None = None
 
 
 def _choose() -> None:
-    global _encoder, _decoder, _orjson
+    """Looks for orjson once, and settles which back end `encode` and `decode` use."""
+    global _encoder, _decoder
     try:
-        import orjson
+        _find_orjson()
     except ImportError:
         _encoder, _decoder = encode_stdlib, decode_stdlib
-        return
-    _orjson = orjson
-    _encoder, _decoder = encode_orjson, decode_orjson
+    else:
+        _encoder, _decoder = encode_orjson, decode_orjson
+
+
+def _find_orjson() -> None:
+    global _dumps, _loads, _strict_integer
+    import orjson
+
+    _dumps, _loads, _strict_integer = orjson.dumps, orjson.loads, orjson.OPT_STRICT_INTEGER
 
 
 def encode(value: Any) -> bytes:
@@ -262,18 +271,18 @@ def _dump(data: Any) -> bytes:
 
 def encode_orjson(value: Any) -> bytes:
     """`encode` with orjson; the fast path is for values made of built-in types only."""
-    if _orjson is None:
-        _choose()
+    if _dumps is None:
+        _find_orjson()
     try:
         # orjson splices a Fragment unchecked and knows more types than we allow. marshal knows the
         # built-in types alone and is C, so it tells at once whether the careful walk is needed.
         marshal.dumps(value)
-        data: bytes = _orjson.dumps(value, None, _orjson.OPT_STRICT_INTEGER)
+        data: bytes = _dumps(value, None, _strict_integer)
     except (ValueError, TypeError):
-        return _orjson.dumps(plain(value))  # type: ignore[no-any-return]
+        return _dumps(plain(value))  # type: ignore[no-any-return]
     # orjson writes NaN as null. Where there is a null, only a value equal to its re-reading had none.
-    if b"null" in data and _orjson.loads(data) != value:
-        return _orjson.dumps(plain(value))  # type: ignore[no-any-return]
+    if data.rfind(b"null") >= 0 and _loads(data) != value:
+        return _dumps(plain(value))  # type: ignore[no-any-return]
     if len(data) > 2 * MAX_DEPTH and exceeds_depth(data):
         plain(value)
     return data
@@ -318,11 +327,11 @@ def decode(data: bytes | str) -> Any:
 
 def decode_orjson(data: bytes | str) -> Any:
     """`decode` with orjson."""
-    if _orjson is None:
-        _choose()
+    if _loads is None:
+        _find_orjson()
     raw = _raw(data)
     try:
-        found = _orjson.loads(raw)
+        found = _loads(raw)
     except ValueError:
         return _decode_slowly(raw)
     if _is_suspect(raw):
