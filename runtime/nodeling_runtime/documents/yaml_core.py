@@ -14,80 +14,18 @@ from typing import Any
 
 import yaml
 
-from nodeling.values import MAX_DEPTH, MAX_INTEGER, pointer_of
+from nodeling.values import MAX_DEPTH, pointer_of
 from nodeling_runtime.documents.positions import MAX_FAULTS, Place, RawFault, cut, nested_copy
+from nodeling_runtime.documents.yaml_scalar import WORDS, Refused, core_scalar
 
-__all__ = ["MAX_ALIASES", "MAX_EXPANSION", "YamlReader", "core_scalar"]
+__all__ = ["MAX_ALIASES", "MAX_EXPANSION", "YamlReader"]
 
 MAX_ALIASES = 100
 # Values and characters that all aliases of one document may add to it.
 MAX_EXPANSION = 1_000_000
 
 _CORE_TAG = "tag:yaml.org,2002:"
-_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_NOT_A_NUMBER = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_WORDS: dict[str, Any] = {
-    "": None,
-    "~": None,
-    "null": None,
-    "Null": None,
-    "NULL": None,
-    "true": True,
-    "True": True,
-    "TRUE": True,
-    "false": False,
-    "False": False,
-    "FALSE": False,
-}
-_NUMBER_START = frozenset("0123456789+-.")
 _TAB_INDENT = re.compile(r"^ *\t", re.MULTILINE)
-
-
-class Refused(Exception):
-    """A scalar that reads as something which may not travel."""
-
-    def __init__(self, code: str, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.hint = hint
-
-
-def core_scalar(text: str) -> Any:
-    """What a plain scalar means in the core schema.
-
-    Raises:
-        Refused: a number outside the profile.
-    """
-    if text in _WORDS:
-        return _WORDS[text]
-    if text[0] not in _NUMBER_START:
-        return text
-    if _INTEGER.fullmatch(text):
-        return _integer(text)
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        if number in (float("inf"), float("-inf")):
-            raise Refused(
-                "document.number", f"the number {cut(text)} is too large", "quote it to make it text"
-            )
-        return number
-    if _NOT_A_NUMBER.fullmatch(text):
-        raise Refused("document.nan", f"{text} is no JSON number", "use null, or quote it to make it text")
-    return text
-
-
-def _integer(text: str) -> int:
-    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-    digits = text[2:] if base != 10 else text
-    size = len(digits.lstrip("+-").lstrip("0"))
-    number = int(digits, base) if size <= 18 else MAX_INTEGER + 1
-    if abs(number) > MAX_INTEGER:
-        shown = text if len(text) <= 24 else f"of {size} digits"
-        message = f"the integer {shown} is beyond ±(2^53 - 1), where languages differ"
-        raise Refused("document.integer", message, "quote it to make it text")
-    return number
 
 
 class _Stop(Exception):
@@ -239,8 +177,8 @@ class YamlReader:
         text = event.value
         if event.tag is not None or not event.implicit[0] or not text or not text[0].isalpha():
             self._check_key(event)
-        elif text in _WORDS:
-            self._not_text(event, _WORDS[text])
+        elif text in WORDS:
+            self._not_text(event, WORDS[text])
         if event.anchor is not None:
             self._anchors[event.anchor] = (text, _cost(text), 0)
         self._take_key(self._frames[-1], text, event)
