@@ -9,7 +9,7 @@ the nearest valid name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
@@ -23,7 +23,7 @@ from .schema_faults import SchemaFault, describe, describe_schema_error, pointer
 if TYPE_CHECKING:
     import jsonschema_rs
 
-__all__ = ["SchemaFault", "Validator", "check_schema", "compile_schema"]
+__all__ = ["SchemaFault", "Validator", "check_schema", "compile_schema", "part_checks"]
 
 MAX_SCHEMA_BYTES = 256 * 1024
 MAX_SCHEMA_DEPTH = 64
@@ -105,6 +105,27 @@ def compile_schema(schema: Mapping[str, Any] | bool, *, where: str) -> Validator
     plain = _plain(data)
     cost, growth = evaluation_cost(plain)
     return _compiled.setdefault(mark, Validator(plain, cost, growth, _build(plain)))
+
+
+def part_checks(plain: Any) -> Callable[[str], Callable[[Any], bool] | None]:
+    """For a valid schema made of plain JSON, the test of each of its parts by pointer (`#/properties/x`)."""
+    import jsonschema_rs
+
+    draft = draft_of(plain)
+    named = {**plain, "$schema": _METASCHEMAS[draft]} if draft and isinstance(plain, dict) else plain
+    options = jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS)
+    try:
+        known = jsonschema_rs.validator_map_for(
+            named, validate_formats=False, retriever=_refuse, pattern_options=options
+        )
+    except ValueError:
+        return lambda pointer: None
+
+    def check(pointer: str) -> Callable[[Any], bool] | None:
+        found = known.get(pointer)
+        return found.is_valid if found is not None else None
+
+    return check
 
 
 def check_schema(schema: Any, pointer: str = "") -> list[SchemaFault]:
