@@ -1,0 +1,110 @@
+"""Ending a program together with everything it started.
+
+A group kill reaches neither a grandchild that called setsid nor one that was forked twice. So the
+tree is read before the kill, and every process whose environment holds the call's mark is killed
+after it. What has cleared its environment and was forked twice before the kill is out of reach.
+
+Invariant: a process is signalled through a handle (a pidfd, or psutil's check of the start time)
+that was compared with the mark or the tree after it was opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+
+import psutil
+
+from nodeling_runtime.dispatch.process import ChildProcess
+
+MARK_VARIABLE = "NODELING_CALL"
+SWEEP_PAUSE_SECONDS = 0.002  # what a killed process needs to be gone, most often
+SWEEP_ROUNDS = 40
+EXIT_AFTER_KILL_SECONDS = 1.0  # a process in an uninterruptible sleep outlives its SIGKILL
+_ENVIRON_READ = 1 << 18
+
+
+def kill_tree(child: ChildProcess, mark: str) -> bool:
+    """Kill a program and all its descendants that can be found; waits for nothing.
+
+    Tells whether some of them are not known to be gone.
+    """
+    descendants = [] if child.exited.done() else _descendants(child.pid)
+    child.kill_group()
+    for process in descendants:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    # The group cannot fork after its SIGKILL, so what this scan does not see does not come later.
+    return kill_marked(mark.encode(), besides=child.pid) > 0
+
+
+async def settle(child: ChildProcess, mark: str, has_left: bool) -> None:
+    """After `kill_tree`: sweep until nothing is left, wait for the end and reap it, all bounded."""
+    for _ in range(SWEEP_ROUNDS if has_left else 0):
+        await asyncio.sleep(SWEEP_PAUSE_SECONDS)
+        if not kill_marked(mark.encode(), besides=child.pid):
+            break
+    if not child.exited.done():
+        await asyncio.wait({child.exited}, timeout=EXIT_AFTER_KILL_SECONDS)
+    if child.exited.done():
+        child.reap()
+    else:
+        child.reap_later()
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def kill_marked(mark: bytes, besides: int) -> int:
+    """SIGKILL to every process whose environment holds `mark`; gives how many there were."""
+    return sum(_kill_if_marked(pid, mark) for pid in _processes() if pid != besides and _is_marked(pid, mark))
+
+
+def _processes() -> Iterator[int]:
+    own = os.getpid()
+    try:
+        names = os.listdir("/proc")
+    except OSError:  # no such file system here: the group kill and the tree have to do
+        return
+    yield from (int(name) for name in names if name.isdigit() and int(name) != own)
+
+
+def _is_marked(pid: int, mark: bytes) -> bool:
+    try:
+        fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        found = b""
+        while chunk := os.read(fd, _ENVIRON_READ):
+            found = found[-len(mark) :] + chunk
+            if mark in found:
+                return True
+    except OSError:  # it ended meanwhile
+        return False
+    finally:
+        os.close(fd)
+    return False
+
+
+def _kill_if_marked(pid: int, mark: bytes) -> bool:
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        if not _is_marked(pid, mark):
+            return False
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
