@@ -39,7 +39,11 @@ class ExecDispatcher:
         """Run one attempt; cancelling the awaiting task kills the program and all it started."""
         if self._is_closed:
             return Outcome(error=error_of(9009, "the runtime is shutting down", started=False))
-        folders = CallFolders(call.work_root())
+        try:
+            folders = CallFolders(call.work_root())
+        except OSError as error:
+            message = f"{call.spec.name}: no private folder could be made: {error}; is the disk full?"
+            return Outcome(error=error_of(9001, message, started=False))
         try:
             execution = _Execution(call, folders)
             self._running.add(execution)

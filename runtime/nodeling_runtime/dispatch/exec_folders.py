@@ -45,9 +45,10 @@ class CallFolders:
             return None
         except OSError as error:
             raise ResultFileFault(f"the result file cannot be read: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise ResultFileFault("the result file is not an ordinary file")
         with open(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise ResultFileFault("the result file is not an ordinary file")
             data = file.read(RESULT_LIMIT + 1)
         if len(data) > RESULT_LIMIT:
             raise ResultFileFault(f"the result file is larger than {RESULT_LIMIT} bytes")

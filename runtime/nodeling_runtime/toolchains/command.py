@@ -17,6 +17,7 @@ from nodeling_runtime.values import Value
 if TYPE_CHECKING:
     from nodeling_runtime.expressions.template import Template
 
+ROOT = "inputs"
 _OPENING = "${"
 _ESCAPED = "$${"
 
@@ -54,11 +55,9 @@ class Command:
         pointer = f"/runtime/command/{index}"
         source = self.sources[index]
         try:
-            found = to_plain(item.evaluate(Names({"inputs": inputs.shared()})))
+            found = to_plain(item.evaluate(Names({ROOT: inputs.shared()})))
         except NodelingError as error:
-            raise CommandFault(
-                4001, f"the argument {source} fails: {error} (at {pointer})", pointer
-            ) from error
+            raise CommandFault(4001, f"the argument {source} fails: {error}", pointer) from error
         if isinstance(found, str):
             return found
         if isinstance(found, (bool, int, float)):
@@ -85,21 +84,26 @@ def compile_command(items: tuple[str, ...]) -> Command:
 
 def _compile(index: int, item: str) -> str | Template:
     if _OPENING not in item:
-        return item
-    pointer = f"/runtime/command/{index}"
+        return item  # also `js/build.js`, which in a document's inputs would be JavaScript
     if _OPENING not in item.replace(_ESCAPED, ""):
         return item.replace(_ESCAPED, _OPENING)
-    if not (item.startswith(_OPENING) and item.endswith("}")):
-        message = (
-            f"the argument {item!r} has an expression inside a text; make the expression the whole "
-            f"item, or write $${{ for a literal ${{ (at {pointer})"
-        )
-        raise CommandFault(4002, message, pointer)
     from nodeling_runtime.expressions.template import compile_template
 
+    pointer = f"/runtime/command/{index}"
+
+    def fault(what: str) -> CommandFault:
+        return CommandFault(4002, f"the argument {item!r} {what}", pointer)
+
     try:
-        return compile_template(item)
+        template = compile_template(item, root_pointer=pointer)
     except NodelingError as error:
-        raise CommandFault(
-            4002, f"the argument {item!r} does not parse: {error} (at {pointer})", pointer
-        ) from error
+        raise fault(f"does not parse: {error}") from error
+    if not all(string.is_whole for string in template.strings.values()):
+        raise fault(
+            f"has an expression inside a text (at {pointer}); "
+            f"make it the whole item, or write {_ESCAPED} for a literal {_OPENING}"
+        )
+    for _, reference in template.references:
+        if reference.root != ROOT:
+            raise fault(f"reads {reference.root!r} (at {pointer}); a command sees {ROOT!r} alone")
+    return template
