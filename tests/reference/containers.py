@@ -127,11 +127,12 @@ class ContainerRules(ABC):
         scope.delta = meeting.values if succeeded else meet(scope.steps, "last").values
 
     def doubt_conflict(self, scope: ScopeState, writers: Sequence[str]) -> None:
-        """Only a conflict of two leaves is spoken of; handlers after it make it doubtful."""
-        by_path = {step.path: step for step in scope.steps}
-        inner = [path for path in writers if any(by_path[path] in step.ancestors for step in scope.steps)]
-        if inner:
-            self.unclear.append(f"a conflict at the end of a scope between steps that are no leaves: {inner}")
+        """Whether a conflict still stands at the end is doubtful when somebody met it before."""
+        for step in scope.steps:
+            met_both = sum(other.path in writers for other in step.ancestors) > 1
+            passed_join = step.spec.trigger != "body" and step.started_ms is not None
+            if met_both and (passed_join or step.code == CONFLICT):
+                self.unclear.append(f"{step.path} met a conflict that stands at the end of its scope")
 
     # -- containers -----------------------------------------------------------------------------
 
