@@ -85,8 +85,6 @@ class _Execution:
         pipes = _open_pipes(stdin_of(self._call, self._folders))
         try:
             self._child = child = self._spawn(argv, env, pipes)
-            takes = self._stdout_log.feed if self._output == "none" else self._stdout.feed
-            pipes.start(takes, self._stderr.feed)
             return await self._follow(child, pipes)
         finally:
             pipes.close()
@@ -101,6 +99,8 @@ class _Execution:
     async def _follow(self, child: ChildProcess, pipes: Pipes) -> Outcome:
         self._sampler = asyncio.get_running_loop().call_later(FIRST_SAMPLE_SECONDS, self._sample)
         try:
+            takes = self._stdout_log.feed if self._output == "none" else self._stdout.feed
+            pipes.start(takes, self._stderr.feed)
             await _first(child.exited, self._stopped)
             await _first(pipes.at_end, self._stopped, timeout=DRAIN_SECONDS)
         finally:
