@@ -66,7 +66,10 @@ def _find_orjson() -> None:
     global _dumps, _loads, _strict_integer
     import orjson
 
-    _dumps, _loads, _strict_integer = orjson.dumps, orjson.loads, orjson.OPT_STRICT_INTEGER
+    # The encoder asks for `_dumps` alone, so in another thread it must not be seen before the rest.
+    _strict_integer = orjson.OPT_STRICT_INTEGER
+    _loads = orjson.loads
+    _dumps = orjson.dumps
 
 
 def encode(value: Any) -> bytes:
