@@ -19,7 +19,7 @@ from nodeling_runtime.dispatch.exec_pipes import STDOUT_LIMIT, Collector, Pipes
 from nodeling_runtime.dispatch.exec_request import environment, stdin_of
 from nodeling_runtime.dispatch.exec_result import Ended, Refused, error_of, outcome_of
 from nodeling_runtime.dispatch.exec_spawn import find_program, spawn_refusal
-from nodeling_runtime.dispatch.exec_sweep import kill_tree, settle
+from nodeling_runtime.dispatch.exec_sweep import kill_tree, settle, tree_memory_mb
 from nodeling_runtime.dispatch.process import ChildProcess, Exit
 from nodeling_runtime.toolchains.command import CommandFault, compile_command
 
@@ -70,6 +70,7 @@ class _Execution:
         self._folders = folders
         self._spec = call.spec
         self._output: str = call.spec.manifest.runtime.output
+        self._memory_limit: float | None = call.spec.manifest.limits.get("memory_mb")
         self._redact = Redactor(call.secrets)
         self._mark = secrets.token_hex(12)
         self._stderr = LineLog(call.emit, self._redact)
@@ -141,7 +142,11 @@ class _Execution:
         )
 
     def _stop_error(self, ended: Ended) -> CallError:
-        if self._stopped.result() == "overflow":
+        reason = self._stopped.result()
+        if reason == "memory":
+            what = f"used more than its {self._memory_limit:g} MiB of memory and was killed"
+            return ended.fail(9008, what).error
+        if reason == "overflow":
             limit = STDOUT_LIMIT // (1024 * 1024)
             return ended.fail(4005, f"wrote more than {limit} MiB to stdout and was killed").error
         return ended.fail(9009, "was killed because the runtime is shutting down").error
@@ -154,8 +159,11 @@ class _Execution:
             self._stopped.set_result(reason)
 
     def _sample(self) -> None:
-        if self._child is not None:
-            self._child.sample()
+        child = self._child
+        if child is not None and not child.exited.done():
+            child.sample()
+            if self._memory_limit is not None and tree_memory_mb(child.pid) > self._memory_limit:
+                self._stop("memory")
         self._sampler = asyncio.get_running_loop().call_later(SAMPLE_SECONDS, self._sample)
 
     def _argv(self) -> list[str]:

@@ -97,8 +97,8 @@ def _is_marked(pid: int, mark: bytes) -> bool:
 def _kill_if_marked(pid: int, mark: bytes) -> bool:
     try:
         handle = os.pidfd_open(pid)
-    except OSError:
-        return False
+    except (AttributeError, OSError):  # it ended, or this system has no pidfd to give
+        return _kill_by_start_time(pid, mark)
     try:
         if not _is_marked(pid, mark):
             return False
@@ -108,3 +108,25 @@ def _kill_if_marked(pid: int, mark: bytes) -> bool:
     finally:
         os.close(handle)
     return True
+
+
+def _kill_by_start_time(pid: int, mark: bytes) -> bool:
+    try:
+        process = psutil.Process(pid)
+        if not _is_marked(pid, mark):
+            return False
+        process.kill()
+    except psutil.Error:
+        return False
+    return True
+
+
+def tree_memory_mb(pid: int) -> float:
+    """The resident memory of a program and its descendants together, in MiB."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        program = psutil.Process(pid)
+        for process in (program, *program.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+    return total / 1048576

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import time
@@ -162,3 +163,29 @@ def test_the_death_of_one_program_leaves_the_others(programs: Programs) -> None:
         assert not any(is_alive(pid) for pid in pids)
 
     with_dispatcher(work)
+
+
+def no_pidfd(pid: int, flags: int = 0) -> int:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def test_without_pidfds_calls_end_and_trees_die_all_the_same(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "pidfd_open", no_pidfd)
+    outcome = programs.run(programs.bash("echo 1"))
+    assert outcome.output is not None
+    assert outcome.output.fresh() == 1
+    assert cancel_when_noted(programs, programs.python(DOUBLE_FORK), 2) < 2
+
+
+def test_fault_30_a_program_over_its_memory_limit_is_killed_with_its_children(programs: Programs) -> None:
+    spec = programs.python(
+        "import os, time\nos.fork()\nx = bytearray(80_000_000)\n"
+        "for i in range(0, len(x), 4096): x[i] = 1\ntime.sleep(1000)",
+        limits={"memory_mb": 100},
+    )
+    outcome = programs.run(spec)
+    assert outcome.error is not None
+    assert outcome.error.code == 9008
+    assert "100 MiB" in outcome.error.message
