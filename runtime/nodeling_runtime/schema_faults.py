@@ -17,7 +17,7 @@ from .schema_document import resolve
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError
 
-__all__ = ["SchemaFault", "describe", "describe_schema_error", "pointer_of", "sort_key"]
+__all__ = ["SchemaFault", "describe", "describe_schema_error", "place_of", "pointer_of"]
 
 SHOWN = 60
 TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
@@ -38,9 +38,14 @@ def pointer_of(path: Iterable[str | int]) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
-def sort_key(path: Iterable[str | int]) -> tuple[tuple[int, int, str], ...]:
-    """Sorts paths by place: indices as numbers, names as text."""
-    return tuple((0, step, "") if isinstance(step, int) else (1, 0, step) for step in path)
+def place_of(fault: SchemaFault) -> tuple[tuple[bool, int, str], ...]:
+    """Sorts faults by place: what looks like an index as a number, other names as text."""
+    steps = fault.pointer.split("/")[1:]
+    return tuple((False, int(one), "") if _is_index(one) else (True, 0, one) for one in steps)
+
+
+def _is_index(step: str) -> bool:
+    return step.isascii() and step.isdigit() and len(step) < 16
 
 
 def shown(value: Any) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from nodeling.errors import ConfigError, Fault
 
 from .schema_document import Draft, draft_of, evaluation_cost, resolve, walk
-from .schema_faults import SchemaFault, describe, describe_schema_error, pointer_of, sort_key
+from .schema_faults import SchemaFault, describe, describe_schema_error, place_of, pointer_of
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -62,10 +62,10 @@ class Validator:
         """None when the value fits, else every fault, in the order of their places."""
         if self._rs.is_valid(value):
             return None
-        faults: dict[SchemaFault, None] = {}
-        for error in sorted(self._errors(value), key=lambda one: sort_key(one.instance_path)):
-            faults.update(dict.fromkeys(describe(error, self.schema)))
-        return list(faults)
+        faults = dict.fromkeys(
+            fault for error in self._errors(value) for fault in describe(error, self.schema)
+        )
+        return sorted(faults, key=place_of)
 
     def _errors(self, value: Any) -> list[jsonschema_rs.ValidationError]:
         import jsonschema_rs
@@ -198,12 +198,11 @@ def _measure(value: Any, limit: int) -> tuple[int, int]:
 
 
 def _malformed(schema: Any, draft: Draft) -> list[SchemaFault]:
-    found = sorted(_metaschema(draft).iter_errors(schema), key=lambda one: sort_key(one.instance_path))
     # A vocabulary of the metaschema reports each fault again; one place and keyword is one fault.
     faults: dict[tuple[str, str], SchemaFault] = {}
-    for fault in map(describe_schema_error, found):
+    for fault in map(describe_schema_error, _metaschema(draft).iter_errors(schema)):
         faults.setdefault((fault.pointer, fault.keyword), fault)
-    return list(faults.values())
+    return sorted(faults.values(), key=place_of)
 
 
 @cache

@@ -9,6 +9,7 @@ counts as no proof. Neither guesses: what is not proved is `None` for `clash` an
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -393,4 +394,8 @@ def _number_clash(source: Number, target: Number) -> Finding | None:
         return Finding(
             f"the ranges do not meet: the target takes at {bound}", ("minimum" if below else "maximum",)
         )
+    if (source.integer or target.integer) and math.isfinite(low) and math.isfinite(high):
+        first = math.floor(low) + 1 if low_open else math.ceil(low)
+        if first > high or (first == high and high_open):
+            return Finding("the ranges share no integer", ("type",))
     return None

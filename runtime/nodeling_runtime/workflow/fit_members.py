@@ -65,7 +65,7 @@ def _array_extras(part: Part) -> Iterable[Extra]:
         if demand[1:] != [0, None]:
             yield extra("contains", part, demand, (node_of(part, read["contains"]),), int(least))
     if modern and "unevaluatedItems" in read and read["unevaluatedItems"] not in (True, {}):
-        yield extra("unevaluatedItems", part, [read, part.root.mark])
+        yield extra("unevaluatedItems", part, read)
 
 
 def object_of(node: Node, extras: tuple[Extra, ...], parts: list[Part], is_empty: IsEmpty) -> Object | None:
@@ -126,4 +126,4 @@ def _object_extras(part: Part) -> Iterable[Extra]:
         and "additionalProperties" not in read
         and not (_closes_alone(part) and not patterns)
     ):
-        yield extra("unevaluatedProperties", part, [read, part.root.mark])
+        yield extra("unevaluatedProperties", part, read)

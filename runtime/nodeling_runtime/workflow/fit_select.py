@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from nodeling_runtime.schema_document import walk
+
 from .fit_shape import COMPARED, Items, Node, Object, OutOfBudget, Part, Root, Shape, Values, root_of
 from .fit_union import Shaper
 
