@@ -101,7 +101,9 @@ class Programs:
 
     def run(self, spec: Spec, inputs: Any = None, **more: Any) -> Outcome:
         """Call a node on a loop of its own."""
-        return with_dispatcher(lambda dispatcher: dispatcher.call(self.call(spec, inputs, **more)))
+        call = self.call(spec, inputs, **more)
+        outcome: Outcome = with_dispatcher(lambda dispatcher: dispatcher.call(call))
+        return outcome
 
     def left_behind(self) -> list[str]:
         """Names of folders that calls should have removed."""

@@ -19,7 +19,7 @@ from nodeling_runtime.dispatch.exec_pipes import STDOUT_LIMIT, Collector, Pipes
 from nodeling_runtime.dispatch.exec_request import environment, stdin_of
 from nodeling_runtime.dispatch.exec_result import Ended, Refused, error_of, outcome_of
 from nodeling_runtime.dispatch.exec_spawn import find_program, spawn_refusal
-from nodeling_runtime.dispatch.exec_sweep import kill_tree, settle, tree_memory_mb
+from nodeling_runtime.dispatch.exec_sweep import TreeKill, tree_memory_mb
 from nodeling_runtime.dispatch.process import ChildProcess, Exit
 from nodeling_runtime.toolchains.command import CommandFault, compile_command
 
@@ -94,8 +94,7 @@ class _Execution:
         """End the program because the runtime ends."""
         self._stop("shutdown")
         if self._child is not None:
-            has_left = kill_tree(self._child, self._mark)
-            await settle(self._child, self._mark, has_left)
+            await TreeKill(self._child, self._mark).settle()
 
     async def _follow(self, child: ChildProcess, pipes: Pipes) -> Outcome:
         self._sampler = asyncio.get_running_loop().call_later(FIRST_SAMPLE_SECONDS, self._sample)
@@ -106,8 +105,7 @@ class _Execution:
             await _first(pipes.at_end, self._stopped, timeout=DRAIN_SECONDS)
         finally:
             self._sampler.cancel()
-            has_left = kill_tree(child, self._mark)
-            await _to_its_end(settle(child, self._mark, has_left))
+            await _to_its_end(TreeKill(child, self._mark).settle())
         self._stderr.finish()
         self._stdout_log.finish()
         return self._outcome(child)

@@ -27,32 +27,50 @@ EXIT_AFTER_KILL_SECONDS = 1.0  # a process in an uninterruptible sleep outlives 
 _ENVIRON_READ = 1 << 18
 
 
-def kill_tree(child: ChildProcess, mark: str) -> bool:
-    """Kill a program and all its descendants that can be found; waits for nothing.
+class TreeKill:
+    """A SIGKILL to a program and all its descendants that can be found, sent on creation.
 
-    Tells whether some of them are not known to be gone.
+    `settle` then waits for them to be gone.
     """
-    descendants = [] if child.exited.done() else _descendants(child.pid)
-    child.kill_group()
-    for process in descendants:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    # The group cannot fork after its SIGKILL, so what this scan does not see does not come later.
-    return kill_marked(mark.encode(), besides=child.pid) > 0
+
+    __slots__ = ("_child", "_found", "_has_marked", "_mark")
+
+    def __init__(self, child: ChildProcess, mark: str) -> None:
+        self._child = child
+        self._mark = mark.encode()
+        self._found = [] if child.exited.done() else _descendants(child.pid)
+        child.kill_group()
+        for process in self._found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        # The group cannot fork after its SIGKILL, so what this scan does not see does not come later.
+        self._has_marked = kill_marked(self._mark, besides=child.pid) > 0
+
+    async def settle(self) -> None:
+        """Sweep until nothing is left, wait for the end and reap it, all bounded."""
+        child = self._child
+        for _ in range(SWEEP_ROUNDS):
+            if not self._has_left():
+                break
+            await asyncio.sleep(SWEEP_PAUSE_SECONDS)
+        if not child.exited.done():
+            await asyncio.wait({child.exited}, timeout=EXIT_AFTER_KILL_SECONDS)
+        if child.exited.done():
+            child.reap()
+        else:
+            child.reap_later()
+
+    def _has_left(self) -> bool:
+        self._found = [process for process in self._found if _is_alive(process)]
+        self._has_marked = self._has_marked and kill_marked(self._mark, besides=self._child.pid) > 0
+        return self._has_marked or bool(self._found)
 
 
-async def settle(child: ChildProcess, mark: str, has_left: bool) -> None:
-    """After `kill_tree`: sweep until nothing is left, wait for the end and reap it, all bounded."""
-    for _ in range(SWEEP_ROUNDS if has_left else 0):
-        await asyncio.sleep(SWEEP_PAUSE_SECONDS)
-        if not kill_marked(mark.encode(), besides=child.pid):
-            break
-    if not child.exited.done():
-        await asyncio.wait({child.exited}, timeout=EXIT_AFTER_KILL_SECONDS)
-    if child.exited.done():
-        child.reap()
-    else:
-        child.reap_later()
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _descendants(pid: int) -> list[psutil.Process]:
