@@ -139,8 +139,8 @@ class Maker:
 
     def places(self, schema: Any) -> tuple[list[Any], Any]:
         items = schema.get("items", True)
-        if draft_of(self.root) == "7":
-            return (items, schema.get("additionalItems", True)) if isinstance(items, list) else ([], items)
+        if isinstance(items, list):
+            return items, schema.get("additionalItems", True)
         return schema.get("prefixItems", []), items
 
     def make_object(self, flat: Any, depth: int) -> Any:
