@@ -42,7 +42,7 @@ def _bytes(schema: Schema) -> bytes:
     return orjson.dumps(schema, default=dict, option=orjson.OPT_SORT_KEYS)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _fit(source: bytes, target: bytes) -> Verdict:
     if source == target:
         return Verdict("fits")

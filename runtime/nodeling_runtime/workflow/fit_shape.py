@@ -71,7 +71,7 @@ class Root:
         return None if check is None else bool(check(value))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def root_of(data: bytes) -> Root:
     """The document of canonical bytes; equal bytes share one."""
     return Root(data)
