@@ -59,7 +59,7 @@ def _fit(source: bytes, target: bytes) -> Verdict:
         if misfit is None:
             return Verdict("fits")
         clash = comparison.clash(*pair, complete=True)
-    except OutOfBudget:
+    except (OutOfBudget, RecursionError):
         return Verdict("unknown", "may not fit: the schemas are too complex to compare")
     if clash is not None:
         return _verdict("clash", clash)

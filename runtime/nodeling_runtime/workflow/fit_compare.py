@@ -14,13 +14,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from .fit_shape import Extra, Items, Node, Number, Object, OutOfBudget, Shape, Text, Values
+from .fit_shape import Extra, Items, Node, Number, Object, Shape, Text, Values
 from .fit_union import Shaper
 
 __all__ = ["Comparison", "Finding"]
-
-# The walk is recursive, a few frames for each level; schemas themselves are at most 64 deep.
-MAX_DEPTH = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,6 @@ class Comparison:
 
     def __init__(self) -> None:
         self.shaper = Shaper()
-        self.depth = 0
         self._misfits: dict[Any, Finding | None] = {}
         self._open: set[Any] = set()
         self._assumed: set[Any] = set()
@@ -59,25 +55,16 @@ class Comparison:
             self._assumed.add(pair)
             return None
         outer, self._assumed = self._assumed, set()
-        self._enter()
         self._open.add(pair)
-        try:
+        with self.shaper.level():
             found = self._first_misfit(source, target)
-        finally:
-            self._open.discard(pair)
-            self.depth -= 1
+        self._open.discard(pair)
         self._assumed.discard(pair)
         # A verdict that rests on a pair still open may not outlive it.
         if found is not None or not self._assumed:
             self._misfits[pair] = found
         self._assumed |= outer
         return found
-
-    def _enter(self) -> None:
-        self.shaper.spend()
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise OutOfBudget
 
     def _first_misfit(self, source: Node, target: Node) -> Finding | None:
         for shape in self.shaper.shapes(source):
@@ -195,10 +182,8 @@ class Comparison:
         if mark not in self._clashes:
             # Until proved otherwise there is no clash, which also ends recursion.
             self._clashes[mark] = None
-            self._enter()
-            found = self._every_clash(source, target, complete)
-            self.depth -= 1
-            self._clashes[mark] = found
+            with self.shaper.level():
+                self._clashes[mark] = self._every_clash(source, target, complete)
         return self._clashes[mark]
 
     def _every_clash(self, source: Node, target: Node, complete: bool) -> Finding | None:
@@ -266,7 +251,8 @@ class Comparison:
     def _surely_fits(self, shape: Shape, target: Node) -> bool:
         # Under a negation the pairs still open may not be taken for granted.
         outer, self._open = self._open, set()
-        found = self.shape_misfit(shape, target)
+        with self.shaper.level():
+            found = self.shape_misfit(shape, target)
         self._open = outer
         return found is None
 

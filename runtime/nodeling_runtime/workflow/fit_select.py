@@ -57,7 +57,7 @@ def select(
                 return MISSING
             if any(node.is_anything for node in union):
                 return None
-    except OutOfBudget:
+    except (OutOfBudget, RecursionError):
         return None
     return _standalone(root, union)
 
@@ -72,7 +72,7 @@ def known_keys(schema: Mapping[str, Any] | bool) -> list[str]:
                 keys.update(key for key, node in shape.keys.items() if not shaper.is_empty(node))
             elif isinstance(shape, Values):
                 keys.update(key for value in shape.values if isinstance(value, dict) for key in value)
-    except OutOfBudget:
+    except (OutOfBudget, RecursionError):
         return []
     return sorted(keys)
 

@@ -7,7 +7,8 @@ left is split by type. Both sides of a comparison share one `Shaper` and its bud
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .fit_members import items_of, node_of, object_of
@@ -29,6 +30,8 @@ __all__ = ["Shaper"]
 
 # About a third of a second of work; real pairs of schemas need a few hundred steps.
 BUDGET = 20_000
+# The walk is recursive, about seven frames for each level.
+MAX_DEPTH = 60
 LISTED_INTEGERS = 32
 NOTES = frozenset({"description", "title", "$comment", "default", "examples", "format"})
 
@@ -50,6 +53,7 @@ class Shaper:
 
     def __init__(self) -> None:
         self.left = BUDGET
+        self.depth = 0
         self._known: dict[Any, tuple[Shape, ...]] = {}
         self._open: set[Any] = set()
 
@@ -59,14 +63,23 @@ class Shaper:
         if self.left < 0:
             raise OutOfBudget
 
+    @contextmanager
+    def level(self) -> Iterator[None]:
+        """One level further down; raises `OutOfBudget` where that is too deep."""
+        self.spend()
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise OutOfBudget
+        yield
+        self.depth -= 1
+
     def shapes(self, node: Node) -> tuple[Shape, ...]:
         """The shapes whose union holds every value of the node; none when it has no value."""
         if node.key not in self._known:
             self._open.add(node.key)
-            try:
+            with self.level():
                 self._known[node.key] = tuple(self._flattened(_Flat(node, list(node.parts))))
-            finally:
-                self._open.discard(node.key)
+            self._open.discard(node.key)
         return self._known[node.key]
 
     def is_empty(self, node: Node) -> bool:
@@ -85,16 +98,18 @@ class Shaper:
             return
         chosen, *rest = flat.choices
         for node, extras in chosen:
-            yield from self._flattened(
-                _Flat(
-                    flat.node & node,
-                    list(node.parts),
-                    set(flat.seen),
-                    list(flat.bases),
-                    [*flat.extras, *extras],
-                    list(rest),
-                )
+            narrowed = replace(
+                flat,
+                node=flat.node & node,
+                todo=list(node.parts),
+                seen=set(flat.seen),
+                bases=list(flat.bases),
+                extras=[*flat.extras, *extras],
+                choices=list(rest),
             )
+            with self.level():
+                shapes = list(self._flattened(narrowed))
+            yield from shapes
 
     def _unfold(self, flat: _Flat, part: Part) -> bool:
         """Adds one part; False when it accepts nothing."""

@@ -127,6 +127,24 @@ def test_recursion_through_not_is_no_ground_for_certainty() -> None:
     assert fit(liar, other).value != "clash"
 
 
+@pytest.mark.parametrize("schema", [{"not": {"$ref": "#"}}, {"not": {"$ref": "#", "oneOf": [{}, False]}}])
+def test_schemas_that_deny_themselves_end(schema: Any) -> None:
+    assert fit(schema, {**schema, "title": "renamed"}).value in ("fits", "unknown")
+    assert fit({"type": "string"}, schema).value in ("unknown", "clash")
+
+
+def test_long_chains_of_required_keys_and_of_alternatives_end() -> None:
+    chain = {
+        f"a{at}": {"required": ["n"], "type": "object", "properties": {"n": {"$ref": f"#/$defs/a{at + 1}"}}}
+        for at in range(900)
+    }
+    source = {"$defs": {**chain, "a900": {"type": "string"}}, "$ref": "#/$defs/a0"}
+    assert fit(source, {"type": "object", "properties": {"n": {"type": "object"}}}).value == "unknown"
+    assert select(source, ("n",)) is None
+    many = {"allOf": [{"anyOf": [{"minimum": at}, {"minimum": at + 1}]} for at in range(500)]}
+    assert fit({"type": "number"}, many).value == "unknown"
+
+
 def test_verdicts_are_quick_and_remembered() -> None:
     fit(ORDER, TREE)
     start = time.perf_counter()
