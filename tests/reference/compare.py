@@ -1,8 +1,9 @@
 """Where an engine's account of a run differs from the interpreter's.
 
-The account is plain data: `{"run_status": …, "steps": {path: {status, reason, attempts, code, started_ms,
-ended_ms, seen}}, "vars": {…}, "output": …}`, the times in virtual milliseconds since the run began. What the
-account does not mention (a key left out) is not compared, except steps: each must be there, and no other.
+The account is plain data: `{"run_status": …, "run_code": …, "steps": {path: {status, reason, attempts, code,
+limit, started_ms, ended_ms, handled, seen}}, "vars": {…}, "output": …, "outputs": {…}}`, the times in virtual
+milliseconds since the run began. What the account leaves out is not compared, except the run's status and the
+steps: each must be there, and no other.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ def differences(expected: Result, actual: Mapping[str, Any]) -> list[str]:
     found = list(_steps(expected, actual.get("steps", {})))
     if actual.get("run_status") != expected.run_status:
         found.insert(0, f"run_status: expected {expected.run_status}, got {actual.get('run_status')}")
-    if expected.run_status == "succeeded":
-        if "vars" in actual and not same(expected.vars, actual["vars"]):
-            found.append(f"vars: expected {expected.vars}, got {actual['vars']}")
+    if expected.run_code is not None and actual.get("run_code", expected.run_code) != expected.run_code:
+        found.append(f"run_code: expected {expected.run_code}, got {actual['run_code']}")
+    compare_vars = expected.run_status == "succeeded" and "vars" in actual
+    if compare_vars and not same(expected.vars, actual["vars"]):
+        found.append(f"vars: expected {expected.vars}, got {actual['vars']}")
     if "output" in actual and not same(expected.output, actual["output"]):
         found.append(f"output: expected {expected.output}, got {actual['output']}")
     for name, wanted in expected.outputs.items():

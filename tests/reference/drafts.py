@@ -183,8 +183,8 @@ class Drawer:
 
     def link(self, source: Step, above: list[str]) -> Link:
         words: tuple[str, ...] = ("success", "failure", "done", "skipped", "any")
-        skippable = 18 if source.if_ is None and source.active else 60
-        on = tuple(self.rng.choices(words, weights=[50, self.repair, 38, skippable, 7]))
+        skippable = 18 if source.if_ is None and source.active else 150
+        on = tuple(self.rng.choices(words, weights=[50, self.repair, 45, skippable, 7]))
         if self.chance(0.12):
             on = tuple(self.rng.sample(words[:4], 2))
         if not self.chance(0.4 * self.odd):
@@ -234,9 +234,9 @@ class Drawer:
 
     def condition(self, place: Place) -> Condition:
         options: list[Condition] = [Const(True), Const(False), Raises()]
-        options += [VarEquals(self.rng.choice(KEYS), self.rng.choice((1, 2, "x")))] * 2
         known = place.referable()
         if known:
+            options += [VarEquals(self.rng.choice(KEYS), self.rng.choice((1, 2, "x")))] * 2
             name = self.rng.choice(known)
             options += [StatusIs(name, self.rng.choice(STATUSES))] * 4
             if name not in self.silent:
