@@ -77,7 +77,7 @@ class Expression:
     @cached_property
     def references(self) -> tuple[Reference, ...]:
         """Every maximal path the expression reads."""
-        return find_references(self.syntax)
+        return find_references(self.syntax, javascript=self.language == "js")
 
     @cached_property
     def whole_reference(self) -> Reference | None:
@@ -256,7 +256,8 @@ class _Compiler:
         operands = [self.plain(operand, variables) for operand in node.operands]
         places = [operand.at for operand in node.operands]
         operator = node.operator
-        decisive: bool = operator == "||"
+        decisive = operator == "||"
+        otherwise = not decisive
 
         def run(frame: Frame) -> bool:
             for place, operand in enumerate(operands):
@@ -264,8 +265,8 @@ class _Compiler:
                 if value.__class__ is not bool:
                     truth(value, operator, places[place])
                 if value is decisive:
-                    return decisive
-            return not decisive
+                    return not otherwise
+            return otherwise
 
         return run
 

@@ -1,18 +1,54 @@
-"""`js/…` strings: the JavaScript that has the same meaning in this language."""
+"""`js/…` strings: JavaScript, lowered to the expression language's tree.
+
+A plain path means the same in both languages and becomes an ordinary expression, so that the checker sees its
+reference. Everything else keeps JavaScript's meaning to the last unit of UTF-16, or is refused by name before
+anything runs.
+"""
 
 from __future__ import annotations
 
-from nodeling_runtime.expressions.compiler import Expression, compile_expression
+from nodeling_runtime.expressions.compiler import Expression, compile_tree
 from nodeling_runtime.expressions.errors import ExpressionError
+from nodeling_runtime.expressions.javascript_compiler import compile_javascript_tree
+from nodeling_runtime.expressions.javascript_names import INHERITED
+from nodeling_runtime.expressions.javascript_parser import parse_javascript
+from nodeling_runtime.expressions.javascript_values import is_index
+from nodeling_runtime.expressions.references import whole_path
+from nodeling_runtime.expressions.syntax import Node
 
-__all__ = ["compile_javascript"]
+__all__ = ["compile_javascript", "lower_javascript"]
+
+
+def lower_javascript(source: str) -> Node:
+    """The tree of a JavaScript expression, without the `js/` before it.
+
+    Raises:
+        ExpressionError: `expr.javascript` names what cannot be lowered.
+    """
+    try:
+        return parse_javascript(source)
+    except ExpressionError as error:
+        error.source = source
+        raise
 
 
 def compile_javascript(source: str) -> Expression:
-    """Compile JavaScript that is a plain path; raises `expr.javascript` for the rest."""
-    expression = compile_expression(source)
-    if expression.whole_reference is None:
-        raise ExpressionError(
-            "only paths can be lowered from JavaScript", code="expr.javascript", source=source
-        )
-    return expression
+    """Compile a JavaScript expression, without the `js/` before it.
+
+    Raises:
+        ExpressionError: `expr.javascript` names what cannot be lowered.
+    """
+    tree = lower_javascript(source)
+    if _means_the_same(tree):
+        return compile_tree(source, tree)
+    run, slots = compile_javascript_tree(tree)
+    return Expression(source, tree, run, slots, builds=True, language="js")
+
+
+def _means_the_same(tree: Node) -> bool:
+    """Whether the tree is a path of keys that cannot be anything but keys of maps."""
+    path = whole_path(tree)
+    if path is None:
+        return False
+    inherited = INHERITED[dict]
+    return all(isinstance(key, str) and key not in inherited and not is_index(key) for key in path.path)

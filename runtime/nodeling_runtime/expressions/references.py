@@ -18,10 +18,11 @@ from nodeling_runtime.expressions.syntax import (
     Logic,
     Macro,
     Member,
-    Method,
     Name,
     Node,
+    Unary,
     children,
+    link_children,
 )
 
 __all__ = ["Reference", "find_references", "whole_path"]
@@ -84,64 +85,70 @@ def whole_path(node: Node) -> Reference | None:
     return Reference(node.base.name, tuple(path), False, node.base.at, node.links[-1].end)
 
 
-def find_references(node: Node) -> tuple[Reference, ...]:
-    """Every maximal reference path of a tree, in the order of the text."""
-    found: list[Reference] = []
-    _collect(node, frozenset(), False, found)
-    return tuple(found)
+def find_references(node: Node, javascript: bool = False) -> tuple[Reference, ...]:
+    """Every maximal reference path of a tree, in the order of the text.
+
+    In a tree made from JavaScript `undefined` is a value, so what `&&`, `||`, `!` and `typeof` look at is
+    guarded too.
+    """
+    collector = _Collector(
+        {"??", "&&", "||"} if javascript else {"??"}, {"!", "typeof"} if javascript else set()
+    )
+    collector.node(node, frozenset(), False)
+    return tuple(collector.found)
 
 
-def _collect(node: Node, bound: frozenset[str], guarded: bool, found: list[Reference]) -> None:
-    match node:
-        case Name():
-            if node.name not in bound:
-                found.append(Reference(node.name, (), guarded, node.at, node.at + len(node.name)))
-        case Access():
-            _collect_access(node, bound, guarded, found)
-        case Has():
-            _collect(node.operand, bound, True, found)
-        case Logic(operator="??"):
-            for operand in node.operands[:-1]:
-                _collect(operand, bound, True, found)
-            _collect(node.operands[-1], bound, guarded, found)
-        case Lambda():
-            _collect(node.body, bound | set(node.parameters), guarded, found)
-        case _:
-            for child in children(node):
-                _collect(child, bound, guarded, found)
+class _Collector:
+    """One walk; `guards` are the operators whose left operands may lead nowhere."""
 
+    def __init__(self, guards: set[str], unary_guards: set[str]) -> None:
+        self.guards = guards
+        self.unary_guards = unary_guards
+        self.found: list[Reference] = []
 
-def _collect_access(node: Access, bound: frozenset[str], guarded: bool, found: list[Reference]) -> None:
-    rest = node.links
-    if isinstance(node.base, Name):
-        path: list[str | int | None] = []
-        optional = False
-        end = node.base.at + len(node.base.name)
+    def node(self, node: Node, bound: frozenset[str], guarded: bool) -> None:
+        match node:
+            case Name():
+                if node.name not in bound:
+                    end = node.at + len(node.name)
+                    self.found.append(Reference(node.name, (), guarded, node.at, end))
+            case Access():
+                self.access(node, bound, guarded)
+            case Has():
+                self.node(node.operand, bound, True)
+            case Unary():
+                self.node(node.operand, bound, guarded or node.operator in self.unary_guards)
+            case Logic():
+                for operand in node.operands[:-1]:
+                    self.node(operand, bound, guarded or node.operator in self.guards)
+                self.node(node.operands[-1], bound, guarded)
+            case Lambda():
+                self.node(node.body, bound | set(node.parameters), guarded)
+            case _:
+                for child in children(node):
+                    self.node(child, bound, guarded)
+
+    def access(self, node: Access, bound: frozenset[str], guarded: bool) -> None:
+        if isinstance(node.base, Name):
+            if node.base.name not in bound:
+                self.found.append(_path(node.base, node.links, guarded))
+        else:
+            self.node(node.base, bound, guarded)
         for link in node.links:
-            is_step, key = constant_key(link)
-            optional = optional or link.optional
-            if not is_step:
-                break
-            path.append(key)
-            end = link.end
-        if node.base.name not in bound:
-            found.append(Reference(node.base.name, tuple(path), guarded or optional, node.base.at, end))
-        rest = node.links
-    else:
-        _collect(node.base, bound, guarded, found)
-    for link in rest:
-        _collect_link(link, bound, guarded, found)
+            inner = bound | {link.variable} if isinstance(link, Macro) else bound
+            for child in link_children(link):
+                self.node(child, inner, guarded)
 
 
-def _collect_link(link: Link, bound: frozenset[str], guarded: bool, found: list[Reference]) -> None:
-    if isinstance(link, Macro):
-        _collect(link.body, bound | {link.variable}, guarded, found)
-    elif isinstance(link, Index):
-        _collect(link.index, bound, guarded, found)
-    elif isinstance(link, Method):
-        for argument in link.arguments:
-            _collect(argument, bound, guarded, found)
-    elif not isinstance(link, Member):
-        for bound_node in (link.start, link.stop):
-            if bound_node is not None:
-                _collect(bound_node, bound, guarded, found)
+def _path(base: Name, links: tuple[Link, ...], guarded: bool) -> Reference:
+    """The longest path that the links begin with."""
+    path: list[str | int | None] = []
+    end = base.at + len(base.name)
+    for link in links:
+        guarded = guarded or link.optional
+        is_step, key = constant_key(link)
+        if not is_step:
+            break
+        path.append(key)
+        end = max(end, link.end)
+    return Reference(base.name, tuple(path), guarded, base.at, end)
