@@ -1,0 +1,85 @@
+"""The one seam between the engine and whatever runs a node.
+
+Every kind of node answers the same `NodeCall` with the same `Outcome`. A dispatcher ends each
+call exactly once, releases what the call held, and never raises for what the node did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from nodeling.context import ContextSource
+from nodeling_runtime.values import Value
+
+CANCEL_GRACE_SECONDS = 1.0  # what an in-process node gets between being asked to end and being given up
+
+
+@dataclass(slots=True)
+class NodeCall:
+    """One attempt at one node."""
+
+    spec: Any  # NodeSpec; typed loosely because the registry stands above this seam
+    inputs: Value
+    config: Mapping[str, Any]
+    secrets: Mapping[str, str]
+    source: ContextSource
+    emit: Callable[[str, dict[str, Any]], None]
+    run_id: str
+    step: str
+    attempt: int
+    idempotency_key: str
+    deadline: float | None  # seconds since the epoch
+    work_root: Callable[[], str]  # a folder under which private folders may be made
+    flow: Any = None  # the Flow handle of a container
+
+
+@dataclass(slots=True)
+class CallError:
+    """Why a call has no output."""
+
+    code: int | str
+    message: str
+    type: str = "NodeError"
+    retryable: bool | None = None
+    retry_after_ms: float | None = None
+    started: bool = True
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The error as results and events carry it."""
+        body: dict[str, Any] = {"code": self.code, "message": self.message, "type": self.type}
+        if self.retryable is not None:
+            body["retryable"] = self.retryable
+        if self.details:
+            body["details"] = self.details
+        return body
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a call ended: an output or an error, the writes, and what was measured."""
+
+    output: Value | None = None
+    error: CallError | None = None
+    delta: Mapping[str, bytes | None] = field(default_factory=dict)
+    worker: str | None = None
+    cpu_ms: float | None = None
+    peak_rss_mb: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class Dispatcher(Protocol):
+    """Runs calls of one kind of node.
+
+    `call` is awaited in the task that owns the slot. When that task is cancelled the dispatcher
+    ends the node for real (a process group is killed, a thread is abandoned) and lets the
+    cancellation through.
+    """
+
+    async def call(self, call: NodeCall) -> Outcome:
+        """Run one attempt."""
+
+    async def close(self) -> None:
+        """Let go of everything that outlives a call."""

@@ -1,0 +1,206 @@
+"""Python nodes in this process: coroutines on the loop, plain functions on threads of our own.
+
+Neither can be killed. A coroutine is cancelled in the task that awaits it; a thread is told through
+`ctx.cancelled` and, when it does not come back within the grace, abandoned and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import shutil
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nodeling.context import Context
+from nodeling.errors import NodeError, NodelingError
+from nodeling.node import Implementation
+from nodeling.values import InvalidValue
+from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS, CallError, NodeCall, Outcome
+from nodeling_runtime.dispatch.loading import is_loaded, load_implementation
+from nodeling_runtime.dispatch.threads import RaisedOutsideError, ThreadPool
+from nodeling_runtime.values import Value
+
+LONGEST_TRACEBACK = 32 * 1024
+
+
+class _Live:
+    """What one call leaves lying about until it has ended."""
+
+    __slots__ = ("cancelled", "metrics", "work_dirs")
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self.metrics: dict[str, float] = {}
+        self.work_dirs: list[str] = []
+
+    def is_cancelled(self) -> bool:
+        return self.cancelled
+
+    def sweep(self) -> None:
+        for folder in self.work_dirs:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class InProcessDispatcher:
+    """Runs Python nodes in this process."""
+
+    def __init__(self) -> None:
+        self.threads = ThreadPool()
+
+    async def call(self, call: NodeCall) -> Outcome:
+        """Run one attempt."""
+        spec = call.spec
+        live = _Live()
+        context: Context | None = None
+        try:
+            if is_loaded(spec):
+                implementation = load_implementation(spec)
+            else:
+                implementation = await self._on_thread(lambda: load_implementation(spec), live)
+            context = _context(call, live)
+            output, worker = await self._drive(implementation, context, call, live)
+            return Outcome(Value.of(output), None, context._delta, worker, metrics=live.metrics)
+        except asyncio.CancelledError:
+            live.cancelled = True
+            raise
+        except BaseException as error:  # whatever a node raises is the node's failure
+            delta = {} if context is None else context._delta
+            return Outcome(None, failure_of(error, loaded=context is not None), delta, metrics=live.metrics)
+        finally:
+            if live.work_dirs:
+                live.sweep()
+
+    async def close(self) -> None:
+        """Let the idle threads end."""
+        self.threads.close()
+
+    async def _drive(
+        self, implementation: Implementation, ctx: Context, call: NodeCall, live: _Live
+    ) -> tuple[Any, str | None]:
+        function, kind = implementation.call, implementation.kind
+        if kind == "flow":
+            return await function(ctx, call.flow.keys, call.flow), None
+        inputs = call.inputs.fresh()
+        if kind == "async":
+            return await function(ctx, inputs), None
+        if kind == "async_generator":
+            return await _collect_async(function(ctx, inputs), call), None
+        if kind == "generator":
+            return await self._threaded(lambda: _collect(function(ctx, inputs), call), live)
+        if not implementation.blocking:
+            result = function(ctx, inputs)
+            return (await result if inspect.isawaitable(result) else result), None
+        output, worker = await self._threaded(lambda: function(ctx, inputs), live)
+        return (await output if inspect.isawaitable(output) else output), worker
+
+    async def _threaded(self, function: Callable[[], Any], live: _Live) -> tuple[Any, str | None]:
+        names: list[str] = []
+        return await self._on_thread(function, live, names), names[0]
+
+    async def _on_thread(self, function: Callable[[], Any], live: _Live, names: list[str] | None = None) -> Any:
+        future, worker = self.threads.submit(function)
+        if names is not None:
+            names.append(worker.name)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            live.cancelled = True
+            done, _ = await asyncio.wait([future], timeout=CANCEL_GRACE_SECONDS)
+            if not done:
+                self.threads.abandon(worker)
+            elif not future.cancelled():
+                future.exception()  # looked at, so that nobody warns of it
+            raise
+
+
+def _context(call: NodeCall, live: _Live) -> Context:
+    def emit(kind: str, data: dict[str, Any]) -> None:
+        if kind == "metric":
+            live.metrics[str(data["name"])] = data["value"]
+        call.emit(kind, data)
+
+    def make_work_dir() -> Path:
+        folder = tempfile.mkdtemp(prefix=f"{os.path.basename(call.step) or 'call'}-", dir=call.work_root())
+        live.work_dirs.append(folder)
+        return Path(folder)
+
+    return Context(
+        source=call.source,
+        emit=emit,
+        cancelled=live.is_cancelled,
+        make_work_dir=make_work_dir,
+        run_id=call.run_id,
+        step=call.step,
+        attempt=call.attempt,
+        idempotency_key=call.idempotency_key,
+        deadline=call.deadline,
+        config=dict(call.config),
+        secrets=call.secrets,
+        env={name: os.environ[name] for name in call.spec.manifest.env if name in os.environ},
+    )
+
+
+def _collect(generator: Any, call: NodeCall) -> Any:
+    """Drive a generator: each yield is a chunk; its return value, or the chunks, is the output."""
+    chunks: list[Any] = []
+    while True:
+        try:
+            chunk = next(generator)
+        except StopIteration as stop:
+            return chunks if stop.value is None else stop.value
+        _chunk(chunks, chunk, call)
+
+
+async def _collect_async(generator: Any, call: NodeCall) -> list[Any]:
+    chunks: list[Any] = []
+    try:
+        async for chunk in generator:
+            _chunk(chunks, chunk, call)
+    finally:
+        await generator.aclose()
+    return chunks
+
+
+def _chunk(chunks: list[Any], chunk: Any, call: NodeCall) -> None:
+    value = Value.of(chunk)
+    call.emit("chunk", {"seq": len(chunks), "data": value.shared()})
+    chunks.append(value.fresh())
+
+
+def failure_of(error: BaseException, *, loaded: bool = True) -> CallError:
+    """What a node raised, as data."""
+    if isinstance(error, RaisedOutsideError):
+        error = error.original
+    if isinstance(error, InvalidValue):
+        return CallError(4006, f"the output is no JSON value: {error}", "InvalidOutput", retryable=False)
+    if isinstance(error, NodeError):
+        details = {**error.details, **_cause(error)}
+        return CallError(error.code, error.message, "NodeError", error.retryable, error.retry_after_ms, details=details)
+    if isinstance(error, NodelingError) and not isinstance(error.code, int):
+        return CallError(error.code, str(error), type(error).__name__, details=dict(error.details))
+    name = type(error).__name__
+    message = f"{name}: {error}" if str(error) else name
+    if not loaded:
+        return CallError("node.import", f"its code does not load: {message}", name, False, details=_trace(error))
+    return CallError(4000, message, name, details={**_trace(error), **_cause(error)})
+
+
+def _trace(error: BaseException) -> dict[str, Any]:
+    """The traceback from the node's own first frame on."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [i for i, frame in enumerate(frames) if "nodeling_runtime" not in frame.filename]
+    kept = frames[own[0] :] if own else frames[-1:]
+    lines = [*traceback.format_list(kept), *traceback.format_exception_only(type(error), error)]
+    return {"traceback": "".join(lines)[-LONGEST_TRACEBACK:]}
+
+
+def _cause(error: BaseException, depth: int = 5) -> dict[str, Any]:
+    cause = error.__cause__
+    if cause is None or depth == 0:
+        return {}
+    return {"cause": {"type": type(cause).__name__, "message": str(cause), **_cause(cause, depth - 1)}}

@@ -1,0 +1,116 @@
+"""Importing a node's code, at its first call and no sooner.
+
+A folder is loaded as a package of its own, named after its place, so that the `helpers.py` of two
+nodes never meet: a node imports its neighbours with `from . import helpers`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.machinery
+import importlib.util
+import inspect
+import sys
+import threading
+import types
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from nodeling.errors import PluginError
+from nodeling.node import Implementation, NodeDefinition, implementation_of
+from nodeling_runtime.registry import NodeSpec
+
+_LOADED: WeakKeyDictionary[NodeSpec, Implementation] = WeakKeyDictionary()
+_LOCK = threading.RLock()
+STAMP = "__nodeling_stamp__"  # when the file was written that a module was made of
+
+
+def load_implementation(spec: NodeSpec) -> Implementation:
+    """The node's code, imported once per process.
+
+    Raises:
+        PluginError: There is no such file, or nothing in it is a node.
+    """
+    known = _LOADED.get(spec)
+    if known is not None:
+        return known
+    with _LOCK:
+        if spec not in _LOADED:
+            _LOADED[spec] = _load(spec)
+        return _LOADED[spec]
+
+
+def is_loaded(spec: NodeSpec) -> bool:
+    """Whether the next call needs no import."""
+    return spec in _LOADED
+
+
+def _load(spec: NodeSpec) -> Implementation:
+    if spec.definition is not None:
+        return spec.definition.implementation()
+    if spec.folder is None:
+        raise PluginError(f"node {spec.name!r} has no code")
+    entry = spec.manifest.runtime.entry
+    if entry.endswith(".py"):
+        module = _folder_module(spec.folder, entry)
+        found = _find(module, f"{spec.folder / entry}")
+    else:
+        name, _, attribute = entry.partition(":")
+        module = importlib.import_module(name)
+        found = getattr(module, attribute) if attribute else _find(module, name)
+    implementation = implementation_of(found, f"{spec.name} ({entry})")
+    return Implementation(
+        implementation.call, implementation.kind, implementation.blocking and spec.manifest.runtime.blocking
+    )
+
+
+def _folder_module(folder: Path, entry: str) -> types.ModuleType:
+    path = folder / entry
+    if not path.is_file():
+        raise PluginError(f"{path} does not exist", hint="`runtime.entry` names the file that holds the node")
+    real = folder.resolve()
+    package = f"nodeling_node_{hashlib.sha256(str(real).encode()).hexdigest()[:12]}"
+    if package not in sys.modules:
+        holder = types.ModuleType(package)
+        holder.__path__ = [str(real)]
+        sys.modules[package] = holder
+    name = f"{package}.{path.stem}"
+    stamp = path.stat().st_mtime_ns
+    held = sys.modules.get(name)
+    if held is not None and getattr(held, STAMP, None) == stamp:
+        return held
+    module_spec = importlib.util.spec_from_file_location(name, real / entry)
+    if module_spec is None or module_spec.loader is None:
+        raise PluginError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[name] = module
+    try:
+        module_spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    setattr(module, STAMP, stamp)
+    return module
+
+
+def _find(module: types.ModuleType, where: str) -> Any:
+    """The one thing in a module that is a node."""
+    members = vars(module)
+    run = members.get("run")
+    if inspect.isfunction(run) or isinstance(run, NodeDefinition):
+        return run
+    own = {id(v): v for v in members.values() if getattr(v, "__module__", None) == module.__name__}
+    decorated = [v for v in own.values() if isinstance(v, NodeDefinition)]
+    if len(decorated) == 1:
+        return decorated[0]
+    classes = [v for v in own.values() if inspect.isclass(v) and "handle" in vars(v)]
+    if not decorated and len(classes) == 1:
+        return classes[0]
+    if decorated or classes:
+        names = ", ".join(sorted(getattr(v, "name", "") or v.__name__ for v in (*decorated, *classes)))
+        raise PluginError(f"{where} holds more than one node: {names}", hint="call the one that is meant `run`")
+    raise PluginError(
+        f"{where} holds no node", hint="write `def run(ctx, inputs)`, a function under @node, or a class with `handle`"
+    )

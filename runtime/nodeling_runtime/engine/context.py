@@ -1,0 +1,271 @@
+"""Who sees which write. Pure: values are bytes, and steps are bits.
+
+A frame belongs to one run of one scope and keeps every write under its key, with the step that
+made it. A step's view is the set of its ancestors that had succeeded when it became ready; reading
+a key takes the newest of the visible writes in causal order. Two visible writes of which neither
+follows the other are a conflict unless they are equal or the step says how to merge. Nothing is
+copied when a step starts, so a chain of ten thousand writing steps costs ten thousand entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from nodeling.errors import WorkflowError
+from nodeling_runtime.values import Value, json_equal
+from nodeling_runtime.workflow.plan import Plan
+
+Merge = Literal["last", "deep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write of one key; no data means that the key was deleted."""
+
+    step: int
+    data: bytes | None
+    who: str
+
+
+Delta = Mapping[str, Write]
+
+
+class ConflictError(WorkflowError):
+    """Two steps wrote different values under one key, and neither follows the other."""
+
+    default_code = "context.conflict"
+
+
+@dataclass(slots=True)
+class Frame:
+    """The writes of one run of one scope, above the view of the step that holds the scope."""
+
+    plan: Plan
+    parent: View | None
+    base: Mapping[str, Write]
+    names: Mapping[str, Any] = field(default_factory=dict)  # item, index and their like
+    outputs: list[Value | None] = field(default_factory=list)
+    records: list[Any] = field(default_factory=list)
+    shelves: dict[int, tuple[str | None, bool]] = field(default_factory=dict)
+    _writes: dict[str, list[Write]] = field(default_factory=dict)
+    _contested: set[str] = field(default_factory=set)
+    _failed: dict[int, Delta] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        count = len(self.plan.steps)
+        self.outputs = [None] * count
+        self.records = [None] * count
+
+    def write(self, step: int, delta: Mapping[str, Write]) -> None:
+        """Keep what a step that succeeded wrote."""
+        for key, write in delta.items():
+            held = self._writes.setdefault(key, [])
+            held.append(Write(step, write.data, write.who))
+            if len(held) > 1:
+                self._contested.add(key)
+
+    def write_failed(self, step: int, delta: Mapping[str, Write]) -> None:
+        """Keep what a failed step wrote, for those few who may see it."""
+        if delta:
+            self._failed[step] = {key: Write(step, w.data, w.who) for key, w in delta.items()}
+
+    def view(
+        self,
+        visible: int,
+        merge: Merge | None,
+        *,
+        failed: Iterable[int] = (),
+        is_handler: bool = False,
+    ) -> View:
+        """What a step sees. `failed` names the failed steps whose writes it may see.
+
+        Raises:
+            ConflictError: Two visible writes differ and nothing says how to merge them.
+        """
+        extra: dict[str, list[Write]] = {}
+        for step in failed:
+            for key, write in self._failed.get(step, {}).items():
+                extra.setdefault(key, []).append(write)
+        resolved: dict[str, Write] = {}
+        how = merge or ("last" if is_handler else None)
+        for key in (*self._contested, *extra):
+            if key in resolved:
+                continue
+            seen = [w for w in self._writes.get(key, ()) if visible >> w.step & 1]
+            found = self._resolve(key, [*seen, *extra.get(key, ())], how)
+            if found is not None:
+                resolved[key] = found
+        merged = {k: w for k, w in resolved.items() if w.step < 0}
+        return View(self, visible, resolved, merged)
+
+    def _resolve(self, key: str, writes: list[Write], merge: Merge | None) -> Write | None:
+        """The one write that stands, or a merged one with the step -1."""
+        last: dict[int, Write] = {write.step: write for write in writes}
+        ancestors = self.plan.ancestors
+        top = [
+            write
+            for step, write in sorted(last.items())
+            if not any(ancestors[other] >> step & 1 for other in last if other != step)
+        ]
+        if not top:
+            return None
+        first = top[0]
+        if all(same(first.data, other.data) for other in top[1:]):
+            return first
+        if merge == "last":
+            return Write(-1, top[-1].data, top[-1].who)
+        if merge == "deep":
+            return Write(-1, deep_merge([w.data for w in top]), " and ".join(w.who for w in top))
+        rivals = [w for w in top if not same(w.data, first.data)]
+        raise conflict(key, first, rivals[0])
+
+    def latest(self, key: str, visible: int) -> Write | None:
+        """The visible write of an uncontested key."""
+        for write in reversed(self._writes.get(key, ())):
+            if visible >> write.step & 1:
+                return write
+        return None
+
+    def keys(self) -> Iterable[str]:
+        """Every key somebody wrote here."""
+        return self._writes.keys()
+
+    def leaving(self, visible: int, merge: Merge | None) -> dict[str, Write]:
+        """What the scope leaves behind: its end is a join of all that succeeded.
+
+        Raises:
+            ConflictError: As in `view`.
+        """
+        view = self.view(visible, merge)
+        out: dict[str, Write] = {}
+        for key in self._writes:
+            write = view.write(key, own_frame=True)
+            if write is not None:
+                out[key] = write
+        return out
+
+
+@dataclass(slots=True)
+class View:
+    """One step's snapshot."""
+
+    frame: Frame
+    visible: int
+    resolved: dict[str, Write]
+    merged: dict[str, Write]
+
+    def write(self, key: str, *, own_frame: bool = False) -> Write | None:
+        """The write that a read of `key` finds; a deletion is a write without data."""
+        view: View | None = self
+        while view is not None:
+            found = view.resolved.get(key) or view.frame.latest(key, view.visible)
+            if found is not None or own_frame:
+                return found
+            frame = view.frame
+            if key in frame.base:
+                return frame.base[key]
+            view = frame.parent
+        return None
+
+    def output_of(self, key: str) -> Value | None:
+        """The output that stands in `ctx.vars` under a visible step's name."""
+        view: View | None = self
+        while view is not None:
+            step = view.frame.plan.index.get(key)
+            if step is not None and view.visible >> step & 1:
+                return view.frame.outputs[step] if view.frame.plan.steps[step].set_var is not False else None
+            view = view.frame.parent
+        return None
+
+    def keys(self) -> list[str]:
+        """Every key that can be read, outputs included."""
+        found: dict[str, None] = {}
+        view: View | None = self
+        while view is not None:
+            frame = view.frame
+            for key in (*frame.keys(), *view.resolved, *frame.base):
+                found.setdefault(key)
+            for name, step in frame.plan.index.items():
+                if view.visible >> step & 1 and frame.outputs[step] is not None and frame.plan.steps[step].set_var is not False:
+                    found.setdefault(name)
+            view = frame.parent
+        return [key for key in found if self.readable(key)]
+
+    def readable(self, key: str) -> bool:
+        """Whether a read of `key` finds a value."""
+        if self.output_of(key) is not None:
+            return True
+        write = self.write(key)
+        return write is not None and write.data is not None
+
+
+def same(one: bytes | None, other: bytes | None) -> bool:
+    """Whether two writes are equal as JSON; two deletions are."""
+    if one is None or other is None:
+        return one is other
+    return one == other or json_equal(Value.from_checked(one).shared(), Value.from_checked(other).shared())
+
+
+def conflict(key: str, one: Write, other: Write) -> ConflictError:
+    """The error that names both writers."""
+    return ConflictError(
+        f"{one.who} and {other.who} both wrote {key!r}, with different values, and neither follows the other",
+        hint="order them with `needs`, write under different keys, or set `merge: last` or `merge: deep` on this step",
+        details={"key": key, "writers": [one.who, other.who]},
+    )
+
+
+def join_deltas(deltas: Iterable[Delta], merge: Merge | None) -> dict[str, Write]:
+    """Writes of children that do not follow one another, made one under a step's `merge`.
+
+    Raises:
+        ConflictError: Two of them differ and nothing says how to merge them.
+    """
+    found: dict[str, list[Write]] = {}
+    for delta in deltas:
+        for key, write in delta.items():
+            found.setdefault(key, []).append(write)
+    out: dict[str, Write] = {}
+    for key, writes in found.items():
+        first = writes[0]
+        rival = next((w for w in writes[1:] if not same(w.data, first.data)), None)
+        if rival is None:
+            out[key] = first
+        elif merge == "last":
+            out[key] = writes[-1]
+        elif merge == "deep":
+            out[key] = Write(-1, deep_merge([w.data for w in writes]), " and ".join(w.who for w in writes))
+        else:
+            raise conflict(key, first, rival)
+    return out
+
+
+def deep_merge(datas: Iterable[bytes | None]) -> bytes | None:
+    """Objects key by key, arrays one after the other without repeats, anything else the latest."""
+    merged: Any = None
+    present = False
+    for data in datas:
+        if data is None:
+            merged, present = None, False
+        elif not present:
+            merged, present = Value.from_checked(data).fresh(), True
+        else:
+            merged = _deep(merged, Value.from_checked(data).fresh())
+    return Value.of(merged).data if present else None
+
+
+def _deep(one: Any, other: Any) -> Any:
+    if isinstance(one, dict) and isinstance(other, dict):
+        out = dict(one)
+        for key, value in other.items():
+            out[key] = _deep(out[key], value) if key in out else value
+        return out
+    if isinstance(one, list) and isinstance(other, list):
+        joined: list[Any] = []
+        for value in (*one, *other):
+            if not any(json_equal(value, held) for held in joined):
+                joined.append(value)
+        return joined
+    return other

@@ -1,0 +1,40 @@
+"""What a run tells while it goes on. Nobody listening costs nothing: ask `active` first."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Listener = Callable[[Mapping[str, Any]], None]
+
+
+class Events:
+    """Hands each event to every listener, in order, in the engine's loop."""
+
+    def __init__(self, run_id: str, listeners: list[Listener]) -> None:
+        self.run_id = run_id
+        self._listeners = list(listeners)
+        self._seq = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
+
+    def emit(self, kind: str, step: str | None = None, **data: Any) -> None:
+        """Tell the listeners. One that raises is named once and told no more."""
+        if not self._listeners:
+            return
+        self._seq += 1
+        event: dict[str, Any] = {"seq": self._seq, "ts": time.time(), "event": kind, "run_id": self.run_id}
+        if step is not None:
+            event["step"] = step
+        event.update(data)
+        for listener in list(self._listeners):
+            try:
+                listener(event)
+            except Exception as error:  # a listener may be a plugin's
+                self._listeners.remove(listener)
+                sys.stderr.write(f"nodeling: an event listener failed and is called no more: {error!r}\n")

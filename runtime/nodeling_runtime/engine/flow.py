@@ -1,0 +1,171 @@
+"""The engine's side of the public flow API: children, pools and what they counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nodeling.errors import NodelingError
+from nodeling.flow import Child, Expression, Start
+from nodeling_runtime.engine.child import ChildRun, child_of, scope_children
+from nodeling_runtime.engine.context import Delta, Frame, View
+from nodeling_runtime.engine.names import Names
+from nodeling_runtime.engine.pool import PoolRun
+from nodeling_runtime.engine.team import Team
+from nodeling_runtime.expressions.errors import ExpressionError
+from nodeling_runtime.values import Value
+from nodeling_runtime.workflow.duration import DurationError, milliseconds
+from nodeling_runtime.workflow.model import Slot, Step
+from nodeling_runtime.workflow.plan import plan_of
+
+if TYPE_CHECKING:
+    from nodeling_runtime.engine.step import StepJob
+
+
+class FlowHandle:
+    """What one container's code is given for one attempt."""
+
+    def __init__(self, job: StepJob, keys: dict[str, Any]) -> None:
+        self.job = job
+        self.keys = keys
+        self.closed: str | None = None
+        self.known: dict[str, Any] = {}
+        self._live: set[ChildRun] = set()
+        self._adopted: list[ChildRun] = []
+        self._starts: dict[str, int] = {}
+        self._pools: list[PoolRun] = []
+        self._when_quiet: Callable[[], None] | None = None
+
+    # -- the public API
+
+    def start(self, start: Start | Child) -> ChildRun:
+        """Start one child at once."""
+        child = self.open(start if isinstance(start, Start) else Start(start))
+        waiting = [child]
+
+        def settled(_job: object) -> None:
+            self.ended(child)
+
+        team = Team(lambda: waiting.pop().job if waiting else None, settled)
+        child.job.team = team
+        if not child.job.done:
+            team.wake()
+        return child
+
+    def pool(self, *, limit: int, timeout_ms: float | None = None, deadline_ms: float | None = None) -> PoolRun:
+        """Open a pool."""
+        pool = PoolRun(self, limit, timeout_ms, deadline_ms)
+        self._pools.append(pool)
+        return pool
+
+    def adopt(self, *runs: ChildRun) -> None:
+        """Let the writes of these children leave with the container's result."""
+        self._adopted.extend(run for run in runs if run not in self._adopted)
+
+    def evaluate(
+        self, expression: Expression, vars: Mapping[str, Any] | None = None, after: Sequence[ChildRun] = ()
+    ) -> Any:
+        """Evaluate a key that was kept as an expression."""
+        slot = expression.handle
+        if not isinstance(slot, Slot) or slot.expression is None:
+            raise NodelingError("this is no expression of this container", code="container.expression")
+        view = after[-1].inner_view() if after else self._before_children()
+        if view is None or vars:
+            view = Frame(scope_children(), view or self.job.view, {}, vars or {}).view(0, None)
+        return slot.expression.evaluate(Names(view, self.job.parts))
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self.job.engine.now()
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+        return self.job.engine.random()
+
+    # -- the engine's side
+
+    def open(self, start: Start, timeout_ms: float | None = None) -> ChildRun:
+        """Make a child ready; nothing runs yet."""
+        if self.closed is not None:
+            raise NodelingError("the container is ending and starts nothing more", code="container.closed")
+        if not isinstance(start.child, Child) or start.child.handle is None:
+            raise NodelingError(f"{start.child!r} is no child of this container", code="container.child")
+        count = self._starts.get(start.child.name, 0)
+        self._starts[start.child.name] = count + 1
+        child = child_of(self, start, count, timeout_ms)
+        self._live.add(child)
+        return child
+
+    def ended(self, child: ChildRun) -> None:
+        """A child has ended."""
+        self._live.discard(child)
+        child.finished()
+        if not self._live and self._when_quiet is not None:
+            quiet, self._when_quiet = self._when_quiet, None
+            quiet()
+
+    def close(self, reason: str, quiet: Callable[[], None]) -> None:
+        """End every child; call `quiet` when the last has ended."""
+        self.closed = reason
+        self._when_quiet = quiet
+        for pool in self._pools:
+            pool.cancel(reason)
+        for child in list(self._live):
+            child.cancel(reason)
+        if not self._live and self._when_quiet is not None:
+            self._when_quiet = None
+            quiet()
+
+    def adopted(self) -> list[Delta]:
+        """The writes that leave, child by child; those a later one has seen are part of it."""
+        seen: set[ChildRun] = set()
+        for run in self._adopted:
+            seen.update(run.history())
+        return [run.delta() for run in self._adopted if run not in seen]
+
+    def _before_children(self) -> View | None:
+        """What the first child sees: its own scope, with nothing done yet."""
+        scopes = [slot.scope for slot in self.job.step.slots if slot.kind == "step" and slot.scope is not None]
+        return Frame(plan_of(scopes[0]), self.job.view, {}).view(0, None) if len(scopes) == 1 else None
+
+    # -- keys
+
+    @staticmethod
+    def evaluate_keys(step: Step, names: Names) -> dict[str, Any]:
+        """A container's keys: values evaluated, children and kept expressions in their places."""
+        try:
+            keys = {} if step.config is None else Value.of(step.config.evaluate(names)).fresh()
+        except ValueError as error:
+            raise NodelingError(f"its keys are no JSON values: {error}", code=4002) from error
+        faults = step.spec.keys.check(keys)
+        if faults:
+            said = "; ".join(f"{fault.message} at {fault.pointer}" for fault in faults)
+            raise NodelingError(f"{step.spec.name!r} refuses its keys: {said}", code=4002)
+        for slot in step.slots:
+            _place(keys, slot.path, _filling(slot, names))
+        return keys
+
+
+def _filling(slot: Slot, names: Names) -> Any:
+    if slot.kind == "duration" and slot.expression is not None:
+        value = slot.expression.evaluate(names)
+        try:
+            return None if value is None else milliseconds(value)
+        except DurationError as error:
+            raise ExpressionError(str(error), code="document.duration") from error
+    if slot.kind == "expression":
+        return Expression(str(slot.expression.source) if slot.expression is not None else "", slot)
+    if slot.kind == "steps" and slot.scope is not None:
+        shared: dict[str, Any] = {}
+        return [Child(step.name, i, (slot, i, shared)) for i, step in enumerate(slot.scope.steps)]
+    if slot.workflow is not None:
+        return Child(slot.workflow.name, 0, (slot, None, {}))
+    steps = slot.scope.steps if slot.scope is not None else ()
+    return Child(steps[0].name if steps else "", 0, (slot, None, {}))
+
+
+def _place(keys: Any, path: tuple[str | int, ...], value: Any) -> None:
+    here = keys
+    for part in path[:-1]:
+        here = here[part]
+    here[path[-1]] = value

@@ -1,0 +1,176 @@
+"""What the names in an expression mean for one step: `ctx`, `steps`, `item` and their like.
+
+Everything is looked up when it is asked for; values are shared with the engine, read-only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nodeling.errors import nearest
+from nodeling_runtime.engine.context import View
+from nodeling_runtime.expressions.errors import ExpressionError
+from nodeling_runtime.expressions.record import Record
+from nodeling_runtime.values import Value
+
+if TYPE_CHECKING:
+    from nodeling_runtime.engine.record import StepRecord
+
+ROOTS = ("ctx", "steps")
+CTX_KEYS = ("request", "vars", "config", "env", "run", "error", "response")
+
+
+class Fields(Record):
+    """A record whose keys are computed when they are asked for."""
+
+    def __init__(self, what: str, fields: Mapping[str, Callable[[], Any]]) -> None:
+        self._what = what
+        self._fields = fields
+
+    def get(self, key: str) -> Any:
+        """The field's value."""
+        field = self._fields.get(key)
+        if field is None:
+            raise missing(self._what, key, self._fields)
+        return field()
+
+    def keys(self) -> Iterable[str]:
+        """The fields there are."""
+        return self._fields.keys()
+
+
+def missing(what: str, key: str, known: Iterable[str]) -> ExpressionError:
+    """The error of a key that is not there."""
+    names = list(known)
+    near = nearest(key, names)
+    hint = f"did you mean {near!r}?" if near else (f"there is {', '.join(names[:12])}" if names else "it is empty")
+    return ExpressionError(f"{what} has no {key!r}", code="expr.no_such_key", hint=hint)
+
+
+class Vars(Record):
+    """`ctx.vars`: what was written, and outputs under their steps' names."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def get(self, key: str) -> Any:
+        """The variable's value, shared."""
+        output = self._view.output_of(key)
+        if output is not None:
+            return output.shared()
+        write = self._view.write(key)
+        if write is None or write.data is None:
+            raise missing("ctx.vars", key, self._view.keys())
+        return Value.from_checked(write.data).shared()
+
+    def keys(self) -> Iterable[str]:
+        """Every variable that can be read."""
+        return self._view.keys()
+
+
+class Steps(Record):
+    """`steps`: the ancestors in this scope and in those around it."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def get(self, key: str) -> Any:
+        """One step."""
+        view: View | None = self._view
+        while view is not None:
+            index = view.frame.plan.index.get(key)
+            if index is not None:
+                return _step(key, view.frame.records[index], view.frame.outputs[index])
+            view = view.frame.parent
+        raise missing("steps", key, self.keys())
+
+    def keys(self) -> Iterable[str]:
+        """The names that may be asked for."""
+        names: list[str] = []
+        view: View | None = self._view
+        while view is not None:
+            names.extend(view.frame.plan.index)
+            view = view.frame.parent
+        return names
+
+
+def _step(name: str, record: StepRecord | None, output: Value | None) -> Fields:
+    status = "pending" if record is None else record.status
+
+    def read_output() -> Any:
+        if record is not None and record.status == "succeeded" and output is not None:
+            return output.shared()
+        if record is not None and (record.reason == "inactive" or (record.status == "failed" and record.handled)):
+            return None
+        raise ExpressionError(
+            f"step {name!r} has no output: it is {status}",
+            code="expr.no_output",
+            hint=f"guard it: steps[{name!r}]?.output, has(…) or ??",
+        )
+
+    return Fields(
+        f"steps.{name}",
+        {
+            "output": read_output,
+            "status": lambda: status,
+            "reason": lambda: None if record is None else record.reason,
+            "error": lambda: None if record is None else record.error_json(),
+        },
+    )
+
+
+class Names:
+    """The scope one step's expressions are evaluated in."""
+
+    __slots__ = ("_ctx", "_parts", "_view")
+
+    def __init__(self, view: View, parts: Callable[[str], Any]) -> None:
+        self._view = view
+        self._parts = parts
+        self._ctx: Fields | None = None
+
+    def lookup(self, name: str) -> Any:
+        """The value of a root name."""
+        if name == "ctx":
+            if self._ctx is None:
+                self._ctx = self._context()
+            return self._ctx
+        if name == "steps":
+            return Steps(self._view)
+        view: View | None = self._view
+        while view is not None:
+            if name in view.frame.names:
+                return view.frame.names[name]
+            view = view.frame.parent
+        near = nearest(name, (*ROOTS, *self.local_names()))
+        raise ExpressionError(
+            f"nothing is called {name!r} here",
+            code="expr.unknown_name",
+            hint=f"did you mean {near!r}?" if near else f"there is {', '.join((*ROOTS, *self.local_names()))}",
+        )
+
+    def local_names(self) -> list[str]:
+        """`item`, `index` and what else the containers around this step named."""
+        names: list[str] = []
+        view: View | None = self._view
+        while view is not None:
+            names.extend(view.frame.names)
+            view = view.frame.parent
+        return names
+
+    def _context(self) -> Fields:
+        view, parts = self._view, self._parts
+
+        def part(name: str) -> Callable[[], Any]:
+            return lambda: parts(name)
+
+        fields: dict[str, Callable[[], Any]] = {key: part(key) for key in CTX_KEYS if key != "vars"}
+        fields["vars"] = lambda: Vars(view)
+        return Fields("ctx", fields)
+
+
+def environment(allowed: Iterable[str]) -> dict[str, str]:
+    """The environment variables that a workflow may read."""
+    return {name: os.environ[name] for name in allowed if name in os.environ}

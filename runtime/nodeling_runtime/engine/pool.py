@@ -1,0 +1,175 @@
+"""A pool of children: never more at once than its limit, and everything counted as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from nodeling.flow import Start
+from nodeling_runtime.engine.team import Job, Team
+
+if TYPE_CHECKING:
+    from nodeling_runtime.engine.child import ChildRun
+    from nodeling_runtime.engine.flow import FlowHandle
+
+
+class PoolRun:
+    """Runs children by pull-workers over one iterator."""
+
+    def __init__(
+        self, flow: FlowHandle, limit: int, timeout_ms: float | None, deadline_ms: float | None
+    ) -> None:
+        self._flow = flow
+        self._limit = max(1, int(limit))
+        self._timeout_ms = timeout_ms
+        self._deadline_ms = deadline_ms
+        self._reason: str | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._opened = flow.job.engine.clock()
+        self._closed: float | None = None
+        self._runs: list[ChildRun] = []
+        self._by_job: dict[Job, ChildRun] = {}
+        self._running: set[ChildRun] = set()
+        self._peak = 0
+        self._leaked = 0
+        self._exhausted = False
+        self._starts: Iterator[Start] = iter(())
+        self._settled: Callable[[ChildRun], object] | None = None
+        self._done: asyncio.Future[None] | None = None
+        self._batch: list[ChildRun] = []
+        self._failure: BaseException | None = None
+        self.expired = False
+
+    async def run(
+        self, starts: Iterable[Start], *, settled: Callable[[ChildRun], object] | None = None
+    ) -> list[ChildRun]:
+        """Run the children and return them in the order they were given."""
+        self._arm()
+        self._starts = iter(starts)
+        self._settled = settled
+        self._exhausted = False
+        self._batch = []
+        self._done = asyncio.get_running_loop().create_future()
+        team = Team(self._take, self._end, self._limit)
+        team.wake(self._limit)
+        try:
+            await self._done
+        finally:
+            self._leaked += team.leaked
+            self._closed = self._flow.job.engine.clock()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        if self._failure is not None:
+            raise self._failure
+        return self._batch
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """Start nothing more and end what runs."""
+        if self._reason is None:
+            self._reason = reason
+            for child in list(self._by_job.values()):
+                child.cancel(reason)
+
+    def execution_info(self, strategy: str | None = None) -> dict[str, Any]:
+        """What the engine counted."""
+        records = [run.record for run in self._runs]
+        by_status = {word: sum(1 for r in records if r.status == word) for word in ("succeeded", "failed", "cancelled", "skipped")}
+        wall = ((self._closed or self._flow.job.engine.clock()) - self._opened) * 1_000
+        work = sum(record.duration_ms for record in records)
+        info: dict[str, Any] = {
+            "total": len(records),
+            "completed": by_status["succeeded"],
+            "failed": by_status["failed"],
+            "cancelled": by_status["cancelled"],
+            "skipped": by_status["skipped"],
+            "timed_out": sum(1 for r in records if r.status == "failed" and r.error and r.error.code == 9005),
+            "duration_ms": round(wall, 3),
+            "work_ms": round(work, 3),
+            "speedup": round(work / wall, 2) if wall > 0 and records else 0.0,
+            "concurrent_peak": self._peak,
+            "leaked": self._leaked,
+        }
+        if strategy is not None:
+            info["strategy"] = strategy
+        info["children"] = [self._child(run) for run in self._runs]
+        self._flow.known.setdefault("execution_info", info)
+        return info
+
+    def _child(self, run: ChildRun) -> dict[str, Any]:
+        record = run.record
+        started = None if record.started_at is None else round((record.started_at - self._opened) * 1_000, 3)
+        return {
+            "name": record.name,
+            "status": record.status,
+            "attempts": record.attempts,
+            "started_ms": started,
+            "duration_ms": round(record.duration_ms, 3),
+            "worker": record.worker,
+            "cpu_ms": record.cpu_ms,
+            "peak_rss_mb": record.peak_rss_mb,
+        }
+
+    # -- the workers' side
+
+    def _arm(self) -> None:
+        if self._deadline_ms is None or self._reason is not None:
+            return
+        spent = (self._flow.job.engine.clock() - self._opened) * 1_000
+        left = max(0.0, self._deadline_ms - spent) / 1_000
+        self._timer = asyncio.get_running_loop().call_later(left, self._expire)
+
+    def _expire(self) -> None:
+        if self._reason is None:
+            self.expired = True
+            self.cancel("global_timeout")
+
+    def _take(self) -> Job | None:
+        """The next child's job; what ended before it could start is settled on the way."""
+        while self._failure is None:
+            try:
+                start = next(self._starts)
+                child = self._flow.open(start, self._timeout_ms)
+            except StopIteration:
+                break
+            except Exception as error:  # the container's iterator, or what it asked for, is wrong
+                self._failure = error
+                self.cancel("failed")
+            child.index = len(self._runs)
+            self._runs.append(child)
+            self._batch.append(child)
+            job = child.job
+            self._by_job[job] = child
+            if self._reason is not None and not job.done:
+                job.end(self._reason)
+            if job.done:
+                self._end(job)
+                continue
+            job.counted = functools.partial(self._count, child)
+            return job
+        self._exhausted = True
+        self._finish_if_quiet()
+        return None
+
+    def _count(self, child: ChildRun) -> None:
+        self._running.add(child)
+        self._peak = max(self._peak, len(self._running))
+
+    def _end(self, job: Job) -> None:
+        child = self._by_job.pop(job)
+        self._running.discard(child)
+        self._flow.ended(child)
+        if self._settled is not None:
+            try:
+                self._settled(child)
+            except Exception as error:  # the container's own callback
+                self._failure = self._failure or error
+                self.cancel("failed")
+        self._finish_if_quiet()
+
+    def _finish_if_quiet(self) -> None:
+        """The call is over when the iterator is dry and every child has ended."""
+        if self._exhausted and not self._by_job and self._done is not None and not self._done.done():
+            self._done.set_result(None)

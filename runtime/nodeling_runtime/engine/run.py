@@ -1,0 +1,265 @@
+"""One run of one workflow, from its input to its result."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nodeling.errors import ConfigError
+from nodeling_runtime.dispatch.base import CallError, Dispatcher
+from nodeling_runtime.engine.context import Frame
+from nodeling_runtime.engine.events import Events, Listener
+from nodeling_runtime.engine.permits import Permits
+from nodeling_runtime.engine.record import StepRecord
+from nodeling_runtime.engine.scope import ScopeJob, refused_input
+from nodeling_runtime.engine.team import Job, Team
+from nodeling_runtime.engine.top import parts_of
+from nodeling_runtime.registry import IN_PROCESS, NodeSpec
+from nodeling_runtime.values import Value
+from nodeling_runtime.workflow.model import Scope, Step, Workflow
+from nodeling_runtime.workflow.plan import plan_of
+
+
+@dataclass(slots=True)
+class RunOptions:
+    """How one run is wanted."""
+
+    request: Mapping[str, Value] = field(default_factory=dict)
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    max_concurrent: int | None = None
+    timeout_ms: float | None = None
+    listeners: list[Listener] = field(default_factory=list)
+    random: Callable[[], float] = random.random
+    run_id: str | None = None
+
+
+@dataclass(slots=True)
+class RunOutcome:
+    """How a run ended."""
+
+    run_id: str
+    workflow: str
+    status: str
+    output: Value | None
+    records: dict[str, StepRecord]
+    error: dict[str, Any] | None
+    started: float
+    duration_ms: float
+    leaked: int
+
+
+class Run:
+    """Everything the steps of one run share."""
+
+    def __init__(
+        self, workflow: Workflow, options: RunOptions, dispatchers: Mapping[str, Dispatcher], secrets: Mapping[str, str]
+    ) -> None:
+        self.id = options.run_id or uuid.uuid4().hex
+        self.workflow = workflow
+        self.options = options
+        self.parameters = options.parameters
+        self.random = options.random
+        self.events = Events(self.id, options.listeners)
+        self.step_names = frozenset(step.name for step in all_steps(workflow.scope))
+        self._dispatchers = dispatchers
+        self._secrets = secrets
+        self._node_permits: dict[NodeSpec, Permits] = {}
+        limit = options.max_concurrent or workflow.settings.max_concurrent
+        self._leaf_permits = None if limit is None else Permits(limit)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._work_root: tempfile.TemporaryDirectory[str] | None = None
+        self._job: ScopeJob | None = None
+        self._ends_at: float | None = None
+        self._timed_out: float | None = None
+        self._cleanup: asyncio.TimerHandle | None = None
+        self.leaked = 0
+        self.cancelled_from_outside = False
+
+    # -- what steps ask
+
+    def clock(self) -> float:
+        """Seconds on the loop's monotonic clock."""
+        return asyncio.get_running_loop().time()
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def remaining(self) -> float | None:
+        """Seconds until the run's own deadline."""
+        return None if self._ends_at is None else max(0.0, self._ends_at - self.clock())
+
+    def permits_for(self, spec: NodeSpec) -> list[Permits]:
+        """The permits one call of a node needs, outermost first."""
+        found = [] if self._leaf_permits is None else [self._leaf_permits]
+        limit = spec.manifest.runtime.concurrency
+        if limit is not None:
+            if spec not in self._node_permits:
+                self._node_permits[spec] = Permits(limit)
+            found.append(self._node_permits[spec])
+        return found
+
+    def dispatcher_for(self, spec: NodeSpec) -> Dispatcher:
+        """Whoever runs nodes of this kind."""
+        return self._dispatchers["inprocess" if spec.manifest.runtime.type == IN_PROCESS else "exec"]
+
+    def secrets_for(self, spec: NodeSpec) -> dict[str, str]:
+        """The secrets a node declared, and no others."""
+        return {name: self._secrets[name] for name in spec.manifest.secrets if name in self._secrets}
+
+    def work_root(self) -> str:
+        """A private folder that lives as long as the run."""
+        if self._work_root is None:
+            self._work_root = tempfile.TemporaryDirectory(prefix="nodeling-", ignore_cleanup_errors=True)
+        return self._work_root.name
+
+    def step_ended(self, record: StepRecord) -> None:
+        """Tell of a step's end."""
+        if self.events.active:
+            self.events.emit(
+                "step.finished",
+                record.path,
+                name=record.name,
+                node=record.node,
+                worker=record.worker,
+                output=None if record.output is None else record.output.shared(),
+                **record.to_json(),
+            )
+
+    # -- the whole
+
+    async def execute(self) -> RunOutcome:
+        """Run the workflow to its end. Cancelling this coroutine cancels the run, and waits for it."""
+        started, began = time.time(), self.clock()
+        self._loop = asyncio.get_running_loop()
+        self.events.emit("run.started", workflow=self.workflow.name, version=self.workflow.version)
+        record = StepRecord("", self.workflow.name, "")
+        frame = Frame(plan_of(self.workflow.scope), None, {})
+        body = self.options.request.get("body")
+        refusal = refused_input(self.workflow, None if body is None else body.shared())
+        try:
+            if refusal is None:
+                parts = parts_of(self, self.workflow, self.options.request)
+                self._job = ScopeJob(self, self.workflow.scope, frame, "", parts, record, None)
+                await self._drive(self._job)
+                status, error = self._verdict(record)
+            else:
+                record.error = refusal
+                status, error = "failed", refusal.to_json()
+        finally:
+            if self._work_root is not None:
+                self._work_root.cleanup()
+        duration = (self.clock() - began) * 1_000
+        self.events.emit("run.finished", status=status, error=error, duration_ms=round(duration, 3))
+        records = {step.name: frame.records[step.index] or StepRecord(step.name, step.name, step.node) for step in self.workflow.scope.steps}
+        output = record.output if status == "succeeded" else None
+        return RunOutcome(
+            self.id, self.workflow.name, status, output, records, error, started, duration, self.leaked
+        )
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """End the run: `always` steps still run, within the cleanup time. A second call ends those too."""
+        job = self._job
+        if job is None or job.done:
+            return
+        if job.ending is None:
+            job.end(reason)
+            limit = self.workflow.settings.cleanup_timeout_ms / 1_000
+            self._cleanup = asyncio.get_running_loop().call_later(limit, self.cancel, reason)
+        else:
+            job.scope_run.cancel(reason)
+
+    async def _drive(self, job: ScopeJob) -> None:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        waiting: list[Job] = [job]
+
+        def settled(_job: Job) -> None:
+            if not done.done():
+                done.set_result(None)
+
+        team = Team(lambda: waiting.pop() if waiting else None, settled)
+        job.team = team
+        limit = self.options.timeout_ms or self.workflow.settings.timeout_ms
+        timer = None
+        if limit is not None:
+            self._ends_at = self.clock() + limit / 1_000
+            timer = loop.call_later(limit / 1_000, self._expire, limit)
+        team.wake()
+        try:
+            await self._outlast(done)
+        finally:
+            for handle in (timer, self._cleanup):
+                if handle is not None:
+                    handle.cancel()
+
+    async def _outlast(self, done: asyncio.Future[None]) -> None:
+        """Wait for the end; every cancellation from outside cancels the run once more."""
+        outside = False
+        while not done.done():
+            try:
+                await asyncio.shield(done)
+            except asyncio.CancelledError:
+                outside = True
+                self.cancel("cancelled")
+        if outside:
+            self.cancelled_from_outside = True
+
+    def _expire(self, limit_ms: float) -> None:
+        self._timed_out = limit_ms
+        self.cancel("run_timeout")
+
+    def _verdict(self, record: StepRecord) -> tuple[str, dict[str, Any] | None]:
+        if self._timed_out is not None and record.status == "cancelled":
+            details = {"limit": "run_timeout", "limit_ms": self._timed_out}
+            error = CallError(9005, f"timed out after {self._timed_out:.0f} ms", "TimeoutError", details=details)
+            return "failed", {**error.to_json(), "step": None, "others": []}
+        if record.error is None:
+            return record.status, None
+        body = record.error.to_json()
+        details = dict(body.get("details", {}))
+        body["step"] = details.pop("step", None)
+        body["others"] = details.pop("others", [])
+        body["details"] = details
+        return record.status, body
+
+
+def all_steps(scope: Scope, *, included: bool = False) -> Iterator[Step]:
+    """Every step of a document, children too; with `included`, those of included workflows as well."""
+    todo = [scope]
+    while todo:
+        for step in todo.pop().steps:
+            yield step
+            for slot in step.slots:
+                if slot.scope is not None:
+                    todo.append(slot.scope)
+                if included and slot.workflow is not None:
+                    todo.append(slot.workflow.scope)
+
+
+def needed_secrets(workflow: Workflow) -> dict[str, str]:
+    """The secrets that a workflow's nodes declare, each with a node that does."""
+    found: dict[str, str] = {}
+    for step in all_steps(workflow.scope, included=True):
+        for name in step.spec.manifest.secrets:
+            found.setdefault(name, step.spec.name)
+    return found
+
+
+def missing_secrets(names: Mapping[str, str], found: Mapping[str, str]) -> ConfigError | None:
+    """The error that lists every secret nobody has."""
+    absent = [name for name in names if name not in found]
+    if not absent:
+        return None
+    said = ", ".join(f"{name} (for {names[name]})" for name in absent)
+    return ConfigError(
+        f"no value for the secret {said}" if len(absent) == 1 else f"no value for the secrets {said}",
+        code="secret.missing",
+        hint=f"set NODELING_SECRET_{absent[0].upper()}, or write it in .nodeling/secrets.json",
+    )

@@ -1,0 +1,421 @@
+"""One run of one scope: the scheduler driven by workers, the frame filled as steps end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nodeling.errors import NodelingError
+from nodeling_runtime.dispatch.base import CallError
+from nodeling_runtime.engine.context import ConflictError, Delta, Frame, Merge, View
+from nodeling_runtime.engine.names import Names
+from nodeling_runtime.engine.record import StepRecord
+from nodeling_runtime.engine.scheduler import Scheduler
+from nodeling_runtime.engine.step import StepJob
+from nodeling_runtime.engine.team import Job, Team
+from nodeling_runtime.expressions.errors import ExpressionError
+from nodeling_runtime.values import NULL, InvalidValue, Value
+from nodeling_runtime.workflow.model import Scope, Step, Workflow
+from nodeling_runtime.workflow.plan import CANCELLED, FAILED, SKIPPED, SUCCEEDED
+
+if TYPE_CHECKING:
+    from nodeling_runtime.engine.run import Run
+
+Parts = Callable[[str], Any]
+STATUS = {"succeeded": SUCCEEDED, "failed": FAILED, "skipped": SKIPPED, "cancelled": CANCELLED}
+WORDS = {bit: word for word, bit in STATUS.items()}
+
+
+class ScopeRun:
+    """Drives one scope; a `Judge` for its scheduler."""
+
+    def __init__(self, run: Run, scope: Scope, frame: Frame, path: str, parts: Parts) -> None:
+        self.engine = run
+        self.scope = scope
+        self.frame = frame
+        self.path = path
+        self.parts = parts
+        self.plan = frame.plan
+        self.scheduler = Scheduler(self.plan, self)
+        self.error: CallError | None = None
+        self.team = Team(self._take, self._settled)
+        self._queue: deque[StepJob] = deque()
+        self._jobs: dict[int, StepJob] = {}
+        self._views: dict[int, View] = {}
+        self._succeeded = 0
+        self._done: asyncio.Future[None] | None = None
+
+    async def execute(self) -> str:
+        """Run the scope to its end and say how it ended."""
+        self._done = asyncio.get_running_loop().create_future()
+        self.scheduler.begin()
+        self._pump()
+        await self._done
+        return str(self.scheduler.outcome)
+
+    def cancel(self, reason: str) -> None:
+        """End the scope; its `always` steps still run. A second call ends those too."""
+        self.scheduler.cancel(reason)
+        self._pump()
+
+    # -- what the scheduler asks
+
+    def link(self, step: int, number: int) -> bool:
+        """Evaluate a link's condition."""
+        links = self.plan.steps[step].links or ()
+        condition = links[number].condition
+        view = self.frame.view(self.plan.ancestors[step] & self._succeeded, "last")
+        return condition is None or self._truth(condition.evaluate(self._names(step, view)), "a link's `if`")
+
+    def admit(self, step: int, satisfied: list[int]) -> bool:
+        """Freeze what the step sees, then evaluate its `if`."""
+        model = self.plan.steps[step]
+        links = self.plan.links[step]
+        failed = [links[n].source for n in satisfied if links[n].names_failure]
+        handler = model.trigger != "body"
+        if handler:
+            failed = list(self.scheduler.failures)
+        visible = self.plan.ancestors[step] & self._succeeded
+        view = self._views[step] = self.frame.view(visible, model.merge, failed=failed, is_handler=handler)
+        if model.condition is None:
+            return True
+        return self._truth(model.condition.evaluate(self._names(step, view)), "`if`")
+
+    def settled(self, step: int, status: int, reason: str | None, error: Exception | None) -> None:
+        """A step ended without having run."""
+        record = self._record(step)
+        record.status, record.reason = WORDS[status], reason
+        if error is not None:
+            record.error = engine_error(error)
+            record.handled = self.plan.steps[step].continues
+        record.ended_at = self.engine.clock()
+        self.engine.step_ended(record)
+
+    def phase_begins(self, phase: str) -> None:
+        """What failed in the body becomes `ctx.error`."""
+        if phase != "body":
+            self.error = self._scope_error()
+
+    # -- workers
+
+    def _take(self) -> Job | None:
+        while self._queue:
+            job = self._queue.popleft()
+            if not job.done:
+                return job
+        return None
+
+    def _settled(self, job: Job) -> None:
+        if not isinstance(job, StepJob):
+            raise AssertionError("a scope runs steps")
+        step, record = job.step.index, job.record
+        del self._jobs[step]
+        if record.status == "succeeded":
+            self.frame.outputs[step] = record.output
+            self.frame.write(step, job.delta)
+            self._succeeded |= 1 << step
+        elif record.status == "failed":
+            self.frame.write_failed(step, job.delta)
+        self._views.pop(step, None)
+        self.scheduler.finish(step, STATUS[record.status], record.reason)
+        self._pump(inside=job.task is None and job.begun)
+
+    def _pump(self, *, inside: bool = False) -> None:
+        """Carry out what the scheduler decided."""
+        scheduler = self.scheduler
+        while scheduler.starts or scheduler.cancels:
+            starts, scheduler.starts = scheduler.starts, []
+            for step in starts:
+                job = self._job(step)
+                self._jobs[step] = job
+                self._queue.append(job)
+            cancels, scheduler.cancels = scheduler.cancels, []
+            for step, reason in cancels:
+                running = self._jobs.get(step)
+                if running is not None:
+                    running.end(reason)
+        if self._queue:
+            self.team.wake(len(self._queue) - (1 if inside else 0))
+        if scheduler.outcome is not None and self._done is not None and not self._done.done():
+            self._done.set_result(None)
+
+    def _job(self, step: int) -> StepJob:
+        model = self.plan.steps[step]
+        record = self._record(step)
+        record.status = "ready"
+        record.waited_for = tuple(self.plan.steps[i].name for i in self.scheduler.satisfied_sources(step))
+        path = f"{self.path}/{model.name}" if self.path else model.name
+        job = StepJob(self.engine, model, self._views[step], path, self._parts_for(step), record=record)
+        job.team = self.team
+        return job
+
+    def _record(self, step: int) -> StepRecord:
+        record = self.frame.records[step]
+        if record is None:
+            model = self.plan.steps[step]
+            path = f"{self.path}/{model.name}" if self.path else model.name
+            record = self.frame.records[step] = StepRecord(path, model.name, model.node, container=model.is_container)
+        return record  # type: ignore[no-any-return]
+
+    # -- what expressions and nodes read
+
+    def _names(self, step: int, view: View) -> Names:
+        return Names(view, self._parts_for(step))
+
+    def _parts_for(self, step: int) -> Parts:
+        def part(name: str) -> Any:
+            if name == "response":
+                return self._response(step)
+            if name == "error" and self.error is not None:
+                return self.error.details.get("as_seen")
+            if name == "run" and self.plan.steps[step].trigger != "body":
+                status = "cancelled" if self.scheduler.cancelled else "failed" if self.error else "succeeded"
+                return {**self.parts("run"), "status": status}
+            return self.parts(name)
+
+        return part
+
+    def _response(self, step: int) -> Any:
+        """`ctx.response`: what the step before this one gave."""
+        source = self._previous(step)
+        if source is None:
+            return self.parts("response")
+        model, record = self.plan.steps[source], self.frame.records[source]
+        if model.set_var is True:
+            return {"data": None, "success": True, "error": None, "contentType": "application/json"}
+        output = self.frame.outputs[source]
+        return {
+            "data": None if output is None else output.shared(),
+            "success": record.status == "succeeded",
+            "error": record.error_json(),
+            "contentType": "application/json",
+        }
+
+    def _previous(self, step: int) -> int | None:
+        links = self.plan.links[step]
+        if not links:
+            return None
+        if not links[0].sequential:
+            sources = self.scheduler.satisfied_sources(step)
+            return sources[0] if len(sources) == 1 else None
+        source: int | None = links[0].source
+        while source is not None and self.scheduler.status[source] == SKIPPED:
+            before = self.plan.links[source]
+            source = before[0].source if before else None
+        return source
+
+    @staticmethod
+    def _truth(value: Any, what: str) -> bool:
+        if isinstance(value, bool):
+            return value
+        raise ExpressionError(f"{what} gave {value!r}, which is neither true nor false", code="expr.type")
+
+    # -- the scope's end
+
+    def output(self, explicit: bool = True) -> Value:
+        """The scope's output: its expression's, the last succeeded step's, or its leaves'."""
+        scope = self.scope
+        if scope.output is not None and explicit:
+            view = self.frame.view(self._body_mask(), "last")
+            return Value.of(scope.output.evaluate(Names(view, self.parts)))
+        if scope.ordered or scope.single:
+            done = [i for i in self.plan.phases["body"] if self.scheduler.status[i] == SUCCEEDED]
+            return (self.frame.outputs[done[-1]] or NULL) if done else NULL
+        leaves = self.plan.leaves()
+        if len(leaves) == 1:
+            return self.frame.outputs[leaves[0]] or NULL
+        return Value.of({self.plan.steps[i].name: (self.frame.outputs[i] or NULL).shared() for i in leaves})
+
+    def leaving(self, merge: Merge | None) -> Delta:
+        """The writes that leave the scope."""
+        handlers = [*self.plan.phases["on_error"], *self.plan.phases["always"]]
+        ran = any(self._succeeded >> step & 1 for step in handlers)
+        return self.frame.leaving(self._succeeded, merge or ("last" if ran else None))
+
+    def inner_view(self) -> View:
+        """What a step behind the last one would see."""
+        return self.frame.view(self._succeeded, "last")
+
+    def _body_mask(self) -> int:
+        return self._succeeded
+
+    def _scope_error(self) -> CallError | None:
+        """The first unhandled failure, with the others beside it."""
+        left = self.scheduler.unhandled()
+        if not left:
+            return None
+        seen = []
+        for step in left:
+            record = self.frame.records[step]
+            error = record.error or CallError("internal", "failed")
+            seen.append({"code": error.code, "step": record.name, "message": error.message})
+        first = self.frame.records[left[0]]
+        error = first.error or CallError("internal", "failed")
+        return CallError(
+            error.code,
+            error.message,
+            error.type,
+            error.retryable,
+            details={**error.details, "as_seen": {**seen[0], "others": seen[1:]}},
+        )
+
+    def failure(self) -> CallError:
+        """Why the scope failed."""
+        return self._scope_error() or self.error or CallError("internal", "the scope failed")
+
+
+class ScopeJob(Job):
+    """A scope as one child of a container, or as the whole of a run."""
+
+    def __init__(
+        self,
+        run: Run,
+        scope: Scope,
+        frame: Frame,
+        path: str,
+        parts: Parts,
+        record: StepRecord,
+        merge: Merge | None,
+        timeout_ms: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.engine = run
+        self.record = record
+        self.delta: Delta = {}
+        self.scope_run = ScopeRun(run, scope, frame, path, parts)
+        self._merge = merge
+        self._timeout_ms = timeout_ms
+        self._expired = False
+        self._workflow: tuple[Workflow, Any] | None = None
+
+    def expects(self, workflow: Workflow, body: Any) -> None:
+        """The scope is a whole workflow: its input is judged by its schema first."""
+        self._workflow = (workflow, body)
+
+    def inner_view(self) -> View:
+        """What a step behind the scope's last one would see."""
+        return self.scope_run.inner_view()
+
+    async def run(self) -> None:
+        """Run the scope and conclude."""
+        record = self.record
+        record.status, record.started_at, record.attempts = "running", self.engine.clock(), 1
+        if self.counted is not None:
+            self.counted()
+        if self._workflow is not None:
+            refusal = refused_input(*self._workflow)
+            if refusal is not None:
+                self._conclude("failed", None, refusal)
+                return
+        timer = None
+        if self._timeout_ms is not None:
+            timer = asyncio.get_running_loop().call_later(self._timeout_ms / 1_000, self._expire)
+        try:
+            outcome = await self.scope_run.execute()
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._judge(outcome)
+
+    def interrupt(self) -> None:
+        """A scope ends by ending its steps; its own task is left to see that."""
+        self.scope_run.cancel(self.ending or "cancelled")
+
+    def conclude_interrupted(self) -> None:
+        """Ended before it began."""
+        if not self.done:
+            self._conclude("cancelled", self.ending, None)
+
+    def _expire(self) -> None:
+        self._expired = True
+        self.scope_run.cancel("timeout")
+
+    def _judge(self, outcome: str) -> None:
+        if self._expired:
+            limit = self._timeout_ms or 0.0
+            details = {"limit": "timeout", "limit_ms": limit}
+            self._conclude("failed", None, CallError(9005, f"timed out after {limit:.0f} ms", "TimeoutError", details=details))
+        elif outcome == "cancelled":
+            self._conclude("cancelled", self.ending or self.scope_run.scheduler.cancelled, None)
+        elif outcome == "failed":
+            self._conclude("failed", None, without_view(self.scope_run.failure()))
+        else:
+            self._succeed()
+
+    def _succeed(self) -> None:
+        try:
+            self.delta = self.scope_run.leaving(self._merge)
+            self.record.output = self.scope_run.output()
+        except (NodelingError, InvalidValue) as error:
+            self._conclude("failed", None, engine_error(error))
+            return
+        self._conclude("succeeded", None, None)
+
+    def _conclude(self, status: str, reason: str | None, error: CallError | None) -> None:
+        self.done = True
+        self.record.status, self.record.reason, self.record.error = status, reason, error
+        self.record.ended_at = self.engine.clock()
+
+
+def admit_alone(
+    run: Run,
+    step: Step,
+    frame: Frame,
+    path: str,
+    parts: Parts,
+    record: StepRecord,
+    timeout_ms: float | None,
+    overlay: Mapping[str, Any] | None,
+) -> StepJob:
+    """The job of a step that is in no scope's order: a child. It may end before it starts."""
+    view = frame.view(0, None)
+    job = StepJob(
+        run, step, view, path, parts, record=record, default_timeout_ms=timeout_ms, overlay=overlay
+    )
+    if not step.active:
+        job.skip("inactive")
+    elif step.condition is not None:
+        try:
+            if not ScopeRun._truth(step.condition.evaluate(job.names), "`if`"):
+                job.skip("condition")
+        except NodelingError as error:
+            job.fail(engine_error(error))
+    return job
+
+
+def engine_error(error: Exception) -> CallError:
+    """What the engine itself raised, as data."""
+    if isinstance(error, NodelingError):
+        details = dict(error.details)
+        if error.hint:
+            details["hint"] = error.hint
+        return CallError(error.code, error.message, type(error).__name__, False, started=False, details=details)
+    if isinstance(error, (InvalidValue, ConflictError)):
+        return CallError("expr.value", str(error), type(error).__name__, False, started=False)
+    return CallError("internal", f"{type(error).__name__}: {error}", type(error).__name__, False, started=False)
+
+
+def without_view(error: CallError) -> CallError:
+    """A scope's error as its container carries it."""
+    seen = error.details.pop("as_seen", None)
+    if seen is not None:
+        error.details.setdefault("step", seen["step"])
+        if seen["others"]:
+            error.details["others"] = seen["others"]
+    return error
+
+
+def refused_input(workflow: Workflow, body: Any) -> CallError | None:
+    """Why a workflow does not take this input; None when it does."""
+    from nodeling_runtime.schemas import compile_schema
+
+    if workflow.inputs is None:
+        return None
+    faults = compile_schema(workflow.inputs, where=f"{workflow.document.name}#/inputs").check(body)
+    if not faults:
+        return None
+    said = "; ".join(f"{fault.message}{f' at {fault.pointer}' if fault.pointer else ''}" for fault in faults)
+    details = {"faults": [{"pointer": f.pointer, "message": f.message, "hint": f.hint} for f in faults]}
+    return CallError("run.input", f"the input of {workflow.name!r} is refused: {said}", "ConfigError", False, started=False, details=details)

@@ -1,0 +1,390 @@
+"""One run of one step: permits, attempts, clocks, and exactly one end."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nodeling.errors import NodelingError
+from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome
+from nodeling_runtime.engine.attempts import KILLED_DEADLINE, next_delay_ms
+from nodeling_runtime.engine.context import Delta, View, Write, join_deltas
+from nodeling_runtime.engine.flow import FlowHandle
+from nodeling_runtime.engine.names import Names
+from nodeling_runtime.engine.record import StepRecord
+from nodeling_runtime.engine.source import StepSource
+from nodeling_runtime.engine.team import Job
+from nodeling_runtime.expressions.errors import ExpressionError
+from nodeling_runtime.expressions.template import Template
+from nodeling_runtime.values import NULL, InvalidValue, Value
+from nodeling_runtime.workflow.duration import DurationError, milliseconds
+from nodeling_runtime.workflow.model import Step
+
+if TYPE_CHECKING:
+    from nodeling_runtime.engine.run import Run
+
+Parts = Callable[[str], Any]
+
+
+class StepJob(Job):
+    """A step on its way from ready to its end."""
+
+    def __init__(
+        self,
+        run: Run,
+        step: Step,
+        view: View,
+        path: str,
+        parts: Parts,
+        *,
+        record: StepRecord,
+        default_timeout_ms: float | None = None,
+        overlay: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.engine = run
+        self.step = step
+        self.view = view
+        self.path = path
+        self.parts = parts
+        self.record = record
+        self.names = Names(view, self._part)
+        self.delta: Delta = {}
+        self.flow: FlowHandle | None = None
+        self._default_timeout_ms = default_timeout_ms
+        self._overlay = overlay
+        self._expired: tuple[str, float] | None = None
+        self._inputs: Value | None = None
+        self._config: dict[str, Any] = {}
+        self._keys: dict[str, Any] | None = None
+        self._delay_ms: float | None = None
+        self._holds: list[Any] = []
+        self._deadline: asyncio.TimerHandle | None = None
+        self._late = False
+        record.ready_at = run.clock()
+
+    # -- the story
+
+    async def run(self) -> None:
+        """All attempts, from the permits to the end."""
+        mine = self.generation
+        try:
+            if self.record.started_at is None:
+                await self._begin()
+            while True:
+                if self._delay_ms is not None:
+                    await self._back_off()
+                self.record.attempts += 1
+                outcome = await self._attempt(mine)
+                if mine != self.generation or self._decide(outcome):
+                    return
+        except asyncio.CancelledError:
+            if mine == self.generation and self.ending is None and self._late:
+                self.calm()
+                self._conclude_error(self._timed_out())
+                return
+            raise
+        except NodelingError as error:
+            self._conclude_error(_from_engine(error))
+
+    async def _begin(self) -> None:
+        self._arm_deadline()
+        if not self.step.is_container:
+            for permits in self.engine.permits_for(self.step.spec):
+                if not permits.try_acquire():
+                    await permits.acquire()
+                self._holds.append(permits)
+        self.record.started_at = self.engine.clock()
+        self.record.status = "running"
+        if self.counted is not None:
+            self.counted()
+        if self.engine.events.active:
+            self.engine.events.emit(
+                "step.started",
+                self.path,
+                node=self.step.node,
+                name=self.step.name,
+                waited_for=list(self.record.waited_for),
+                container=self.step.is_container,
+            )
+
+    def _arm_deadline(self) -> None:
+        limit = self._duration(self.step.deadline_ms, "deadline")
+        if limit is not None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(limit / 1_000, self._expire, "deadline", limit)
+
+    async def _back_off(self) -> None:
+        delay, self._delay_ms = self._delay_ms or 0.0, None
+        await asyncio.sleep(delay / 1_000)
+
+    async def _attempt(self, mine: int) -> Outcome:
+        call = self._call()
+        limit = self._duration(self.step.timeout_ms, "timeout") or self._default_timeout_ms
+        timer = None
+        self._expired = None
+        if limit is not None:
+            timer = asyncio.get_running_loop().call_later(limit / 1_000, self._expire, "timeout", limit)
+        try:
+            outcome = await self.engine.dispatcher_for(self.step.spec).call(call)
+        except asyncio.CancelledError:
+            if mine != self.generation or self.ending is not None:
+                raise
+            if self._expired is None:
+                return Outcome(None, CallError(4000, "the node cancelled itself", "CancelledError"))
+            self.calm()
+            outcome = Outcome()
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if mine == self.generation and self._expired is not None:
+            return Outcome(None, self._timed_out(), outcome.delta, outcome.worker, outcome.cpu_ms, outcome.peak_rss_mb)
+        return self._judge_output(outcome)
+
+    def _decide(self, outcome: Outcome) -> bool:
+        """Conclude, or set the delay before the next attempt. True when it is over."""
+        record = self.record
+        record.worker = outcome.worker or record.worker
+        record.cpu_ms = _sum(record.cpu_ms, outcome.cpu_ms)
+        record.peak_rss_mb = max(filter(None, (record.peak_rss_mb, outcome.peak_rss_mb)), default=None)
+        record.metrics.update(outcome.metrics)
+        if self.ending is not None:
+            self.conclude_interrupted()
+            return True
+        if outcome.error is None:
+            self._succeed(outcome)
+            return True
+        delay = None
+        if not self._late:
+            effects = self.step.spec.manifest.effects
+            delay = next_delay_ms(outcome.error, self.step.retry, effects, record.attempts, self.engine.random())
+        if delay is None:
+            self._conclude_error(outcome.error, outcome.delta)
+            return True
+        self._delay_ms = delay
+        self.engine.events.emit(
+            "step.retry", self.path, attempt=record.attempts, error=outcome.error.to_json(), delay_ms=round(delay, 3)
+        )
+        return False
+
+    # -- clocks
+
+    def _expire(self, limit: str, ms: float) -> None:
+        if self.done or self.ending is not None:
+            return
+        self._expired = (limit, ms)
+        self._late = self._late or limit == "deadline"
+        if not self.begun:
+            self._conclude_error(self._timed_out())
+            if self.team is not None:
+                self.team.settled(self)
+        elif self.flow is not None:
+            self.flow.close(limit, self.interrupt)
+        else:
+            self.interrupt()
+
+    def _timed_out(self) -> CallError:
+        limit, ms = self._expired or ("timeout", 0.0)
+        return CallError(
+            KILLED_DEADLINE, f"timed out after {ms:.0f} ms", "TimeoutError", details={"limit": limit, "limit_ms": ms}
+        )
+
+    def _duration(self, value: float | Template | None, what: str) -> float | None:
+        if not isinstance(value, Template):
+            return value
+        try:
+            return milliseconds(value.evaluate(self.names))
+        except DurationError as error:
+            raise NodelingError(f"`{what}`: {error}", code="document.duration") from error
+
+    # -- ends
+
+    def end(self, reason: str) -> None:
+        """End the step for good; a container's children end before the container does."""
+        if self.done or self.ending is not None:
+            return
+        if self.flow is None:
+            super().end(reason)
+            return
+        self.ending = reason
+        self.flow.close(reason, self.interrupt)
+
+    def gave_up(self) -> bool:
+        """The node did not come back. A timed-out attempt may be followed by another."""
+        self.engine.leaked += 1
+        if self.ending is not None or self._expired is None:
+            self.conclude_interrupted()
+            return False
+        return not self._decide(Outcome(None, self._timed_out()))
+
+    def conclude_interrupted(self) -> None:
+        """Cut short for good."""
+        if self.done:
+            return
+        if self.ending is not None:
+            self._conclude("cancelled", self.ending)
+        elif self._expired is not None:
+            self._conclude_error(self._timed_out())
+        else:
+            self._conclude_error(CallError(4000, "the node cancelled itself", "CancelledError"))
+
+    def skip(self, reason: str) -> None:
+        """End without having run."""
+        self._conclude("skipped", reason)
+
+    def fail(self, error: CallError) -> None:
+        """End with an error that the engine found before the node was asked."""
+        self._conclude_error(error)
+
+    def _succeed(self, outcome: Outcome) -> None:
+        try:
+            self.delta = self._writes(outcome)
+        except NodelingError as error:
+            self._conclude_error(_from_engine(error))
+            return
+        self.record.output = outcome.output
+        self._conclude("succeeded", None)
+
+    def _writes(self, outcome: Outcome) -> dict[str, Write]:
+        name, index = self.step.name, self.step.index
+        writes = {key: Write(index, write.data, write.who) for key, write in self.view.merged.items()}
+        if self.flow is not None:
+            adopted = join_deltas(self.flow.adopted(), self.step.merge)
+            writes.update({key: Write(index, write.data, write.who) for key, write in adopted.items()})
+        writes.update({key: Write(index, data, name) for key, data in outcome.delta.items()})
+        if isinstance(self.step.set_var, str) and outcome.output is not None:
+            writes[self.step.set_var] = Write(index, outcome.output.data, name)
+        return writes
+
+    def _conclude_error(self, error: CallError, delta: Mapping[str, bytes | None] | None = None) -> None:
+        if self.done:
+            return
+        self.record.error = error
+        self.record.handled = self.step.continues
+        if delta:
+            self.delta = {key: Write(self.step.index, data, self.step.name) for key, data in delta.items()}
+        if self.flow is not None and self.flow.known:
+            error.details = {**self.flow.known, **error.details}
+        self._conclude("failed", None)
+
+    def _conclude(self, status: str, reason: str | None) -> None:
+        self.done = True
+        if self._deadline is not None:
+            self._deadline.cancel()
+        for permits in reversed(self._holds):
+            permits.release()
+        self._holds.clear()
+        record = self.record
+        record.status, record.reason, record.ended_at = status, reason, self.engine.clock()
+        self.engine.step_ended(record)
+
+    def inner_view(self) -> View:
+        """What a step behind this one would see."""
+        visible = self.view.visible | (1 << self.step.index if self.record.status == "succeeded" else 0)
+        return self.view.frame.view(visible, "last")
+
+    # -- the call
+
+    def _call(self) -> NodeCall:
+        spec, step = self.step.spec, self.step
+        if self._inputs is None:
+            self._prepare()
+        if spec.manifest.flow:
+            self.flow = FlowHandle(self, self._keys or {})
+        path = self.path
+        return NodeCall(
+            spec=spec,
+            inputs=self._inputs or NULL,
+            config=self._config,
+            secrets=self.engine.secrets_for(spec),
+            source=StepSource(self.view, self._part, self.engine.step_names, spec.manifest.reads),
+            emit=lambda kind, data: self.engine.events.emit(f"step.{kind}", path, **data),
+            run_id=self.engine.id,
+            step=step.name,
+            attempt=self.record.attempts,
+            idempotency_key=hashlib.sha256(f"{self.engine.id}\0{path}\0{0}".encode()).hexdigest(),
+            deadline=self._epoch_deadline(),
+            work_root=self.engine.work_root,
+            flow=self.flow,
+        )
+
+    def _epoch_deadline(self) -> float | None:
+        limits = [limit for limit in (self._own_limit(), self.engine.remaining()) if limit is not None]
+        return self.engine.now() + min(limits) if limits else None
+
+    def _own_limit(self) -> float | None:
+        timeout = self._duration(self.step.timeout_ms, "timeout") or self._default_timeout_ms
+        left = self._deadline.when() - asyncio.get_running_loop().time() if self._deadline else None
+        limits = [limit for limit in (timeout and timeout / 1_000, left) if limit is not None]
+        return min(limits) if limits else None
+
+    def _prepare(self) -> None:
+        """Evaluate what the node is given, once for all attempts."""
+        step, spec = self.step, self.step.spec
+        if spec.manifest.flow:
+            self._keys = FlowHandle.evaluate_keys(step, self.names)
+            self._inputs = NULL
+            return
+        try:
+            if step.config is not None:
+                self._config = Value.of(step.config.evaluate(self.names)).fresh()
+            _refuse(spec.config.check(self._config), f"the config of {spec.name!r} is refused", 4002)
+            given = self._given()
+            _refuse(spec.inputs.check(given), f"{spec.name!r} refuses its inputs", 4001)
+            self._inputs = Value.of(given)
+        except InvalidValue as error:
+            raise NodelingError(f"the inputs are no JSON value: {error}", code=4001) from error
+
+    def _given(self) -> Any:
+        step = self.step
+        value = {} if step.inputs is None else step.inputs.evaluate(self.names)
+        overrides = self.engine.parameters.get(step.name)
+        if step.parameters or overrides or self._overlay:
+            if not isinstance(value, dict):
+                raise NodelingError("its inputs are no object, so nothing can be laid over them", code=4001)
+            value = {**step.parameters, **value, **(overrides or {}), **(self._overlay or {})}
+        return value
+
+    def _judge_output(self, outcome: Outcome) -> Outcome:
+        if outcome.error is not None or outcome.output is None:
+            if outcome.error is None:
+                outcome.error = CallError(4006, "the node gave no output", "InvalidOutput", retryable=False)
+            return outcome
+        if self.step.spec.manifest.output is True:
+            return outcome
+        faults = self.step.spec.output.check(outcome.output.shared())
+        if faults:
+            message = f"{self.step.spec.name!r} gave an output its schema refuses: {_list(faults)}"
+            outcome.error = CallError(4006, message, "InvalidOutput", False, details=_details(faults))
+            outcome.output = None
+        return outcome
+
+    def _part(self, name: str) -> Any:
+        return self._config if name == "config" else self.parts(name)
+
+
+def _refuse(faults: Any, what: str, code: int) -> None:
+    if faults:
+        raise NodelingError(f"{what}: {_list(faults)}", code=code, details=_details(faults))
+
+
+def _list(faults: Any) -> str:
+    return "; ".join(f"{fault.message}{f' at {fault.pointer}' if fault.pointer else ''}" for fault in faults)
+
+
+def _details(faults: Any) -> dict[str, Any]:
+    return {"faults": [{"pointer": fault.pointer, "message": fault.message, "hint": fault.hint} for fault in faults]}
+
+
+def _from_engine(error: NodelingError) -> CallError:
+    details = dict(error.details)
+    if isinstance(error, ExpressionError) and error.hint:
+        details.setdefault("hint", error.hint)
+    kind = "InvalidInput" if error.code == 4001 else type(error).__name__
+    return CallError(error.code, error.message, kind, False, started=False, details=details)
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else one + other

@@ -1,0 +1,165 @@
+"""Pull-workers: tasks that take jobs one after the other until there is none left.
+
+A job runs in its worker's own task, so a chain of steps needs one task and a container with a bound
+of n needs n, however many children it has. A job that does not come back after it was told to end is
+given up together with its worker; what that worker does later is looked at by nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS
+
+
+class Job:
+    """Something a worker runs. Ends exactly once, by `conclude`."""
+
+    def __init__(self) -> None:
+        self.team: Team | None = None
+        self.counted: Callable[[], None] | None = None  # called when the work itself begins
+        self.done = False
+        self.ending: str | None = None
+        self.generation = 0
+        self.task: asyncio.Task[None] | None = None
+        self._interrupted = False
+        self._grace: asyncio.TimerHandle | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether a worker has taken this job."""
+        return self.generation > 0
+
+    async def run(self) -> None:
+        """Do the work and call `conclude`."""
+        raise TypeError(f"{type(self).__name__} does not define `run`")
+
+    def conclude_interrupted(self) -> None:
+        """The work was cut short: conclude accordingly."""
+        raise TypeError(f"{type(self).__name__} does not define `conclude_interrupted`")
+
+    def gave_up(self) -> bool:
+        """The work did not end within its grace. True when the job goes on with a fresh worker."""
+        self.conclude_interrupted()
+        return False
+
+    def end(self, reason: str) -> None:
+        """Ask the job to end, for good."""
+        if self.done or self.ending is not None:
+            return
+        self.ending = reason
+        if self.begun:
+            self.interrupt()
+        else:
+            self.conclude_interrupted()
+            if self.team is not None:
+                self.team.settled(self)
+
+    def interrupt(self) -> None:
+        """Cancel what the worker awaits; give both up when that does not help."""
+        if self.task is None or self.done:
+            return
+        self._interrupted = True
+        self.task.cancel()
+        if self._grace is None:
+            loop = asyncio.get_running_loop()
+            self._grace = loop.call_later(CANCEL_GRACE_SECONDS, self._give_up, self.generation)
+
+    def calm(self) -> None:
+        """The interruption has arrived: take the cancellation back."""
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+        if self._interrupted and self.task is not None:
+            self._interrupted = False
+            while self.task.cancelling():
+                self.task.uncancel()
+
+    def _give_up(self, generation: int) -> None:
+        if self.done or generation != self.generation or self.team is None:
+            return
+        self._grace = None
+        self._interrupted = False
+        self.generation += 1
+        team = self.team
+        team.workers -= 1
+        team.leaked += 1
+        if self.gave_up():
+            team.resume(self)
+        else:
+            team.settled(self)
+            team.wake()
+
+
+class Team:
+    """The workers of one scope or one pool."""
+
+    def __init__(
+        self, take: Callable[[], Job | None], settled: Callable[[Job], None], limit: int | None = None
+    ) -> None:
+        self.workers = 0
+        self.leaked = 0
+        self._take = take
+        self._settled = settled
+        self._limit = limit
+        self._resumed: deque[Job] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting = 0
+
+    def settled(self, job: Job) -> None:
+        """A job has ended."""
+        self._settled(job)
+
+    def resume(self, job: Job) -> None:
+        """Go on with a job whose worker was given up."""
+        self._resumed.append(job)
+        self._spawn()
+
+    def wake(self, waiting: int = 1) -> None:
+        """See to it that so many waiting jobs have a worker each, as far as the limit goes."""
+        for _ in range(waiting - self._starting):
+            if self._limit is not None and self.workers >= self._limit:
+                return
+            self._spawn()
+
+    def _spawn(self) -> None:
+        self.workers += 1
+        self._starting += 1
+        task = asyncio.get_running_loop().create_task(self._work())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self) -> None:
+        task = asyncio.current_task()
+        self._starting -= 1
+        while True:
+            job = self._resumed.popleft() if self._resumed else self._take()
+            if job is None:
+                break
+            job.team = self
+            job.task = task
+            job.generation += 1
+            mine = job.generation
+            try:
+                await job.run()
+            except asyncio.CancelledError:
+                if mine == job.generation:
+                    job.conclude_interrupted()
+            if mine != job.generation:
+                return
+            if job._interrupted:
+                await _absorb()
+                job.calm()
+            job.task = None
+            self._settled(job)
+        self.workers -= 1
+
+
+async def _absorb() -> None:
+    """Let a cancellation that was sent but has not arrived do so here, where it harms nobody."""
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        return

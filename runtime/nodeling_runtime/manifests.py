@@ -1,0 +1,108 @@
+"""Whether a `config.json` is well formed, and how foreign spellings of it are read.
+
+Blok's manifests are taken as they are: `input` beside `inputs`, a `config` schema that wraps the
+inputs, tuple-style `items`, `example`, `steps`, `functions`. Whatever is wrong is listed with its
+place, all of it at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from nodeling.errors import Fault
+from nodeling_runtime.documents.reader import Document
+from nodeling_runtime.schemas import Validator, check_schema, compile_schema
+
+SCHEMA_KEYS = ("config", "inputs", "input", "output")
+ANNOTATION = "x-nodeling"
+ANNOTATIONS = ("step", "steps", "expression", "workflow", "duration")
+_SAYS_NOTHING = {"type", "description", "title", "default", "example", "examples"}
+
+
+@functools.cache
+def sdk_schema(name: str) -> dict[str, Any]:
+    """One of the JSON Schemas that the SDK ships, such as `node.v1`."""
+    text = (files("nodeling") / "schemas" / f"{name}.json").read_text(encoding="utf-8")
+    data: dict[str, Any] = json.loads(text)
+    return data
+
+
+@functools.cache
+def _validator() -> Validator:
+    return compile_schema(sdk_schema("node.v1"), where="node.v1.json")
+
+
+def normalise(data: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """The manifest in our spelling; what is wrong in it stays for `well_formed` to find."""
+    out = dict(data)
+    if "input" in out and "inputs" not in out:
+        out["inputs"] = out.pop("input")
+    _lift_inputs(out)
+    if "runtime" not in out and folder is not None and _is_javascript(folder):
+        out["runtime"] = {"type": "runtime.nodejs", "entry": "index.js"}
+    return out
+
+
+def _lift_inputs(out: dict[str, Any]) -> None:
+    """Move `config.properties.inputs` to `inputs` where the latter says nothing of its own."""
+    config = out.get("config")
+    if not isinstance(config, dict) or out.get("flow") or not isinstance(config.get("properties"), dict):
+        return
+    wrapped = config["properties"].get("inputs")
+    own = out.get("inputs", {})
+    if not isinstance(wrapped, dict) or not isinstance(own, dict) or not set(own) <= _SAYS_NOTHING:
+        return
+    out["inputs"] = wrapped
+    rest = {key: value for key, value in config["properties"].items() if key != "inputs"}
+    required = [key for key in config.get("required", []) if key != "inputs"]
+    out["config"] = {**{k: v for k, v in config.items() if k != "example"}, "properties": rest, "required": required}
+
+
+def _is_javascript(folder: Path) -> bool:
+    return not (folder / "node.py").exists() and any((folder / name).exists() for name in ("index.ts", "index.js"))
+
+
+def well_formed(document: Document, data: Mapping[str, Any]) -> list[Fault]:
+    """Everything wrong with a manifest."""
+    if not isinstance(document.data, dict):
+        return [document.fault("manifest.invalid", "a manifest is a JSON object", "")]
+    found = [
+        document.fault("manifest.invalid", fault.message, fault.pointer, hint=fault.hint)
+        for fault in _validator().check(document.data) or []
+    ]
+    for key in SCHEMA_KEYS:
+        if isinstance(document.data.get(key), (dict, bool)):
+            found.extend(
+                document.fault("manifest.schema", fault.message, fault.pointer, hint=fault.hint)
+                for fault in check_schema(document.data[key], f"/{key}")
+            )
+    found.extend(_runtime_faults(document, data))
+    return found
+
+
+def _runtime_faults(document: Document, data: Mapping[str, Any]) -> list[Fault]:
+    runtime = data.get("runtime")
+    if not isinstance(runtime, dict):
+        return []
+    kind = runtime.get("type", "python")
+    if kind == "runtime.command" and not runtime.get("command"):
+        return [
+            document.fault(
+                "manifest.command", "`runtime.command` needs `command`", "/runtime", hint='write "command": ["program", "argument"]'
+            )
+        ]
+    return []
+
+
+def without_annotated(schema: Any) -> Any:
+    """A schema in which every key that holds no plain value accepts anything."""
+    if isinstance(schema, Mapping):
+        if ANNOTATION in schema:
+            return True
+        return {key: without_annotated(value) for key, value in schema.items()}
+    return [without_annotated(item) for item in schema] if isinstance(schema, list) else schema

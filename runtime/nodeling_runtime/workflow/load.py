@@ -1,0 +1,124 @@
+"""From a native document to a `Workflow`: every fault of its shape is listed, none is raised alone.
+
+Loading resolves nodes and compiles expressions; it imports no node's code. Whether the graph makes
+sense (cycles, references, what fits what) is the checker's question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nodeling.errors import ConfigError, Fault
+from nodeling_runtime.documents.reader import Document
+from nodeling_runtime.expressions.functions import FunctionTable
+from nodeling_runtime.registry import Registry
+from nodeling_runtime.schemas import check_schema
+from nodeling_runtime.workflow.keys import LATER, SETTINGS, TOP
+from nodeling_runtime.workflow.model import Scope, Settings, Workflow
+from nodeling_runtime.workflow.reading import Reading, escape
+from nodeling_runtime.workflow.steps import read_steps
+
+DEEPEST_INCLUSION = 16
+
+
+def load_workflow(
+    document: Document, registry: Registry, functions: FunctionTable, trail: tuple[str, ...] = ()
+) -> tuple[Workflow | None, list[Fault]]:
+    """Read a document. The workflow is None when it cannot even be drawn as a graph."""
+    reading = Reading(document, registry, functions, trail=(*trail, _identity(document)))
+    data = document.data
+    if not isinstance(data, dict):
+        reading.fault("document.type", "a workflow is an object with a list of `steps`", "")
+        return None, reading.faults
+    reading.unknown_keys(data, TOP, "a workflow", "")
+    if "nodes" in data:
+        reading.nodes = reading.mapping(data["nodes"], "`nodes`", "/nodes")
+    settings, stop_on_failure = _settings(reading, data.get("settings", {}))
+    _schema(reading, data)
+    scope = read_steps(reading, data.get("steps"), "/steps", "a workflow")
+    _unused_nodes(reading)
+    output = reading.template(data["output"], "/output") if "output" in data else None
+    if scope is None:
+        return None, reading.faults
+    root = Scope(
+        steps=scope.steps,
+        pointer="/steps",
+        ordered=scope.ordered,
+        stop_on_failure=stop_on_failure,
+        output=output,
+    )
+    name = data.get("name")
+    workflow = Workflow(
+        name=reading.text(name, "a workflow's name", "/name") if name is not None else Path(document.name).stem,
+        version=str(data.get("version", "")),
+        description=str(data.get("description", "")),
+        scope=root,
+        settings=settings,
+        inputs=data.get("inputs"),
+        document=document,
+        labels={key: data[key] for key in ("author", "tags", "metadata") if key in data},
+    )
+    return workflow, reading.faults
+
+
+def raise_faults(faults: list[Fault], name: str) -> None:
+    """Raise every error among the faults as one.
+
+    Raises:
+        ConfigError: There is at least one.
+    """
+    errors = [fault for fault in faults if fault.severity == "error"]
+    if errors:
+        count = f"{len(errors)} faults" if len(errors) > 1 else "a fault"
+        raise ConfigError(f"{name} has {count}", code="document.faults", faults=faults)
+
+
+def _identity(document: Document) -> str:
+    path = Path(document.name)
+    return str(path.resolve()) if path.exists() else document.name
+
+
+def _settings(reading: Reading, value: Any) -> tuple[Settings, bool]:
+    data = reading.mapping(value, "`settings`", "/settings")
+    reading.unknown_keys(data, SETTINGS, "`settings`", "/settings")
+    found: dict[str, Any] = {}
+    if "max_concurrent" in data:
+        pointer = "/settings/max_concurrent"
+        found["max_concurrent"] = reading.count(data["max_concurrent"], "`max_concurrent`", pointer, 1)
+    for key, name in (("timeout", "timeout_ms"), ("cleanup_timeout", "cleanup_timeout_ms")):
+        if key in data:
+            duration = reading.duration(data[key], f"/settings/{key}")
+            if duration is not None:
+                found[name] = duration
+    if "env" in data:
+        names = data["env"] if isinstance(data["env"], list) else [data["env"]]
+        found["env"] = tuple(reading.text(name, "a name in `env`", "/settings/env") for name in names)
+    estimate = reading.document.data.get("estimated_duration")
+    if estimate is not None:
+        found["estimated_duration_ms"] = reading.duration(estimate, "/estimated_duration")
+    policy = data.get("on_failure", "continue")
+    chosen = reading.choice(policy, ("continue", "stop"), "`on_failure`", "/settings/on_failure", "continue")
+    return Settings(**found), chosen == "stop"
+
+
+def _schema(reading: Reading, data: Mapping[str, Any]) -> None:
+    if "inputs" not in data:
+        return
+    if not isinstance(data["inputs"], (dict, bool)):
+        reading.fault("document.type", "a workflow's `inputs` is a JSON Schema", "/inputs")
+        return
+    for fault in check_schema(data["inputs"], "/inputs"):
+        reading.fault("document.schema", fault.message, fault.pointer, fault.hint)
+
+
+def _unused_nodes(reading: Reading) -> None:
+    from nodeling.errors import nearest
+
+    for name in reading.nodes:
+        if name in reading.names or name in LATER:
+            continue
+        near = nearest(name, reading.names)
+        hint = f"did you mean {near!r}?" if near else f"the steps are {', '.join(reading.names)}"
+        reading.fault("document.unknown_step", f"`nodes` names no step {name!r}", f"/nodes/{escape(name)}", hint, key=True)

@@ -1,0 +1,178 @@
+"""A scope's graph in the form the scheduler walks: indices, links both ways, ancestors as bits.
+
+Everything here is computed once per scope and costs O(steps + links), plus one big integer per
+step for its ancestors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from nodeling_runtime.workflow.model import Scope, Step, Trigger
+
+SUCCEEDED, FAILED, SKIPPED, CANCELLED = 1, 2, 4, 8
+TERMINAL = SUCCEEDED | FAILED | SKIPPED | CANCELLED
+ACCEPTS = {
+    "success": SUCCEEDED,
+    "failure": FAILED,
+    "done": SUCCEEDED | FAILED,
+    "skipped": SKIPPED,
+    "any": SUCCEEDED | FAILED | SKIPPED | CANCELLED,
+}
+PHASES: tuple[Trigger, ...] = ("body", "on_error", "always")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLink:
+    """A link between two steps of a scope."""
+
+    source: int
+    accepts: int
+    names_success: bool
+    names_failure: bool
+    conditional: bool
+    sequential: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The graph of one scope."""
+
+    steps: tuple[Step, ...]
+    links: tuple[tuple[PlanLink, ...], ...]
+    targets: tuple[tuple[tuple[int, int], ...], ...]
+    needed: tuple[int, ...]
+    phases: dict[Trigger, tuple[int, ...]]
+    ancestors: tuple[int, ...]
+    stop_on_failure: bool
+    index: dict[str, int]
+
+    def leaves(self) -> list[int]:
+        """Body steps that no other body step waits for, in declaration order."""
+        return [i for i in self.phases["body"] if not self.targets[i]]
+
+
+_PLANS: WeakKeyDictionary[Scope, Plan] = WeakKeyDictionary()
+
+
+def plan_of(scope: Scope) -> Plan:
+    """The plan of a scope whose links have been checked, computed once for each scope."""
+    plan = _PLANS.get(scope)
+    if plan is None:
+        plan = _PLANS[scope] = make_plan(scope)
+    return plan
+
+
+def make_plan(scope: Scope) -> Plan:
+    """Compute a scope's plan."""
+    steps = scope.steps
+    index = {step.name: i for i, step in enumerate(steps)}
+    phases: dict[Trigger, tuple[int, ...]] = {
+        phase: tuple(i for i, step in enumerate(steps) if step.trigger == phase) for phase in PHASES
+    }
+    links: list[tuple[PlanLink, ...]] = [()] * len(steps)
+    for phase in PHASES:
+        for position, i in enumerate(phases[phase]):
+            if is_sequential(scope, [steps[k] for k in phases[phase]]):
+                before = phases[phase][position - 1] if position else None
+                links[i] = () if before is None else (_sequence(before),)
+            else:
+                links[i] = tuple(_link(index[link.source], link.on, link.condition is not None) for link in steps[i].links or ())
+    if scope.independent:
+        links = [()] * len(steps)
+    targets: list[list[tuple[int, int]]] = [[] for _ in steps]
+    for i, mine in enumerate(links):
+        for number, link in enumerate(mine):
+            targets[link.source].append((i, number))
+    return Plan(
+        steps=steps,
+        links=tuple(links),
+        targets=tuple(tuple(each) for each in targets),
+        needed=tuple(step.needed or len(links[i]) for i, step in enumerate(steps)),
+        phases=phases,
+        ancestors=_ancestors(links, phases),
+        stop_on_failure=scope.stop_on_failure,
+        index=index,
+    )
+
+
+def is_sequential(scope: Scope, phase: Sequence[Step]) -> bool:
+    """Whether the steps of a phase run one after the other in the order they are written."""
+    if scope.independent:
+        return False
+    if phase and phase[0].trigger != "body":
+        return all(step.links is None for step in phase)
+    return scope.ordered
+
+
+def _sequence(before: int) -> PlanLink:
+    return PlanLink(before, SUCCEEDED, False, False, False, sequential=True)
+
+
+def _link(source: int, on: Iterable[str], conditional: bool) -> PlanLink:
+    accepts = 0
+    for word in on:
+        accepts |= ACCEPTS[word]
+    return PlanLink(source, accepts, "success" in on, "failure" in on, conditional)
+
+
+def _ancestors(links: Sequence[Sequence[PlanLink]], phases: dict[Trigger, tuple[int, ...]]) -> tuple[int, ...]:
+    """Each step's ancestors as a bit set; a handler has every step of the phases before as one."""
+    found: list[int] = [0] * len(links)
+    earlier = 0
+    for phase in PHASES:
+        for i in topological(links, phases[phase]):
+            bits = earlier
+            for link in links[i]:
+                bits |= found[link.source] | (1 << link.source)
+            found[i] = bits
+        for i in phases[phase]:
+            earlier |= 1 << i
+    return tuple(found)
+
+
+def topological(links: Sequence[Sequence[PlanLink]], members: Sequence[int]) -> list[int]:
+    """The members of an acyclic phase, sources first."""
+    waiting = {i: sum(1 for link in links[i] if link.source in inside) for inside in (set(members),) for i in members}
+    after: dict[int, list[int]] = {i: [] for i in members}
+    for i in members:
+        for link in links[i]:
+            if link.source in after:
+                after[link.source].append(i)
+    ready = [i for i in members if not waiting[i]]
+    order: list[int] = []
+    for i in ready:
+        order.append(i)
+        for target in after[i]:
+            waiting[target] -= 1
+            if not waiting[target]:
+                ready.append(target)
+    return order
+
+
+def find_cycle(names: Sequence[str], sources: Sequence[Sequence[int]]) -> list[str] | None:
+    """One cycle of a graph given by each member's sources, as names in the order data would walk."""
+    state = [0] * len(names)  # 0 unseen, 1 on the path, 2 done
+    for root in range(len(names)):
+        if state[root]:
+            continue
+        path: list[tuple[int, int]] = [(root, 0)]
+        state[root] = 1
+        while path:
+            here, position = path[-1]
+            if position == len(sources[here]):
+                state[here] = 2
+                path.pop()
+                continue
+            path[-1] = (here, position + 1)
+            source = sources[here][position]
+            if state[source] == 1:
+                walk = [step for step, _ in path]
+                cycle = walk[walk.index(source) :]
+                return [names[i] for i in (cycle[0], *reversed(cycle))]
+            if state[source] == 0:
+                state[source] = 1
+                path.append((source, 0))
+    return None

@@ -1,0 +1,156 @@
+"""What every part of the loader shares: the document, the registry and the list of faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from nodeling.errors import Fault, nearest
+from nodeling_runtime.documents.reader import Document
+from nodeling_runtime.expressions.functions import FunctionTable
+from nodeling_runtime.expressions.template import Template, TemplateErrors, compile_template
+from nodeling_runtime.registry import Registry
+from nodeling_runtime.workflow.duration import DurationError, milliseconds
+from nodeling_runtime.workflow.keys import LATER
+
+T = TypeVar("T")
+
+
+@dataclass
+class Reading:
+    """One document under way: faults are collected, never raised one by one."""
+
+    document: Document
+    registry: Registry
+    functions: FunctionTable
+    faults: list[Fault] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    nodes: Mapping[str, Any] = field(default_factory=dict)
+    trail: tuple[str, ...] = ()  # files of the workflows that include this one
+
+    def fault(self, code: str, message: str, pointer: str, hint: str | None = None, *, key: bool = False) -> None:
+        """Record one fault at a place of the document."""
+        self.faults.append(self.document.fault(code, message, pointer, hint=hint, key=key))
+
+    def warn(self, code: str, message: str, pointer: str, hint: str | None = None) -> None:
+        """Record something that is probably not meant."""
+        self.faults.append(self.document.fault(code, message, pointer, hint=hint, severity="warning"))
+
+    def mapping(self, value: Any, what: str, pointer: str) -> Mapping[str, Any]:
+        """`value` when it is an object, else a fault and an empty one."""
+        if isinstance(value, dict):
+            return value
+        self.fault("document.type", f"{what} is an object, not {kind_of(value)}", pointer)
+        return {}
+
+    def unknown_keys(self, value: Mapping[str, Any], known: Iterable[str], what: str, pointer: str) -> None:
+        """A fault for each key that nobody reads, with the nearest one that somebody does."""
+        names = list(known)
+        for key in value:
+            if key in names or key.startswith("x-"):
+                continue
+            if key in LATER:
+                self.fault("document.later", f"{what} has `{key}`, which {LATER[key]}", f"{pointer}/{escape(key)}", key=True)
+                continue
+            near = nearest(key, names)
+            hint = f"did you mean {near!r}?" if near else f"it may have {', '.join(names)}"
+            self.fault("document.unknown_key", f"{what} has no key {key!r}", f"{pointer}/{escape(key)}", hint, key=True)
+
+    def choice(self, value: Any, options: tuple[T, ...], what: str, pointer: str, default: T) -> T:
+        """`value` when it is one of the options, else a fault and the default."""
+        for option in options:
+            if value == option and type(value) is type(option):
+                return option
+        words = [str(option) for option in options]
+        near = nearest(value, words) if isinstance(value, str) else None
+        hint = f"did you mean {near!r}?" if near else None
+        self.fault("document.value", f"{what} is {' or '.join(words)}, not {brief(value)}", pointer, hint)
+        return default
+
+    def boolean(self, value: Any, what: str, pointer: str, default: bool) -> bool:
+        """`value` when it is true or false, else a fault and the default."""
+        if isinstance(value, bool):
+            return value
+        self.fault("document.type", f"{what} is true or false, not {brief(value)}", pointer)
+        return default
+
+    def text(self, value: Any, what: str, pointer: str, default: str = "") -> str:
+        """`value` when it is a string that is not empty, else a fault and the default."""
+        if isinstance(value, str) and value:
+            return value
+        self.fault("document.type", f"{what} is a text, not {brief(value)}", pointer)
+        return default
+
+    def count(self, value: Any, what: str, pointer: str, default: int) -> int:
+        """`value` when it is a whole number from 1 up, else a fault and the default."""
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+            return value
+        self.fault("document.value", f"{what} is a whole number from 1 up, not {brief(value)}", pointer)
+        return default
+
+    def duration(self, value: Any, pointer: str) -> float | None:
+        """`value` as milliseconds, or a fault and None."""
+        try:
+            return milliseconds(value)
+        except DurationError as error:
+            self.fault("document.duration", str(error), pointer)
+            return None
+
+    def duration_or_expression(self, value: Any, pointer: str) -> float | Template | None:
+        """A duration, or an expression that gives one when the step starts."""
+        if is_expression(value):
+            return self.template(value, pointer)
+        return self.duration(value, pointer)
+
+    def template(self, value: Any, pointer: str) -> Template | None:
+        """`value` compiled, or the faults of its expressions and None."""
+        try:
+            return compile_template(value, self.functions, root_pointer=pointer)
+        except TemplateErrors as errors:
+            for where, error, _offset in errors.faults:
+                self.fault(str(error.code), error.message, where, error.hint)
+            return None
+
+    def condition(self, value: Any, what: str, pointer: str) -> Template | None:
+        """A boolean, or an expression that gives one."""
+        if isinstance(value, bool) or is_expression(value):
+            return self.template(value, pointer)
+        self.fault(
+            "document.condition",
+            f"{what} is true, false or an expression, not {brief(value)}",
+            pointer,
+            f"write ${{{value}}}" if isinstance(value, str) and value else "write ${…}",
+        )
+        return None
+
+
+def is_expression(value: Any) -> bool:
+    """Whether a string is one whole expression."""
+    if not isinstance(value, str):
+        return False
+    text = value.strip()
+    return text.startswith("js/") or (text.startswith("${") and text.endswith("}"))
+
+
+def escape(key: str) -> str:
+    """A key as one part of a JSON pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is, in a word."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    return {str: "a text", int: "a number", float: "a number", list: "a list", dict: "an object"}[type(value)]
+
+
+def brief(value: Any) -> str:
+    """A value for an error message."""
+    if isinstance(value, (dict, list)):
+        return kind_of(value)
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,1 @@
+"""The fixtures that `pip install nodeling` brings to pytest."""

@@ -1,0 +1,105 @@
+"""What is lowered from JavaScript means what Node says it means, on generated values."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from nodeling_runtime.expressions.errors import ExpressionError
+from nodeling_runtime.expressions.javascript import compile_javascript
+from nodeling_runtime.expressions.javascript_names import CALLBACK_METHODS, CONSTANTS, FUNCTIONS, METHODS, ROOTS
+from nodeling_runtime.expressions.record import Names
+
+HERE = Path(__file__).parent
+CONTEXTS = 10_000
+NOTHING = object()
+
+
+def load_cases() -> Any:
+    spec = importlib.util.spec_from_file_location("javascript_cases", HERE / "javascript_cases.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+CASES = load_cases()
+
+
+def find_node() -> str:
+    node = shutil.which("node")
+    if node is None:
+        if os.environ.get("CI"):
+            pytest.fail("Node is needed to judge what is lowered from JavaScript")
+        pytest.skip("Node is not installed: the JavaScript comparison did not run")
+    return node
+
+
+def same(left: Any, right: Any) -> bool:
+    """JSON equality, told apart by type."""
+    if isinstance(left, dict):
+        return isinstance(right, dict) and left.keys() == right.keys() and all(same(v, right[k]) for k, v in left.items())
+    if isinstance(left, list):
+        return isinstance(right, list) and len(left) == len(right) and all(map(same, left, right))
+    return bool(left == right) and (isinstance(left, bool) is isinstance(right, bool)) and isinstance(left, str) is isinstance(right, str)
+
+
+def value_or_nothing(expression: Any, scope: Names) -> Any:
+    try:
+        return expression.evaluate(scope)
+    except ExpressionError:
+        return NOTHING
+
+
+def test_every_construct_agrees_with_node_on_generated_values() -> None:
+    node = find_node()
+    contexts = CASES.generated_contexts(CONTEXTS, seed=20_26)
+    payload = json.dumps({"expressions": CASES.CONSTRUCTS, "contexts": contexts}).encode("utf-8")
+    with subprocess.Popen(
+        [node, str(HERE / "javascript_judge.js")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(payload)
+        process.stdin.close()
+        scopes = [Names({"ctx": context, "func": {}}) for context in contexts]
+        differences = []
+        for source in CASES.CONSTRUCTS:
+            expression = compile_javascript(source)
+            judged = orjson.loads(process.stdout.readline())
+            for place, verdict in enumerate(judged):
+                ours = value_or_nothing(expression, scopes[place])
+                if ours is NOTHING if verdict == 0 else (ours is not NOTHING and same(ours, verdict[0])):
+                    continue
+                differences.append((source, contexts[place]["vars"], ours, verdict))
+                break
+    shown = "\n".join(f"{source}\n   {held}\n   nodeling {ours!a}  node {verdict!a}" for source, held, ours, verdict in differences[:10])
+    assert not differences, f"{len(differences)} constructs differ:\n{shown}"
+
+
+@pytest.mark.parametrize("name", sorted({*METHODS, *CALLBACK_METHODS}))
+def test_each_lowered_method_is_compared(name: str) -> None:
+    assert any(f".{name}(" in source for source in CASES.CONSTRUCTS)
+
+
+@pytest.mark.parametrize("name", sorted({*FUNCTIONS, *CONSTANTS, *(set(ROOTS) - {"func"})}))
+def test_each_lowered_name_is_compared(name: str) -> None:
+    assert any(name in source for source in CASES.CONSTRUCTS)
+
+
+def test_values_come_out_both_ways_for_almost_every_construct() -> None:
+    """The comparison would say nothing about a construct that always fails."""
+    scopes = [Names({"ctx": context, "func": {}}) for context in CASES.generated_contexts(400, seed=5)]
+    silent = []
+    for source in CASES.CONSTRUCTS:
+        expression = compile_javascript(source)
+        if all(value_or_nothing(expression, scope) is NOTHING for scope in scopes):
+            silent.append(source)
+    assert set(silent) <= {"vars.missing", "vars.o.constructor", "vars.xs.map", "vars.s.trim", "vars.s.nothing", "vars.n.x", "Math.min()", "({vars})"}
