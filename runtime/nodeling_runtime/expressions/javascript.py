@@ -42,7 +42,7 @@ def compile_javascript(source: str) -> Expression:
     if _means_the_same(tree):
         return compile_tree(source, tree)
     run, slots = compile_javascript_tree(tree)
-    return Expression(source, tree, run, slots, builds=True, language="js")
+    return Expression(source, tree, run, slots, builds=False, language="js")
 
 
 def _means_the_same(tree: Node) -> bool:

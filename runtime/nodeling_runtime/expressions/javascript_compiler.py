@@ -283,8 +283,12 @@ class _Compiler:
     # --- links --------------------------------------------------------------------------------------
 
     def access(self, node: Access, variables: Variables) -> Closure:
-        base = self.node(node.base, variables)
-        steps = [(self.link(link, variables), link.optional, link.at) for link in node.links]
+        keys = leading_keys(node.links)
+        base = path_closure(self.node(node.base, variables), node.links[: len(keys)])
+        rest = node.links[len(keys) :]
+        if not rest:
+            return base
+        steps = [(self.link(link, variables), link.optional, link.at) for link in rest]
 
         def run(frame: Frame) -> Any:
             value = base(frame)
@@ -364,6 +368,37 @@ class _Compiler:
         return run
 
 
+def leading_keys(links: tuple[Link, ...]) -> list[str]:
+    """The keys that the links begin with, up to the first that is not a plain `.key`."""
+    keys = []
+    for link in links:
+        if not isinstance(link, Member) or link.optional:
+            break
+        keys.append(link.key)
+    return keys
+
+
+def path_closure(base: Closure, links: tuple[Link, ...]) -> Closure:
+    """The links of a path in one closure."""
+    steps = [(link.key, link.at) for link in links if isinstance(link, Member)]
+    if not steps:
+        return base
+
+    def run(frame: Frame) -> Any:
+        value = base(frame)
+        for key, at in steps:
+            if value.__class__ is dict and key in value:
+                value = value[key]
+                continue
+            try:
+                value = get(value, key)
+            except ExpressionError as error:
+                raise error.placed(at) from None
+        return value
+
+    return run
+
+
 def placed(apply: Callable[..., Any], left: Any, right: Any, budget: Budget, at: int) -> Any:
     """The operator applied; its errors get its position."""
     try:
@@ -378,7 +413,7 @@ def method_of(value: Any, name: str, at: int) -> Callable[..., Any]:
     method = methods.get(name)
     if method is not None:
         return method
-    if name == "toString" and (is_number(value) or value.__class__ is bool):
+    if name == "toString" and (is_number(value) or value.__class__ in (bool, dict)):
         return lambda receiver, budget: to_text(receiver)
     if nullish(value):
         kind = "null" if value is None else "undefined"

@@ -165,20 +165,20 @@ def _a(value: Any) -> str:
 
 def get(value: Any, key: Any) -> Any:
     """`value[key]`: undefined where there is none, an error on null and undefined."""
+    kind: type = value.__class__
+    if kind is dict:
+        name = key if key.__class__ is str else to_text(key)
+        return value[name] if name in value else _inherited(value, name)
     if value is None or value is UNDEFINED:
         raise ExpressionError(
             f"cannot read '{to_text(key)[:60]}' of {_a(value)}",
             code="expr.no_such_key",
             hint="guard it with ?.",
         )
-    if isinstance(value, Record):
-        return _resolved(value, to_text(key))
-    kind = value.__class__
-    if kind is dict:
-        name = key if key.__class__ is str else to_text(key)
-        return value[name] if name in value else _inherited(value, name)
     if kind is list or kind is str:
         return _element(value, key)
+    if isinstance(value, Record):
+        return _resolved(value, to_text(key))
     return _inherited(value, to_text(key))
 
 

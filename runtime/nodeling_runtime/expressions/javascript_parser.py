@@ -121,16 +121,18 @@ class _Parser:
         return self.take()
 
     def unexpected(self, wanted: str) -> NoReturn:
+        raise self.surprise(wanted)
+
+    def surprise(self, wanted: str) -> ExpressionError:
         token = self.token
         if token.kind == "end":
-            raise syntax_error(f"the JavaScript ends where {wanted} was expected", token.at)
+            return syntax_error(f"the JavaScript ends where {wanted} was expected", token.at)
         if token.value == "`":
-            raise refused("a tagged template", token.at)
+            return refused("a tagged template", token.at)
         if token.value == "=>":
-            raise refused("a function outside map, filter, some, every, find and their like", token.at)
-        raise syntax_error(
-            f"expected {wanted}, found '{self.source[token.at : token.end][:40]}' in JavaScript", token.at
-        )
+            return refused("a function outside map, filter, some, every, find and their like", token.at)
+        found = self.source[token.at : token.end][:40]
+        return syntax_error(f"expected {wanted}, found '{found}' in JavaScript", token.at)
 
     def deeper(self) -> None:
         self.depth += 1
@@ -277,7 +279,7 @@ class _Parser:
     def dotted(self) -> Token:
         """The name after a dot."""
         if self.token.kind != "name":
-            self.unexpected("a name after the dot")
+            raise self.surprise("a name after the dot")
         return self.take()
 
     def check_arguments(self, name: str, arguments: tuple[Node, ...], at: int) -> None:
@@ -331,7 +333,8 @@ class _Parser:
         elif self.accept("("):
             names = []
             while not self.accept(")"):
-                if self.token.kind != "name":
+                kind: str = self.token.kind
+                if kind != "name":
                     raise refused("a parameter that is not a plain name", self.token.at)
                 names.append(str(self.take().value))
                 if self.operator != ")":
@@ -416,7 +419,7 @@ class _Parser:
             if token.kind == "name" and self.operator in (",", "}"):
                 return key, self.variable(str(token.value), token.at)
         else:
-            self.unexpected("a key")
+            raise self.surprise("a key")
         if self.operator == "(":
             raise refused("a method in an object literal", token.at)
         self.expect(":")

@@ -129,6 +129,8 @@ def typeof(value: Any) -> str:
 
 def to_primitive(value: Any, depth: int = 0) -> Any:
     """ToPrimitive: lists become their joined elements, maps `[object Object]`."""
+    if value.__class__ is str or value.__class__ in NUMBERS:
+        return value
     if isinstance(value, Record):
         value = to_plain(value)
     if value.__class__ is list:
@@ -254,34 +256,33 @@ def own_keys(value: dict[str, Any]) -> list[str]:
 
 def finish(value: Any, built: bool, budget: Budget) -> Any:
     """The JSON value of a whole expression; undefined, NaN and half characters are errors."""
-    if isinstance(value, Record):
-        return to_plain(value)
-    if value.__class__ is list or value.__class__ is dict:
+    kind: type = value.__class__
+    if kind is list or kind is dict:
         return _finished(value, budget, 1) if built else value
-    return _scalar(value)
+    return to_plain(value) if isinstance(value, Record) else _scalar(value)
 
 
 def _finished(value: Any, budget: Budget, depth: int) -> Any:
-    if isinstance(value, Record):
-        value = to_plain(value)
     kind: type = value.__class__
     if kind is not list and kind is not dict:
-        return _scalar(value)
+        return _finished(to_plain(value), budget, depth) if isinstance(value, Record) else _scalar(value)
     if depth > MAX_VALUE_DEPTH:
         raise ExpressionError(f"the result nests deeper than {MAX_VALUE_DEPTH} levels", code="expr.value")
-    budget.write(2 + 4 * len(value))
+    budget.write(2 + 4 * len(value) + sum(len(item) for item in value if item.__class__ is str))
     if kind is list:
         return [_finished(item, budget, depth + 1) for item in value]
     return {_scalar(key): _finished(item, budget, depth + 1) for key, item in value.items()}
 
 
 def _scalar(value: Any) -> Any:
+    if value.__class__ is str:
+        if not value.isascii() and _HALF.search(value):
+            raise ExpressionError("the text ends inside a character", code="expr.value")
+        return value
     if value is UNDEFINED:
         raise ExpressionError(
             "the value is undefined", code="expr.no_such_key", hint="give a value for that case: x ?? null"
         )
     if value.__class__ is float and not math.isfinite(value):
         raise ExpressionError(f"{number_text(value)} is not a JSON number", code="expr.value")
-    if value.__class__ is str and not value.isascii() and _HALF.search(value):
-        raise ExpressionError("the text ends inside a character", code="expr.value")
     return value

@@ -243,7 +243,6 @@ vars.s.trim
 vars.n.x
 vars.a.map(x => x)
 vars.a.trim()
-vars.a?.trim?.name
 """.strip().split("\n")
 
 STRINGS = [
@@ -261,7 +260,23 @@ NUMERALS = [
     "-Infinity", "infinity", "1_000", "0x", "0xg", "010", "-0", "1e999", "9007199254740993", "123456789012345678", "zz", "7f",
     "\ufeff8\u00a0", "1,5", "٣", "0.1e-2x",
 ]  # fmt: skip
-KEYS = ["k", "a", "b", "0", "1", "10", "02", "4294967295", "-1", "length", "x y", "é", "toString", "name", "valueOf"]
+KEYS = [
+    "k",
+    "a",
+    "b",
+    "0",
+    "1",
+    "10",
+    "02",
+    "4294967295",
+    "-1",
+    "length",
+    "x y",
+    "é",
+    "toString",
+    "name",
+    "valueOf",
+]
 
 
 def generated_contexts(count: int, seed: int) -> list[dict[str, Any]]:
@@ -343,5 +358,7 @@ def _context(source: random.Random) -> dict[str, Any]:
     return {
         "vars": made,
         "request": {"body": {"id": _scalar(source)}},
-        "response": {"data": {"k": _value(source), "list": [_scalar(source) for _ in range(source.randint(0, 2))]}},
+        "response": {
+            "data": {"k": _value(source), "list": [_scalar(source) for _ in range(source.randint(0, 2))]}
+        },
     }
