@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from nodeling.context import Context
+from nodeling.errors import NodeError
 
-__all__ = ["Child", "ChildRun", "Expression", "Flow", "FlowNode", "Pool", "Start"]
+__all__ = ["Child", "ChildRun", "Expression", "Flow", "FlowNode", "Pool", "Start", "outcome_of"]
 
 ChildStatus = Literal["running", "succeeded", "failed", "skipped", "cancelled"]
 
@@ -160,3 +161,20 @@ class FlowNode:
     async def handle(self, ctx: Context, inputs: dict[str, Any], flow: Flow) -> Any:
         """Run the children and return the container's output."""
         raise TypeError(f"{type(self).__name__} must define `async def handle(self, ctx, inputs, flow)`")
+
+
+def outcome_of(run: ChildRun) -> Any:
+    """What a child gave; null for one that was skipped or whose failure is handled.
+
+    Raises:
+        NodeError: It failed or was cancelled; the error is the child's, with its step beside it.
+    """
+    if run.status == "failed" and not run.handled:
+        error = run.error or {}
+        details = {"step": error.get("node"), **error.get("details", {})}
+        raise NodeError(
+            str(error.get("message")), code=error.get("code"), retryable=error.get("retryable"), details=details
+        )
+    if run.status == "cancelled":
+        raise NodeError(f"{run.name} was cancelled", code=9006, retryable=False)
+    return run.output

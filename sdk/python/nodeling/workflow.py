@@ -11,7 +11,6 @@ The engine is found through the entry point group `nodeling.engine`; this module
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
@@ -53,6 +52,8 @@ def find_engine() -> Engine:
     Raises:
         PluginError: There is none, or more than one.
     """
+    import importlib.metadata  # it loads email and with it sockets, which a node's process must not pay for
+
     points = {point.value: point for point in importlib.metadata.entry_points(group="nodeling.engine")}
     if len(points) != 1:
         found = ", ".join(points) or "none"
