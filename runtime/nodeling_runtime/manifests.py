@@ -14,13 +14,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from nodeling.errors import Fault
+from nodeling.errors import Fault, nearest
 from nodeling_runtime.documents.reader import Document
 from nodeling_runtime.schemas import Validator, check_schema, compile_schema
 
 SCHEMA_KEYS = ("config", "inputs", "input", "output")
 ANNOTATION = "x-nodeling"
-ANNOTATIONS = ("step", "steps", "expression", "workflow", "duration")
+ANNOTATIONS = ("step", "steps", "expression", "javascript", "workflow", "duration", "list")
 _SAYS_NOTHING = {"type", "description", "title", "default", "example", "examples"}
 
 
@@ -82,6 +82,22 @@ def well_formed(document: Document, data: Mapping[str, Any]) -> list[Fault]:
                 for fault in check_schema(document.data[key], f"/{key}")
             )
     found.extend(_runtime_faults(document, data))
+    found.extend(_annotation_faults(document, data.get("config"), "/config"))
+    return found
+
+
+def _annotation_faults(document: Document, schema: Any, pointer: str) -> list[Fault]:
+    found: list[Fault] = []
+    todo = [(schema, pointer)]
+    while todo:
+        here, where = todo.pop()
+        if isinstance(here, Mapping):
+            word = here.get(ANNOTATION)
+            if word is not None and word not in ANNOTATIONS:
+                near = nearest(str(word), ANNOTATIONS)
+                hint = f"did you mean {near!r}?" if near else f"it is one of {', '.join(ANNOTATIONS)}"
+                found.append(document.fault("manifest.annotation", f"`{ANNOTATION}` knows no {word!r}", f"{where}/{ANNOTATION}", hint=hint))
+            todo.extend((value, f"{where}/{key}") for key, value in here.items())
     return found
 
 

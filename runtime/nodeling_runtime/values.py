@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from nodeling.values import InvalidValue, decode, encode
+from nodeling.values import equal as json_equal
 
 __all__ = ["NULL", "InvalidValue", "Value", "json_equal", "split_list"]
 
@@ -91,20 +92,6 @@ class Value:
 
 
 NULL = Value(b"null")
-
-
-def json_equal(a: Any, b: Any) -> bool:
-    """Whether two decoded values are the same JSON: numbers by value, booleans only equal booleans."""
-    # Python's own comparison is right but for True == 1, so only what it calls equal is looked at.
-    return bool(a == b) and _same_booleans(a, b)
-
-
-def _same_booleans(a: Any, b: Any) -> bool:
-    if isinstance(a, dict):
-        return all(_same_booleans(item, b[key]) for key, item in a.items())
-    if isinstance(a, list):
-        return all(map(_same_booleans, a, b))
-    return (a is True or a is False) == (b is True or b is False)
 
 
 def split_list(value: Value) -> list[Value]:

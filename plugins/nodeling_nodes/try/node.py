@@ -17,10 +17,10 @@ class Try(FlowNode):
         seen: list[ChildRun] = [run]
         error = run.error
         if run.status == "failed" and "catch" in inputs:
-            run = await flow.start(Start(inputs["catch"], vars={"error": error}, after=seen)).wait()
+            run = await flow.start(Start(inputs["catch"], after=seen, error=error)).wait()
             seen.append(run)
         if "finally" in inputs:
-            last = await flow.start(Start(inputs["finally"], vars={"error": error}, after=seen)).wait()
+            last = await flow.start(Start(inputs["finally"], after=seen, error=error)).wait()
             seen.append(last)
             if last.status == "failed":
                 outcome_of(last)

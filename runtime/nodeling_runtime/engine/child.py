@@ -20,12 +20,22 @@ if TYPE_CHECKING:
     from nodeling_runtime.engine.step import StepJob
 
 ChildStatus = Literal["running", "succeeded", "failed", "skipped", "cancelled"]
+Parts = Callable[[str], Any]
 _EMPTY = Scope(steps=(), pointer="", ordered=False, independent=True)
 
 
 def scope_children() -> Plan:
     """The plan of a frame without steps: it only carries names and writes."""
     return plan_of(_EMPTY)
+
+
+class Item:
+    """One item of a list that is handed out without being copied: shared, so never shown to a node as it is."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
 
 class ChildRun:
@@ -131,19 +141,20 @@ def child_of(flow: FlowHandle, start: Start, index: int, timeout_ms: float | Non
     """Prepare a child's run: its frame, its path and its job."""
     slot, number, shared = start.child.handle  # type: ignore[misc]
     run = ChildRun(flow, start, index)
+    parts = flow.job.parts if start.error is None else _with_error(flow.job.parts, start.error)
     key = start.key if start.key is not None else (index or None)
     base = flow.job.path if key is None else f"{flow.job.path}[{key}]"
     if slot.workflow is not None:
         run.job, run.record = _workflow_job(flow, slot, start, base, timeout_ms)
     elif slot.kind == "step" and slot.scope is not None and not slot.scope.single:
-        run.job, run.record = _scope_job(flow, slot, start, base, timeout_ms)
+        run.job, run.record = _scope_job(flow, slot, start, base, parts, timeout_ms)
     else:
-        run.job, run.record = _step_job(flow, slot, number, shared, start, f"{base}/{start.child.name}", timeout_ms)
+        run.job, run.record = _step_job(flow, slot, number, shared, start, f"{base}/{start.child.name}", parts, timeout_ms)
     return run
 
 
 def _step_job(
-    flow: FlowHandle, slot: Slot, number: int | None, shared: dict[str, Any], start: Start, path: str, timeout_ms: float | None
+    flow: FlowHandle, slot: Slot, number: int | None, shared: dict[str, Any], start: Start, path: str, parts: Parts, timeout_ms: float | None
 ) -> tuple[StepJob, StepRecord]:
     from nodeling_runtime.engine.scope import admit_alone
 
@@ -159,12 +170,12 @@ def _step_job(
     step: Step = scope.steps[number or 0]
     record = StepRecord(path, step.name, step.node, container=step.is_container)
     frame.records[step.index] = record
-    job = admit_alone(flow.job.engine, step, frame, path, flow.job.parts, record, timeout_ms, start.inputs)
+    job = admit_alone(flow.job.engine, step, frame, path, parts, record, timeout_ms, start.inputs)
     return job, record
 
 
 def _scope_job(
-    flow: FlowHandle, slot: Slot, start: Start, path: str, timeout_ms: float | None
+    flow: FlowHandle, slot: Slot, start: Start, path: str, parts: Parts, timeout_ms: float | None
 ) -> tuple[ScopeJob, StepRecord]:
     from nodeling_runtime.engine.scope import ScopeJob
 
@@ -172,7 +183,6 @@ def _scope_job(
         raise AssertionError("a scope slot has a scope")
     record = StepRecord(path, start.child.name, flow.job.step.node, container=True)
     frame = _frame(flow, slot.scope, start)
-    parts: Callable[[str], Any] = flow.job.parts
     return ScopeJob(flow.job.engine, slot.scope, frame, path, parts, record, flow.job.step.merge, timeout_ms), record
 
 
@@ -194,6 +204,18 @@ def _workflow_job(
     return job, record
 
 
+def _with_error(parts: Parts, error: Mapping[str, Any]) -> Parts:
+    """The parts of `ctx` for a child that handles a failure."""
+    details = error.get("details", {})
+    seen = {
+        "code": error.get("code"),
+        "step": details.get("step", error.get("node")),
+        "message": error.get("message"),
+        "others": details.get("others", []),
+    }
+    return lambda name: seen if name == "error" else parts(name)
+
+
 def _frame(flow: FlowHandle, scope: Scope, start: Start) -> Frame:
     base: dict[str, Any] = {}
     for run in start.after:
@@ -204,10 +226,12 @@ def _frame(flow: FlowHandle, scope: Scope, start: Start) -> Frame:
 
 def _checked(name: str, value: Any) -> Any:
     """A value a container gave its child, decoded from its own bytes so that nobody shares it."""
-    if isinstance(value, Value):
-        return value.shared()
+    if isinstance(value, Item):
+        return value.value
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, list) and value and all(isinstance(item, Item) for item in value):
+        return [item.value for item in value]
     try:
         return Value.of(value).shared()
     except ValueError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
 from nodeling.flow import Child, Expression, Start
-from nodeling_runtime.engine.child import ChildRun, child_of, scope_children
+from nodeling_runtime.engine.child import ChildRun, Item, child_of, scope_children
 from nodeling_runtime.engine.context import Delta, Frame, View
 from nodeling_runtime.engine.names import Names
 from nodeling_runtime.engine.pool import PoolRun
@@ -153,6 +153,11 @@ def _filling(slot: Slot, names: Names) -> Any:
             return None if value is None else milliseconds(value)
         except DurationError as error:
             raise ExpressionError(str(error), code="document.duration") from error
+    if slot.kind == "list" and slot.expression is not None:
+        items = slot.expression.evaluate(names)
+        if not isinstance(items, list):
+            raise ExpressionError(f"a list is wanted at {slot.pointer}, not {items!r:.60}", code="expr.type")
+        return [Item(item) for item in items]
     if slot.kind == "expression":
         return Expression(str(slot.expression.source) if slot.expression is not None else "", slot)
     if slot.kind == "steps" and slot.scope is not None:

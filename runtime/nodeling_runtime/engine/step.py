@@ -281,9 +281,14 @@ class StepJob(Job):
         self.engine.step_ended(record)
 
     def inner_view(self) -> View:
-        """What a step behind this one would see."""
-        visible = self.view.visible | (1 << self.step.index if self.record.status == "succeeded" else 0)
-        return self.view.frame.view(visible, "last")
+        """What a step behind this one would see. Only a child that is alone in its frame is asked."""
+        frame, index = self.view.frame, self.step.index
+        if self.record.status != "succeeded":
+            return frame.view(self.view.visible, "last")
+        if frame.outputs[index] is None:
+            frame.outputs[index] = self.record.output
+            frame.write(index, self.delta)
+        return frame.view(self.view.visible | 1 << index, "last")
 
     # -- the call
 

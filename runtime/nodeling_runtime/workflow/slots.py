@@ -136,7 +136,7 @@ class _Slots:
             return [self.walk(item, schema["items"], (*path, i), f"{pointer}/{i}") for i, item in enumerate(value)]
         return value
 
-    def _slot(self, kind: str, value: Any, path: Path_, pointer: str) -> Any:
+    def _slot(self, kind: str, value: Any, path: Path_, pointer: str) -> Any:  # noqa: C901  (one arm a kind)
         from nodeling_runtime.workflow.steps import read_steps
 
         scope: Scope | None
@@ -152,6 +152,8 @@ class _Slots:
             return None
         if kind == "duration":
             return self._duration(value, path, pointer)
+        if kind == "list":
+            return self._list(value, path, pointer)
         if kind == "workflow":
             included = self._workflow(value, pointer)
             if included is not None:
@@ -170,6 +172,14 @@ class _Slots:
         except DurationError as error:
             self.reading.fault("document.duration", str(error), pointer)
             return None
+
+    def _list(self, value: Any, path: Path_, pointer: str) -> None:
+        if not isinstance(value, list) and not is_expression(value):
+            self.reading.fault("document.type", f"this is a list, or an expression that gives one, not {brief(value)}", pointer)
+            return
+        template = self.reading.template(value, pointer)
+        if template is not None:
+            self.slots.append(Slot(path, "list", pointer, expression=template))
 
     def _expression(self, value: Any, path: Path_, pointer: str, *, javascript: bool) -> Any:
         if javascript and isinstance(value, str) and not is_expression(value):

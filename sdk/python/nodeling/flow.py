@@ -27,7 +27,10 @@ class Child:
     In the manifest's `config` schema a key is a child when its schema says
     `"x-nodeling": "step"` (one step, or a list of steps that run as one scope),
     `"x-nodeling": "steps"` (a list of steps, each a child of its own) or
-    `"x-nodeling": "workflow"` (the file of another workflow).
+    `"x-nodeling": "workflow"` (the file of another workflow). Three more annotations hold no child:
+    `"expression"` is kept and evaluated when the container asks, `"duration"` arrives as
+    milliseconds, and the items of a `"list"` arrive as handles to be passed on in `Start.vars`,
+    so that a long list is never copied.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Start:
         vars: Names its expressions may use, such as `item` and `index`.
         inputs: Values laid over the child's own inputs.
         after: Runs whose writes this child sees, in causal order.
+        error: What `ctx.error` is for this child: the failure it is there to handle.
     """
 
     child: Child
@@ -60,6 +64,7 @@ class Start:
     vars: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] | None = None
     after: Sequence[ChildRun] = ()
+    error: Mapping[str, Any] | None = None
 
 
 class ChildRun(Protocol):

@@ -27,6 +27,7 @@ __all__ = [
     "encode",
     "encode_orjson",
     "encode_stdlib",
+    "equal",
     "exceeds_depth",
     "plain",
     "pointer_of",
@@ -249,3 +250,17 @@ def _decode_slowly(raw: bytes) -> Any:
         message = f"not JSON: {error.msg} at line {error.lineno} column {error.colno}"
         raise InvalidValue("", message, "syntax") from None
     return Reread().of(found)
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether two decoded values are the same JSON: numbers by value, booleans only equal booleans."""
+    # Python's own comparison is right but for True == 1, so only what it calls equal is looked at.
+    return bool(a == b) and _same_booleans(a, b)
+
+
+def _same_booleans(a: Any, b: Any) -> bool:
+    if isinstance(a, dict):
+        return all(_same_booleans(item, b[key]) for key, item in a.items())
+    if isinstance(a, list):
+        return all(map(_same_booleans, a, b))
+    return (a is True or a is False) == (b is True or b is False)
