@@ -11,6 +11,7 @@ from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.javascript_values import (
     UNDEFINED,
     WHITE_SPACE,
+    refused,
     text_of,
     to_number,
     to_text,
@@ -170,6 +171,33 @@ def _substituted(held: str, part: str, place: int, by: str, budget: Budget) -> s
     return made
 
 
+def lower_case(text: str, budget: Budget) -> str:
+    return _known(text).lower()
+
+
+def upper_case(text: str, budget: Budget) -> str:
+    return _known(text).upper()
+
+
+def _known(text: str) -> str:
+    """The text, unless Node may know a case for one of its characters that this Python does not."""
+    if not text.isascii():
+        from unicodedata import category
+
+        for character in text:
+            unassigned = category(character) == "Cn" and not _is_never_assigned(ord(character))
+            if unassigned or character in _NEWLY_CASED:
+                raise refused(f"the case of the character U+{ord(character):04X}")
+    return text
+
+
+def _is_never_assigned(point: int) -> bool:
+    return point & 0xFFFE == 0xFFFE or 0xFDD0 <= point <= 0xFDEF
+
+
+# older characters that were given an upper case in later versions of Unicode
+_NEWLY_CASED = "\u019b\u0264"
+
 STRING_METHODS: dict[str, Callable[..., Any]] = {
     "at": at,
     "charAt": char_at,
@@ -188,9 +216,9 @@ STRING_METHODS: dict[str, Callable[..., Any]] = {
     "split": split,
     "startsWith": starts_with,
     "substring": substring,
-    "toLowerCase": lambda text, budget: text.lower(),
+    "toLowerCase": lower_case,
     "toString": lambda text, budget: text,
-    "toUpperCase": lambda text, budget: text.upper(),
+    "toUpperCase": upper_case,
     "trim": lambda text, budget: text.strip(WHITE_SPACE),
     "trimEnd": lambda text, budget: text.rstrip(WHITE_SPACE),
     "trimStart": lambda text, budget: text.lstrip(WHITE_SPACE),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
+from unit.runtime.expressions import javascript_cases as CASES
 
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.javascript import compile_javascript
@@ -28,17 +28,6 @@ HERE = Path(__file__).parent
 # Every construct meets this many generated contexts; the full count takes a while on a slow machine.
 CONTEXTS = 10_000 if os.environ.get("CI") else 2_500
 NOTHING = object()
-
-
-def load_cases() -> Any:
-    spec = importlib.util.spec_from_file_location("javascript_cases", HERE / "javascript_cases.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-CASES = load_cases()
 
 
 def find_node() -> str:
