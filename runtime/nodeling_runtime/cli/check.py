@@ -1,0 +1,250 @@
+"""`nodectl check`: everything wrong with workflows and node folders, at once, without running a node.
+
+Invariant: no node's code is imported here. `--code` asks a process of its own what the code declares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from nodeling.errors import Fault
+
+SUFFIXES = (".yaml", ".yml", ".json", ".jsonc")
+WORKFLOW_FOLDERS = ("", "workflows")
+MANIFEST = "config.json"
+INVALID, WARNED, ABSENT = 65, 1, 66
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was looked at, and what was wrong with it."""
+
+    checked: list[tuple[str, str]] = field(default_factory=list)  # (kind, file)
+    faults: list[Fault] = field(default_factory=list)
+
+    def count(self, severity: str) -> int:
+        """How many faults are errors, or warnings."""
+        return sum(1 for fault in self.faults if fault.severity == severity)
+
+    def exit_code(self, strict: bool) -> int:
+        """65 with an error, 1 with a warning that `--strict` forbids, else 0."""
+        if self.count("error"):
+            return INVALID
+        return WARNED if strict and self.count("warning") else 0
+
+    def to_json(self, strict: bool) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        return {
+            "ok": self.exit_code(strict) == 0,
+            "checked": [{"kind": kind, "file": file} for kind, file in self.checked],
+            "errors": self.count("error"),
+            "warnings": self.count("warning"),
+            "faults": [fault.to_json() for fault in self.faults],
+        }
+
+    def summary(self) -> str:
+        """One line on all of it."""
+        kinds = [kind for kind, _ in self.checked]
+        looked = " and ".join(
+            _counted(kinds.count(kind), kind) for kind in ("workflow", "node") if kinds.count(kind)
+        )
+        errors, warnings = self.count("error"), self.count("warning")
+        said = _counted(errors, "error") if errors else "no errors"
+        if warnings:
+            said += f", {_counted(warnings, 'warning')}"
+        return f"{looked or 'nothing'} checked: {said}"
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+@click.command("check")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--strict", is_flag=True, help="Warnings fail too (exit 1).")
+@click.option(
+    "--code", is_flag=True, help="Also ask each @node function whether its config.json agrees. Imports it."
+)
+@click.option("--nodes", "folders", multiple=True, type=click.Path(path_type=Path), help="More node folders.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    files: tuple[Path, ...],
+    strict: bool,
+    code: bool,
+    folders: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """List everything wrong with workflows and node folders; nothing is run.
+
+    FILES are workflow files, node folders, their config.json, or folders of those. Without any, the
+    project's nodes and workflows are checked.
+    """
+    absent = [path for path in (*files, *folders) if not path.exists()]
+    if absent:
+        ctx.exit(_tell_absent(absent))
+    findings = check_paths(files or _project(), folders, code=code)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(findings.to_json(strict), indent=2, ensure_ascii=False))
+    else:
+        for fault in findings.faults:
+            click.echo(f"warning: {fault}" if fault.severity == "warning" else str(fault))
+        click.echo(findings.summary(), err=True)
+    ctx.exit(findings.exit_code(strict))
+
+
+def _tell_absent(absent: Sequence[Path]) -> int:
+    from nodeling.errors import nearest
+
+    for path in absent:
+        near = nearest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else None
+        hint = f"; did you mean {str(path.with_name(near))!r}?" if near else ""
+        click.echo(f"no such file: {path}{hint}", err=True)
+    return ABSENT
+
+
+def check_paths(paths: Sequence[Path], folders: Sequence[Path] = (), *, code: bool = False) -> Findings:
+    """Check workflow files, node folders, and folders of either."""
+    findings = Findings()
+    for path in paths:
+        for kind, target in _targets(path):
+            if (kind, str(target)) in findings.checked:
+                continue
+            findings.checked.append((kind, str(target)))
+            if kind == "node":
+                _check_node(findings, target.parent, code)
+            else:
+                _check_workflow(findings, target, folders)
+    for folder in folders:
+        for found in _node_files(folder):
+            findings.checked.append(("node", str(found)))
+            _check_node(findings, found.parent, code)
+    findings.faults.extend(_clashes(findings, folders))
+    findings.faults[:] = dict.fromkeys(findings.faults)
+    return findings
+
+
+# -- what there is to check
+
+
+def _project() -> list[Path]:
+    from nodeling_runtime.project import project_root
+
+    here = Path.cwd()
+    root = project_root(here)
+    return list(dict.fromkeys([Path(), *([] if root == here else [_near(root)])]))
+
+
+def _near(path: Path) -> Path:
+    import os
+
+    return Path(os.path.relpath(path))
+
+
+def _targets(path: Path) -> Iterator[tuple[str, Path]]:
+    if path.name == MANIFEST:
+        yield "node", path
+    elif path.is_file():
+        yield "workflow", path
+    elif (path / MANIFEST).is_file():
+        yield "node", path / MANIFEST
+    else:
+        holder = path if path.name == "nodes" else path / "nodes"
+        yield from (("node", found) for found in _node_files(holder))
+        for folder in WORKFLOW_FOLDERS:
+            yield from (("workflow", found) for found in _workflow_files(path / folder))
+
+
+def _node_files(folder: Path) -> list[Path]:
+    from nodeling_runtime.registry import node_folders
+
+    return [found / MANIFEST for found in node_folders(folder)] if folder.is_dir() else []
+
+
+def _workflow_files(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if (
+            path.suffix in SUFFIXES
+            and path.name != MANIFEST
+            and path.is_file()
+            and _looks_like_workflow(path)
+        ):
+            yield path
+
+
+def _looks_like_workflow(path: Path) -> bool:
+    """Whether a file has `steps`; one that cannot be read counts when its text speaks of them."""
+    from nodeling.errors import ConfigError
+    from nodeling_runtime.documents.reader import read_document
+
+    try:
+        data = read_document(path).data
+    except ConfigError:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        return any(line.lstrip(" {\"'").startswith("steps") for line in text.splitlines())
+    return isinstance(data, dict) and "steps" in data
+
+
+# -- checking
+
+
+def _check_workflow(findings: Findings, path: Path, folders: Sequence[Path]) -> None:
+    from nodeling.errors import ConfigError
+    from nodeling_runtime.engine.host import load_file
+
+    try:
+        findings.faults.extend(load_file(path, folders).faults)
+    except ConfigError as error:
+        findings.faults.extend(error.faults)
+
+
+def _check_node(findings: Findings, folder: Path, code: bool) -> None:
+    from nodeling.errors import ConfigError
+    from nodeling_runtime.node_check import code_faults, implementation_faults
+    from nodeling_runtime.registry import PROJECT, read_node
+
+    try:
+        spec = read_node(folder, PROJECT, findings.faults)
+    except ConfigError as error:
+        findings.faults.extend(error.faults)
+        return
+    faults = implementation_faults(spec)
+    findings.faults.extend(faults)
+    if code and not faults:
+        findings.faults.extend(code_faults(spec))
+
+
+def _clashes(findings: Findings, folders: Sequence[Path]) -> Iterator[Fault]:
+    """Names that two of the checked nodes, or one of them and an installed one, share."""
+    from nodeling_runtime.engine.host import registry_for
+
+    files = {str(Path(file).resolve()) for kind, file in findings.checked if kind == "node"}
+    if not files:
+        return
+    for specs in registry_for(None, folders).clashes.values():
+        if any(str(Path(spec.file).resolve()) in files for spec in specs):
+            last = specs[-1]
+            owners = " and ".join(f"{spec.owner} ({spec.file})" for spec in specs)
+            yield _duplicate(f"{last.name}@{last.manifest.version}", owners, last.file)
+
+
+def _duplicate(name: str, owners: str, file: str) -> Fault:
+    from nodeling.errors import Fault
+
+    return Fault(
+        "registry.duplicate",
+        f"node {name} has two owners: {owners}",
+        file=file,
+        hint="rename one of them, or give it another version",
+    )
