@@ -20,6 +20,7 @@ from nodeling_runtime.schemas import Validator, check_schema, compile_schema
 
 SCHEMA_KEYS = ("config", "inputs", "input", "output")
 ANNOTATION = "x-nodeling"
+NAMES = "x-nodeling-names"
 ANNOTATIONS = ("step", "steps", "expression", "javascript", "workflow", "duration", "list")
 _SAYS_NOTHING = {"type", "description", "title", "default", "example", "examples"}
 

@@ -93,6 +93,7 @@ def load(
     folders: Sequence[Path] = (),
     definitions: Mapping[str, NodeDefinition] | None = None,
     registry: Registry | None = None,
+    strict: bool = False,
 ) -> Loaded:
     """Resolve and check a document; nothing is run and no node is imported."""
     known = registry or registry_for(base, folders)
@@ -101,17 +102,18 @@ def load(
     functions = function_table()
     workflow, faults = load_workflow(document, known, functions)
     if workflow is not None:
-        faults = [*faults, *check_workflow(workflow, functions)]
+        faults = [*faults, *check_workflow(workflow, strict=strict)]
+    faults = sorted(faults, key=lambda fault: (fault.file or "", fault.line or 0, fault.column or 0))
     return Loaded(document, known, workflow, faults, functions)
 
 
-def load_file(path: Path, folders: Sequence[Path] = ()) -> Loaded:
+def load_file(path: Path, folders: Sequence[Path] = (), *, strict: bool = False) -> Loaded:
     """Load a workflow file.
 
     Raises:
         ConfigError: It is not there, or cannot be read as a document.
     """
-    return load(read_document(path), base=path.parent, folders=folders)
+    return load(read_document(path), base=path.parent, folders=folders, strict=strict)
 
 
 async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
@@ -216,7 +218,7 @@ def result_of(outcome: RunOutcome) -> RunResult:
         name: StepResult(
             name=name,
             data=None if record.output is None else record.output.data,
-            **record.to_json(),
+            **outcome.redactor.value(record.to_json()),
         )
         for name, record in outcome.records.items()
     }
@@ -225,7 +227,7 @@ def result_of(outcome: RunOutcome) -> RunResult:
         workflow=outcome.workflow,
         status=outcome.status,
         steps=steps,
-        error=outcome.error,
+        error=outcome.redactor.value(outcome.error),
         duration_ms=round(outcome.duration_ms, 3),
         started=outcome.started,
         leaked=outcome.leaked,

@@ -135,7 +135,7 @@ def _standalone(root: Root, union: list[Node]) -> Mapping[str, Any] | bool:
     whole: dict[str, Any] = found
     if "$ref" in orjson.dumps(whole).decode():
         whole = {"allOf": [whole], "$defs": {"document": _rewritten(root.doc)}}
-    if root.draft != "2020-12" or "$schema" in root.doc:
+    if root.draft != "2020-12" or (isinstance(root.doc, dict) and "$schema" in root.doc):
         whole = {**whole, "$schema": root.doc.get("$schema", "http://json-schema.org/draft-07/schema#")}
     return whole
 

@@ -51,6 +51,7 @@ class Slot:
     scope: Scope | None = None
     expression: Template | None = None
     workflow: Workflow | None = None
+    names: tuple[str, ...] = ()  # what its expressions may call by name, as in `item`
 
 
 @dataclass(frozen=True, slots=True, eq=False)

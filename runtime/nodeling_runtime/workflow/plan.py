@@ -65,8 +65,14 @@ def plan_of(scope: Scope) -> Plan:
     return plan
 
 
-def make_plan(scope: Scope) -> Plan:
-    """Compute a scope's plan."""
+def make_plan(scope: Scope, *, lenient: bool = False) -> Plan:
+    """Compute a scope's plan.
+
+    Args:
+        scope: The scope; its links have been checked, unless `lenient`.
+        lenient: Leave out links that lead nowhere and take cycles as they are, so that the rest of
+            a faulty document can be checked too.
+    """
     steps = scope.steps
     index = {step.name: i for i, step in enumerate(steps)}
     phases: dict[Trigger, tuple[int, ...]] = {
@@ -79,7 +85,11 @@ def make_plan(scope: Scope) -> Plan:
                 before = phases[phase][position - 1] if position else None
                 links[i] = () if before is None else (_sequence(before),)
             else:
-                links[i] = tuple(_link(index[link.source], link.on, link.condition is not None) for link in steps[i].links or ())
+                links[i] = tuple(
+                    _link(index[link.source], link.on, link.condition is not None)
+                    for link in steps[i].links or ()
+                    if not lenient or (link.source in index and steps[index[link.source]].trigger == phase)
+                )
     if scope.independent:
         links = [()] * len(steps)
     targets: list[list[tuple[int, int]]] = [[] for _ in steps]
@@ -92,7 +102,7 @@ def make_plan(scope: Scope) -> Plan:
         targets=tuple(tuple(each) for each in targets),
         needed=tuple(step.needed or len(links[i]) for i, step in enumerate(steps)),
         phases=phases,
-        ancestors=_ancestors(links, phases),
+        ancestors=_reachable(links, phases) if lenient else _ancestors(links, phases),
         stop_on_failure=scope.stop_on_failure,
         index=index,
     )
@@ -130,6 +140,21 @@ def _ancestors(links: Sequence[Sequence[PlanLink]], phases: dict[Trigger, tuple[
             found[i] = bits
         for i in phases[phase]:
             earlier |= 1 << i
+    return tuple(found)
+
+
+def _reachable(links: Sequence[Sequence[PlanLink]], phases: dict[Trigger, tuple[int, ...]]) -> tuple[int, ...]:
+    """The same for a graph that may hold cycles: whatever a walk against the links reaches."""
+    found: list[int] = []
+    earlier = {i: sum(1 << k for p in PHASES[: PHASES.index(phase)] for k in phases[p]) for phase in PHASES for i in phases[phase]}
+    for i in range(len(links)):
+        bits, todo = 0, [i]
+        while todo:
+            for link in links[todo.pop()]:
+                if not bits >> link.source & 1:
+                    bits |= 1 << link.source
+                    todo.append(link.source)
+        found.append(bits | earlier[i])
     return tuple(found)
 
 

@@ -7,11 +7,12 @@ may stand on the step, under `inputs` or under `nodes.<step>`; they lower to one
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nodeling_runtime.expressions.template import Template
-from nodeling_runtime.manifests import ANNOTATION
+from nodeling_runtime.manifests import ANNOTATION, NAMES
 from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
 from nodeling_runtime.workflow.model import Slot, Workflow
@@ -42,7 +43,7 @@ def read_container(
     keys = container_keys(spec)
     given, places = _gather(reading, keys, data, own, pointer, name)
     slots: list[Slot] = []
-    reader = _Slots(reading, slots, stop_on_failure)
+    reader = _Slots(reading, slots, keys, given, stop_on_failure)
     plain: dict[str, Any] = {}
     for key, value in given.items():
         plain[key] = reader.walk(value, keys[key], (key,), places[key])
@@ -114,9 +115,18 @@ def _is_dynamic(plain: Any, pointer: str) -> bool:
 class _Slots:
     """Walks a container's value beside its schema and takes out what is no value."""
 
-    def __init__(self, reading: Reading, slots: list[Slot], stop_on_failure: bool) -> None:
+    def __init__(
+        self,
+        reading: Reading,
+        slots: list[Slot],
+        keys: Mapping[str, Any],
+        given: Mapping[str, Any],
+        stop_on_failure: bool,
+    ) -> None:
         self.reading = reading
         self.slots = slots
+        self.keys = keys
+        self.given = given
         self.stop_on_failure = stop_on_failure
 
     def walk(self, value: Any, schema: Any, path: Path_, pointer: str) -> Any:
@@ -125,7 +135,12 @@ class _Slots:
             return value
         kind = schema.get(ANNOTATION)
         if kind is not None:
-            return self._slot(str(kind), value, path, pointer)
+            before = len(self.slots)
+            out = self._slot(str(kind), value, path, pointer)
+            names = tuple(self._named(name) for name in schema.get(NAMES, ()))
+            if names:
+                self.slots[before:] = [replace(slot, names=names) for slot in self.slots[before:]]
+            return out
         if isinstance(value, dict) and isinstance(schema.get("properties"), Mapping):
             known = schema["properties"]
             return {
@@ -135,6 +150,13 @@ class _Slots:
         if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
             return [self.walk(item, schema["items"], (*path, i), f"{pointer}/{i}") for i, item in enumerate(value)]
         return value
+
+    def _named(self, name: str) -> str:
+        """A name that the container gives; `{as}` stands for the value of the key `as`."""
+        for key, schema in self.keys.items():
+            default = schema.get("default") if isinstance(schema, Mapping) else None
+            name = name.replace(f"{{{key}}}", str(self.given.get(key, default)))
+        return name
 
     def _slot(self, kind: str, value: Any, path: Path_, pointer: str) -> Any:  # noqa: C901  (one arm a kind)
         from nodeling_runtime.workflow.steps import read_steps

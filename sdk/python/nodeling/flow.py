@@ -30,7 +30,8 @@ class Child:
     `"x-nodeling": "workflow"` (the file of another workflow). Three more annotations hold no child:
     `"expression"` is kept and evaluated when the container asks, `"duration"` arrives as
     milliseconds, and the items of a `"list"` arrive as handles to be passed on in `Start.vars`,
-    so that a long list is never copied.
+    so that a long list is never copied. `"x-nodeling-names": ["item"]` lists the names that
+    `Start.vars` gives the expressions of a child; `{key}` in one stands for that key's value.
     """
 
     name: str

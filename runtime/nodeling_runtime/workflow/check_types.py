@@ -1,0 +1,106 @@
+"""Whether what a step is given can be what its node takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from nodeling_runtime.expressions.references import Reference
+from nodeling_runtime.expressions.template import Template
+from nodeling_runtime.schemas import Validator
+from nodeling_runtime.workflow.fit import fit
+from nodeling_runtime.workflow.fit_select import MISSING
+from nodeling_runtime.workflow.model import Step
+from nodeling_runtime.workflow.sight import Sight
+
+if TYPE_CHECKING:
+    from nodeling_runtime.workflow.check import _Check
+
+BOOLEAN = {"type": "boolean"}
+
+
+class TypeCheck:
+    """The types of one step."""
+
+    def __init__(self, check: _Check, sight: Sight, step: Step) -> None:
+        self.check = check
+        self.sight = sight
+        self.step = step
+
+    def run(self) -> None:
+        """Check inputs, config and conditions."""
+        step, spec = self.step, self.step.spec
+        if spec.owner == "unknown":
+            return
+        if not spec.manifest.flow:
+            pointer = step.inputs_pointer or step.pointer
+            self._value(step.inputs, step.parameters, spec.manifest.inputs, spec.inputs, pointer, "inputs")
+            if step.config is not None or spec.manifest.config is not True:
+                pointer = step.config_pointer or step.pointer
+                self._value(step.config, {}, spec.manifest.config, spec.config, pointer, "config")
+        conditions = [step.condition, *(link.condition for link in step.links or ())]
+        conditions.extend(slot.expression for slot in step.slots if slot.kind == "expression")
+        for condition in conditions:
+            if condition is not None:
+                self._condition(condition)
+
+    def _value(
+        self, template: Template | None, beneath: Mapping[str, Any], schema: Any, validator: Validator, pointer: str, what: str
+    ) -> None:
+        if schema is True:
+            return
+        if template is None or template.is_constant:
+            value = {} if template is None else template.constant
+            if isinstance(value, dict):
+                value = {**beneath, **value}
+            self._constant(value, validator, pointer, what)
+            return
+        found = template.infer(self._schema_of)
+        if found is None:
+            return
+        if beneath and isinstance(found, Mapping) and "properties" in found:
+            extra = {key: {"const": value} for key, value in beneath.items()}
+            found = {**found, "properties": {**extra, **found["properties"]}, "required": [*found.get("required", []), *extra]}
+        verdict = fit(found, schema)
+        if verdict.value == "clash":
+            where, key = _place(verdict.pointer, pointer)
+            about = f"{key!r} of " if key else ""
+            self.check.fault(
+                "check.fit", f"what is given does not fit {about}{self.step.spec.name!r}: {verdict.reason}", where, self._sources(template, where)
+            )
+        elif verdict.value == "unknown" and self.check.strict and verdict.reason.startswith("may not fit"):
+            where, _ = _place(verdict.pointer, pointer)
+            self.check.fault("check.may_not_fit", f"{self.step.spec.name!r}: {verdict.reason}", where, warning=True)
+
+    def _constant(self, value: Any, validator: Validator, pointer: str, what: str) -> None:
+        for fault in validator.check(value) or []:
+            where = pointer + fault.pointer if pointer != self.step.pointer else pointer
+            self.check.fault(f"check.{what}", f"{self.step.spec.name!r} refuses its {what}: {fault.message}", where, fault.hint)
+
+    def _condition(self, template: Template) -> None:
+        found = template.infer(self._schema_of)
+        if found is None:
+            return
+        if fit(found, BOOLEAN).value == "clash":
+            self.check.fault("document.condition", "this condition gives neither true nor false", template.root_pointer, "compare it with something, as in ${… != null}")
+
+    def _schema_of(self, reference: Reference) -> Any:
+        schema = self.sight.schema_of(reference)
+        if schema is MISSING or schema is None or schema is True:
+            return None
+        return schema
+
+    @staticmethod
+    def _sources(template: Template, where: str) -> str | None:
+        names = [str(reference) for pointer, reference in template.references if pointer.startswith(where) or where.startswith(pointer)]
+        return f"it comes from {', '.join(dict.fromkeys(names))}" if names else None
+
+
+def _place(schema_pointer: str, pointer: str) -> tuple[str, str]:
+    """Where in the step's value a place of the schema is."""
+    parts = schema_pointer.split("/")[1:]
+    where, key = pointer, ""
+    while len(parts) >= 2 and parts[0] == "properties":
+        where, key = f"{where}/{parts[1]}", parts[1]
+        parts = parts[2:]
+    return where, key
