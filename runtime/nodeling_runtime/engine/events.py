@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nodeling_runtime.redact import NOTHING, Redactor
+
 Listener = Callable[[Mapping[str, Any]], None]
 
 
 class Events:
     """Hands each event to every listener, in order, in the engine's loop."""
 
-    def __init__(self, run_id: str, listeners: list[Listener]) -> None:
+    def __init__(self, run_id: str, listeners: list[Listener], redactor: Redactor = NOTHING) -> None:
         self.run_id = run_id
+        self._redactor = redactor
         self._listeners = list(listeners)
         self._seq = 0
 
@@ -32,6 +35,7 @@ class Events:
         if step is not None:
             event["step"] = step
         event.update(data)
+        event = self._redactor.value(event)
         for listener in list(self._listeners):
             try:
                 listener(event)

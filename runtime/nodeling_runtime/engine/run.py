@@ -20,6 +20,7 @@ from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.scope import ScopeJob, refused_input
 from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.engine.top import parts_of
+from nodeling_runtime.redact import NOTHING, Redactor
 from nodeling_runtime.registry import IN_PROCESS, NodeSpec
 from nodeling_runtime.values import Value
 from nodeling_runtime.workflow.model import Scope, Step, Workflow
@@ -52,6 +53,7 @@ class RunOutcome:
     started: float
     duration_ms: float
     leaked: int
+    redactor: Redactor = NOTHING
 
 
 class Run:
@@ -65,7 +67,8 @@ class Run:
         self.options = options
         self.parameters = options.parameters
         self.random = options.random
-        self.events = Events(self.id, options.listeners)
+        self.redactor = Redactor(secrets.values())
+        self.events = Events(self.id, options.listeners, self.redactor)
         self.step_names = frozenset(step.name for step in all_steps(workflow.scope))
         self._dispatchers = dispatchers
         self._secrets = secrets
@@ -160,7 +163,7 @@ class Run:
         records = {step.name: frame.records[step.index] or StepRecord(step.name, step.name, step.node) for step in self.workflow.scope.steps}
         output = record.output if status == "succeeded" else None
         return RunOutcome(
-            self.id, self.workflow.name, status, output, records, error, started, duration, self.leaked
+            self.id, self.workflow.name, status, output, records, error, started, duration, self.leaked, self.redactor
         )
 
     def cancel(self, reason: str = "cancelled") -> None:
