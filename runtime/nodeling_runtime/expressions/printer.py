@@ -101,7 +101,7 @@ def _operation(node: Node) -> str:
         case Logic():
             return f" {node.operator} ".join(_text(part, LEVELS[node.operator] + 1) for part in node.operands)
         case Conditional():
-            cases = "".join(f"{_text(test, 1)} ? {_text(value, 0)} : " for test, value in node.cases)
+            cases = "".join(f"{_text(test, 1)} ? {_text(value, 1)} : " for test, value in node.cases)
             return cases + _text(node.otherwise, 1)
     return f"<{type(node).__name__.lower()}>"
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nodeling_runtime.expressions import syntax as s
 
 MAX_INTEGER = 2**53 - 1
-NAMES = ["n", "s", "xs", "m", "nil", "yes", "nowhere"]
+NAMES = ["n", "n", "s", "xs", "xs", "m", "m", "nil", "yes", "yes", "nowhere"]
 KEYS = ["a", "b", "k-1", "in", "zz"]
 SCOPE: dict[str, Any] = {
     "n": 3,
@@ -54,6 +54,36 @@ def _several(draw: st.DrawFn, names: tuple[str, ...], depth: int, low: int, high
     return tuple(draw(trees(names, depth)) for _ in range(draw(st.integers(low, high))))
 
 
+def _likely_boolean(draw: st.DrawFn, names: tuple[str, ...], depth: int) -> s.Node:
+    """Mostly a tree that gives a boolean, so that trees with a value are no rarity."""
+    match draw(st.integers(0, 4)):
+        case 0:
+            return draw(trees(names, depth))
+        case 1 | 2:
+            operator = draw(st.sampled_from(["==", "!="]))
+            return s.Binary(operator, draw(trees(names, depth)), draw(trees(names, 0)))
+        case 3:
+            return s.Binary("<", s.Name("n"), s.Literal(draw(NUMBERS)))
+    return s.Name("yes")
+
+
+def _likely_number(draw: st.DrawFn, names: tuple[str, ...], depth: int) -> s.Node:
+    match draw(st.integers(0, 4)):
+        case 0:
+            return draw(trees(names, depth))
+        case 1:
+            return s.Access(s.Name(draw(st.sampled_from(["xs", "s", "m"]))), (s.Method("size", ()),))
+        case 2:
+            return s.Name("n")
+    return s.Literal(draw(NUMBERS))
+
+
+def _likely_container(draw: st.DrawFn, names: tuple[str, ...], depth: int) -> s.Node:
+    if draw(st.integers(0, 3)) == 0:
+        return draw(trees(names, depth))
+    return s.Name(draw(st.sampled_from(["m", "xs", "s", "nil", "m", "xs"])))
+
+
 def _list(draw: st.DrawFn, names: tuple[str, ...], depth: int) -> s.Node:
     return s.ListLiteral(_several(draw, names, depth, 0, 3))
 
@@ -64,7 +94,7 @@ def _map(draw: st.DrawFn, names: tuple[str, ...], depth: int) -> s.Node:
 
 
 def _unary(draw: st.DrawFn, names: tuple[str, ...], depth: int) -> s.Node:
-    operand = draw(trees(names, depth))
+    operand = _likely_boolean(draw, names, depth)
     is_number = isinstance(operand, s.Literal) and type(operand.value) in (int, float)
     return s.Unary("!" if is_number else draw(st.sampled_from("!-")), operand)
 
@@ -83,14 +113,16 @@ def _chain(draw: st.DrawFn, names: tuple[str, ...], depth: int) -> s.Node:
 
 
 def _logic(draw: st.DrawFn, names: tuple[str, ...], depth: int) -> s.Node:
-    return s.Logic(draw(st.sampled_from(["&&", "||", "??"])), _several(draw, names, depth, 2, 3))
+    if draw(st.booleans()):
+        return s.Logic("??", _several(draw, names, depth, 2, 3))
+    operands = [_likely_boolean(draw, names, depth) for _ in range(draw(st.integers(2, 3)))]
+    return s.Logic(draw(st.sampled_from(["&&", "||"])), tuple(operands))
 
 
 def _conditional(draw: st.DrawFn, names: tuple[str, ...], depth: int) -> s.Node:
-    tests = _several(draw, names, depth, 1, 2)
-    return s.Conditional(
-        tuple((test, draw(trees(names, depth))) for test in tests), draw(trees(names, depth))
-    )
+    tests = [_likely_boolean(draw, names, depth) for _ in range(draw(st.integers(1, 2)))]
+    cases = tuple((test, draw(trees(names, depth))) for test in tests)
+    return s.Conditional(cases, draw(trees(names, depth)))
 
 
 def _has(draw: st.DrawFn, names: tuple[str, ...], depth: int) -> s.Node:
@@ -100,7 +132,7 @@ def _has(draw: st.DrawFn, names: tuple[str, ...], depth: int) -> s.Node:
 
 
 def _access(draw: st.DrawFn, names: tuple[str, ...], depth: int) -> s.Access:
-    base = draw(trees(names, depth))
+    base = _likely_container(draw, names, depth)
     links = tuple(_link(draw, names, depth) for _ in range(draw(st.integers(1, 3))))
     if isinstance(base, s.Access) and not any(link.optional for link in base.links):
         return s.Access(base.base, (*base.links, *links))
@@ -115,14 +147,18 @@ def _link(draw: st.DrawFn, names: tuple[str, ...], depth: int) -> s.Link:
             # a key that no dot can precede is an index to the parser
             return s.Member(key, optional) if key.isidentifier() else s.Index(s.Literal(key), optional)
         case 2 | 3:
-            return s.Index(draw(trees(names, depth)), optional)
+            likely = st.sampled_from([0, 1, -1, 2, 4, "a", "b"]).map(s.Literal)
+            return s.Index(draw(likely | trees(names, depth)), optional)
         case 4:
-            bounds = [draw(st.none() | trees(names, depth)) for _ in range(2)]
+            likely = st.none() | st.integers(-4, 4).map(s.Literal)
+            bounds = [draw(likely | trees(names, depth)) for _ in range(2)]
             return s.Slice(bounds[0], bounds[1], optional)
         case 5:
             macro = draw(st.sampled_from(["all", "exists", "exists_one", "map", "filter"]))
             variable = draw(st.sampled_from(["v", "w", "n"]))
-            return s.Macro(macro, variable, draw(trees((*names, variable), depth)), optional)
+            inner = (*names, variable)
+            body = draw(trees(inner, depth)) if macro == "map" else _likely_boolean(draw, inner, depth)
+            return s.Macro(macro, variable, body, optional)
     return s.Method(draw(st.sampled_from(["size", "type"])), (), optional)
 
 

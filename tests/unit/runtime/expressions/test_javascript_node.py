@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 import pytest
-from unit.runtime.expressions import javascript_cases as CASES
 
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.javascript import compile_javascript
@@ -23,6 +22,7 @@ from nodeling_runtime.expressions.javascript_names import (
     ROOTS,
 )
 from nodeling_runtime.expressions.record import Names
+from unit.runtime.expressions import javascript_cases as CASES
 
 HERE = Path(__file__).parent
 # Every construct meets this many generated contexts; the full count takes a while on a slow machine.

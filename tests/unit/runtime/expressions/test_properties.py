@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from unit.runtime.expressions.expression_trees import SCOPE, Failed, evaluate, trees
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -17,12 +16,14 @@ from nodeling_runtime.expressions.printer import render
 from nodeling_runtime.expressions.record import Names
 from nodeling_runtime.expressions.syntax import Node
 from nodeling_runtime.expressions.template import TemplateErrors, compile_template
+from unit.runtime.expressions.expression_trees import SCOPE, Failed, evaluate, trees
 
 FRAGMENTS = st.sampled_from(
-    "n s xs m nil yes . ?. [ ] ?[ ( ) { } , : ? ?? && || ! == != < <= in + - * / % 1 2.5 \"a\" 'b' true null has( "
-    ".map(v, .filter(v, v .size() .sum() => === typeof ` ${ } ... .slice( .length /x/ \\ \ud800 é \n".split(
+    "n s xs m nil yes . ?. [ ] ?[ ( ) { } , : ? ?? && || ! == != < <= in + - * / % 1 2.5 true null".split(" ")
+    + "has( .map(v, .filter(v, v .size() .sum() => === typeof ` ${ ... .slice( .length /x/ \\ \ud800 é".split(
         " "
     )
+    + ['"a"', "'b'", "\n"]
 )
 HOSTILE = (
     st.text(max_size=40)
