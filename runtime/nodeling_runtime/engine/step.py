@@ -15,7 +15,7 @@ from nodeling_runtime.engine.flow import FlowHandle
 from nodeling_runtime.engine.names import Names
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.source import StepSource
-from nodeling_runtime.engine.team import Job
+from nodeling_runtime.engine.team import Job, absorb
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.values import NULL, InvalidValue, Value
@@ -53,6 +53,7 @@ class StepJob(Job):
         self.names = Names(view, self._part)
         self.delta: Delta = {}
         self.flow: FlowHandle | None = None
+        self.unstarted = "cancelled"  # what it is when it is ended before it started
         self._default_timeout_ms = default_timeout_ms
         self._overlay = overlay
         self._expired: tuple[str, float] | None = None
@@ -63,6 +64,7 @@ class StepJob(Job):
         self._holds: list[Any] = []
         self._deadline: asyncio.TimerHandle | None = None
         self._late = False
+        self._unresponsive = False
         record.ready_at = run.clock()
 
     # -- the story
@@ -87,7 +89,8 @@ class StepJob(Job):
                 return
             raise
         except NodelingError as error:
-            self._conclude_error(_from_engine(error))
+            if mine == self.generation:
+                self._conclude_error(_from_engine(error))
 
     async def _begin(self) -> None:
         self._arm_deadline()
@@ -124,7 +127,6 @@ class StepJob(Job):
         call = self._call()
         limit = self._duration(self.step.timeout_ms, "timeout") or self._default_timeout_ms
         timer = None
-        self._expired = None
         if limit is not None:
             timer = asyncio.get_running_loop().call_later(limit / 1_000, self._expire, "timeout", limit)
         try:
@@ -133,15 +135,37 @@ class StepJob(Job):
             if mine != self.generation or self.ending is not None:
                 raise
             if self._expired is None:
+                await self._settle_down()
                 return Outcome(None, CallError(4000, "the node cancelled itself", "CancelledError"))
-            self.calm()
             outcome = Outcome()
         finally:
             if timer is not None:
                 timer.cancel()
-        if mine == self.generation and self._expired is not None:
+        if mine != self.generation:
+            return outcome
+        if self._expired is None and self.ending is None:
+            self._look_at_the_clock(limit, timer)
+        await self._settle_down()
+        if self._expired is not None:
             return Outcome(None, self._timed_out(), outcome.delta, outcome.worker, outcome.cpu_ms, outcome.peak_rss_mb)
         return self._judge_output(outcome)
+
+    def _look_at_the_clock(self, limit: float | None, timer: asyncio.TimerHandle | None) -> None:
+        """A node that held the loop itself came back before any timer could fire: its time is up all the same."""
+        now = self.engine.clock()
+        if self._deadline is not None and self.step.deadline_ms is not None and now >= self._deadline.when():
+            self._late, self._unresponsive = True, True
+            self._expired = ("deadline", self._duration(self.step.deadline_ms, "deadline") or 0.0)
+        elif timer is not None and limit is not None and now >= timer.when():
+            self._unresponsive = True
+            self._expired = ("timeout", limit)
+
+    async def _settle_down(self) -> None:
+        """A cancellation that the node swallowed, or sent to itself, must not reach what comes after it."""
+        if self._interrupted:
+            self.calm()
+        elif self.task is not None and self.task.cancelling():
+            await absorb(self.task)
 
     def _decide(self, outcome: Outcome) -> bool:
         """Conclude, or set the delay before the next attempt. True when it is over."""
@@ -176,7 +200,7 @@ class StepJob(Job):
             return
         self._expired = (limit, ms)
         self._late = self._late or limit == "deadline"
-        if not self.begun:
+        if self.unattended:
             self._conclude_error(self._timed_out())
             if self.team is not None:
                 self.team.settled(self)
@@ -187,9 +211,10 @@ class StepJob(Job):
 
     def _timed_out(self) -> CallError:
         limit, ms = self._expired or ("timeout", 0.0)
-        return CallError(
-            KILLED_DEADLINE, f"timed out after {ms:.0f} ms", "TimeoutError", details={"limit": limit, "limit_ms": ms}
-        )
+        details: dict[str, Any] = {"limit": limit, "limit_ms": ms}
+        if self._unresponsive:
+            details["unresponsive"] = True  # the node kept the whole loop from running meanwhile
+        return CallError(KILLED_DEADLINE, f"timed out after {ms:.0f} ms", "TimeoutError", details=details)
 
     def _duration(self, value: float | Template | None, what: str) -> float | None:
         if not isinstance(value, Template):
@@ -224,11 +249,15 @@ class StepJob(Job):
         if self.done:
             return
         if self.ending is not None:
-            self._conclude("cancelled", self.ending)
+            self._conclude(self.unstarted if self.record.started_at is None else "cancelled", self.ending)
         elif self._expired is not None:
             self._conclude_error(self._timed_out())
         else:
             self._conclude_error(CallError(4000, "the node cancelled itself", "CancelledError"))
+
+    def conclude_broken(self, error: Exception) -> None:
+        """The engine failed at this step."""
+        self._conclude_error(CallError("internal", f"{type(error).__name__}: {error}", type(error).__name__, False))
 
     def skip(self, reason: str) -> None:
         """End without having run."""
@@ -294,18 +323,24 @@ class StepJob(Job):
 
     def _call(self) -> NodeCall:
         spec, step = self.step.spec, self.step
+        self._expired = None
         if self._inputs is None:
             self._prepare()
         if spec.manifest.flow:
             self.flow = FlowHandle(self, self._keys or {})
-        path = self.path
+        path, mine = self.path, self.generation
+
+        def emit(kind: str, data: dict[str, Any]) -> None:
+            if mine == self.generation and not self.done:  # what was given up is heard no more
+                self.engine.events.emit(f"step.{kind}", path, **data)
+
         return NodeCall(
             spec=spec,
             inputs=self._inputs or NULL,
             config=self._config,
             secrets=self.engine.secrets_for(spec),
             source=StepSource(self.view, self._part, self.engine.step_names, spec.manifest.reads),
-            emit=lambda kind, data: self.engine.events.emit(f"step.{kind}", path, **data),
+            emit=emit,
             run_id=self.engine.id,
             step=step.name,
             attempt=self.record.attempts,

@@ -8,6 +8,7 @@ given up together with its worker; what that worker does later is looked at by n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 
@@ -32,6 +33,11 @@ class Job:
         """Whether a worker has taken this job."""
         return self.generation > 0
 
+    @property
+    def unattended(self) -> bool:
+        """No worker is at it: it was never taken, or waits for a fresh one after its worker was given up."""
+        return self.task is None
+
     async def run(self) -> None:
         """Do the work and call `conclude`."""
         raise TypeError(f"{type(self).__name__} does not define `run`")
@@ -39,6 +45,10 @@ class Job:
     def conclude_interrupted(self) -> None:
         """The work was cut short: conclude accordingly."""
         raise TypeError(f"{type(self).__name__} does not define `conclude_interrupted`")
+
+    def conclude_broken(self, error: Exception) -> None:
+        """The engine itself failed at this job: conclude with that, so that nobody waits for ever."""
+        raise TypeError(f"{type(self).__name__} does not define `conclude_broken`") from error
 
     def gave_up(self) -> bool:
         """The work did not end within its grace. True when the job goes on with a fresh worker."""
@@ -50,7 +60,7 @@ class Job:
         if self.done or self.ending is not None:
             return
         self.ending = reason
-        if self.begun:
+        if not self.unattended:
             self.interrupt()
         else:
             self.conclude_interrupted()
@@ -83,6 +93,7 @@ class Job:
         self._grace = None
         self._interrupted = False
         self.generation += 1
+        self.task = None
         team = self.team
         team.workers -= 1
         team.leaked += 1
@@ -133,11 +144,15 @@ class Team:
 
     async def _work(self) -> None:
         task = asyncio.current_task()
+        if task is None:
+            raise AssertionError("a worker is a task")
         self._starting -= 1
         while True:
             job = self._resumed.popleft() if self._resumed else self._take()
             if job is None:
                 break
+            if job.done:  # it was ended while it waited, and counted then
+                continue
             job.team = self
             job.task = task
             job.generation += 1
@@ -147,19 +162,22 @@ class Team:
             except asyncio.CancelledError:
                 if mine == job.generation:
                     job.conclude_interrupted()
+            except Exception as error:
+                if mine == job.generation:
+                    job.conclude_broken(error)
             if mine != job.generation:
                 return
-            if job._interrupted:
-                await _absorb()
+            if job._interrupted or task.cancelling():
+                await absorb(task)
                 job.calm()
             job.task = None
             self._settled(job)
         self.workers -= 1
 
 
-async def _absorb() -> None:
+async def absorb(task: asyncio.Task[None]) -> None:
     """Let a cancellation that was sent but has not arrived do so here, where it harms nobody."""
-    try:
+    with contextlib.suppress(asyncio.CancelledError):
         await asyncio.sleep(0)
-    except asyncio.CancelledError:
-        return
+    while task.cancelling():
+        task.uncancel()
