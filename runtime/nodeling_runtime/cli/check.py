@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nodeling_runtime.cli.failure import EXIT_DATA, EXIT_FAILED, EXIT_OK
+
 if TYPE_CHECKING:
     from nodeling.errors import Fault
 
 SUFFIXES = (".yaml", ".yml", ".json", ".jsonc")
 WORKFLOW_FOLDERS = ("", "workflows")
 MANIFEST = "config.json"
-INVALID, WARNED, ABSENT = 65, 1, 66
 
 
 @dataclass(slots=True)
@@ -35,8 +36,8 @@ class Findings:
     def exit_code(self, strict: bool) -> int:
         """65 with an error, 1 with a warning that `--strict` forbids, else 0."""
         if self.count("error"):
-            return INVALID
-        return WARNED if strict and self.count("warning") else 0
+            return EXIT_DATA
+        return EXIT_FAILED if strict and self.count("warning") else EXIT_OK
 
     def to_json(self, strict: bool) -> dict[str, Any]:
         """The object that `--json` prints."""
@@ -73,43 +74,41 @@ def _counted(number: int, word: str) -> str:
 )
 @click.option("--nodes", "folders", multiple=True, type=click.Path(path_type=Path), help="More node folders.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.pass_context
 def command(
-    ctx: click.Context,
     files: tuple[Path, ...],
     strict: bool,
     code: bool,
     folders: tuple[Path, ...],
     as_json: bool,
-) -> None:
+) -> int:
     """List everything wrong with workflows and node folders; nothing is run.
 
     FILES are workflow files, node folders, their config.json, or folders of those. Without any, the
     project's nodes and workflows are checked.
     """
-    absent = [path for path in (*files, *folders) if not path.exists()]
-    if absent:
-        ctx.exit(_tell_absent(absent))
+    from nodeling_runtime.cli.faults import lines_of
+    from nodeling_runtime.cli.output import print_json, talk
+
+    _refuse_absent([*files, *folders])
     findings = check_paths(files or _project(), folders, code=code)
     if as_json:
-        import json
-
-        click.echo(json.dumps(findings.to_json(strict), indent=2, ensure_ascii=False))
+        print_json(findings.to_json(strict))
     else:
-        for fault in findings.faults:
-            click.echo(f"warning: {fault}" if fault.severity == "warning" else str(fault))
-        click.echo(findings.summary(), err=True)
-    ctx.exit(findings.exit_code(strict))
+        for line in lines_of(findings.faults):
+            click.echo(line)
+        talk(findings.summary())
+    return findings.exit_code(strict)
 
 
-def _tell_absent(absent: Sequence[Path]) -> int:
-    from nodeling.errors import nearest
+def _refuse_absent(paths: Sequence[Path]) -> None:
+    from nodeling.errors import ConfigError, nearest
 
-    for path in absent:
+    for path in paths:
+        if path.exists():
+            continue
         near = nearest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else None
-        hint = f"; did you mean {str(path.with_name(near))!r}?" if near else ""
-        click.echo(f"no such file: {path}{hint}", err=True)
-    return ABSENT
+        hint = f"did you mean {str(path.with_name(near))!r}?" if near else None
+        raise ConfigError(f"there is no file {str(path)!r}", code="file.not_found", hint=hint)
 
 
 def check_paths(paths: Sequence[Path], folders: Sequence[Path] = (), *, code: bool = False) -> Findings:

@@ -1,0 +1,122 @@
+"""Running the examples of a manifest: what they show is what `nodectl test` holds the node to.
+
+A node runs as it runs in a workflow, in process or as a program, with its schemas on guard. An example
+says what must come out: an exact output, a schema of it, or the code of an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+from pathlib import Path
+from typing import Any
+
+from nodeling.errors import Fault, NodelingError
+from nodeling.testing.nodes import NodeOutcome, run_node
+from nodeling_runtime.registry import NodeSpec
+from nodeling_runtime.schemas import compile_schema
+from nodeling_runtime.values import json_equal
+
+TIMEOUT_SECONDS = 60.0  # an example that runs longer shows nothing that anybody waits for
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleResult:
+    """How one example went."""
+
+    name: str
+    passed: bool
+    duration_ms: float
+    problem: str | None = None
+    diff: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as `--json` prints it."""
+        return {
+            "name": self.name,
+            "passed": self.passed,
+            "duration_ms": round(self.duration_ms, 3),
+            "problem": self.problem,
+            "diff": list(self.diff),
+        }
+
+
+def run_examples(spec: NodeSpec, folders: Sequence[Path] = ()) -> Iterator[ExampleResult]:
+    """Run every example of a node, in the order of its manifest."""
+    for number, example in enumerate(spec.manifest.examples, start=1):
+        yield run_example(spec, example, str(example.get("name", f"example {number}")), folders)
+
+
+def run_example(
+    spec: NodeSpec, example: Mapping[str, Any], name: str, folders: Sequence[Path]
+) -> ExampleResult:
+    """Run one example and judge what came of it."""
+    target = spec.definition if spec.definition is not None else spec.folder
+    try:
+        outcome = run_node(
+            target,
+            example.get("inputs"),
+            example.get("config"),
+            example.get("vars"),
+            step=_step(spec, example),
+            folders=list(folders),
+            timeout=TIMEOUT_SECONDS,
+        )
+    except NodelingError as error:
+        return ExampleResult(name, False, 0.0, _refusal(error))
+    problem, diff = judge(example, outcome, f"{spec.file}#{name}")
+    return ExampleResult(name, problem is None, outcome.duration_ms, problem, tuple(diff))
+
+
+def _step(spec: NodeSpec, example: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if "step" in example:
+        found: Mapping[str, Any] = example["step"]
+        return found
+    return {} if spec.manifest.flow else None
+
+
+def _refusal(error: NodelingError) -> str:
+    if not error.faults:
+        return f"it could not be run: {error}"
+    return f"it could not be run: {'; '.join(_fault(fault) for fault in error.faults)}"
+
+
+def _fault(fault: Fault) -> str:
+    where = f" (at {fault.pointer})" if fault.pointer else ""
+    return f"{fault.message}{where}" + (f"; {fault.hint}" if fault.hint else "")
+
+
+def judge(example: Mapping[str, Any], outcome: NodeOutcome, where: str) -> tuple[str | None, list[str]]:
+    """What is wrong with an outcome, with the difference where there is one; None when nothing is."""
+    wanted = "failed" if "error" in example else example.get("status", "succeeded")
+    if outcome.status != wanted:
+        error = outcome.error or {}
+        said = f": [{error.get('code')}] {error.get('message')}" if error else ""
+        return f"it {outcome.status}, and should have {wanted}{said}", _traceback(error)
+    if "error" in example and outcome.code != example["error"]:
+        message = (outcome.error or {}).get("message", "")
+        return f"it failed with {outcome.code!r} ({message}), not {example['error']!r}", []
+    if "output" in example and not json_equal(example["output"], outcome.output):
+        return "the output is another", difference(example["output"], outcome.output)
+    if "output_schema" in example:
+        faults = compile_schema(example["output_schema"], where=where).check(outcome.output)
+        if faults:
+            listed = [f"{fault.pointer or '(all)'}: {fault.message}" for fault in faults]
+            return "the output does not fit `output_schema`", listed
+    return None, []
+
+
+def difference(wanted: Any, found: Any) -> list[str]:
+    """Two values as lines, each marked by whose it is."""
+    lines = [
+        json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
+        for value in (wanted, found)
+    ]
+    return [line.rstrip("\n") for line in unified_diff(*lines, "expected", "found", lineterm="", n=2)]
+
+
+def _traceback(error: Mapping[str, Any]) -> list[str]:
+    details = error.get("details") or {}
+    return str(details.get("traceback", "")).splitlines()
