@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import orjson
@@ -42,7 +43,14 @@ def select(
     Returns:
         A schema that stands on its own; None when nothing is known; MISSING when nothing can be there.
     """
-    root = root_of(orjson.dumps(schema, default=dict, option=orjson.OPT_SORT_KEYS))
+    return _select(orjson.dumps(schema, default=dict, option=orjson.OPT_SORT_KEYS), path)
+
+
+@lru_cache(maxsize=1024)  # every step that reads one output asks the same
+def _select(
+    data: bytes, path: tuple[Step, ...]
+) -> Mapping[str, Any] | bool | None | Literal[Missing.MISSING]:
+    root = root_of(data)
     if root.draft not in COMPARED:
         return None
     shaper = Shaper()

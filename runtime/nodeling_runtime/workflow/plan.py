@@ -80,8 +80,9 @@ def make_plan(scope: Scope, *, lenient: bool = False) -> Plan:
     }
     links: list[tuple[PlanLink, ...]] = [()] * len(steps)
     for phase in PHASES:
+        sequential = is_sequential(scope, [steps[k] for k in phases[phase]])
         for position, i in enumerate(phases[phase]):
-            if is_sequential(scope, [steps[k] for k in phases[phase]]):
+            if sequential:
                 before = phases[phase][position - 1] if position else None
                 links[i] = () if before is None else (_sequence(before),)
             else:
