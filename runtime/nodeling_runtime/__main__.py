@@ -1,0 +1,8 @@
+"""`python -m nodeling_runtime` is `nodectl`, for where the script is not on the path."""
+
+from __future__ import annotations
+
+from nodeling_runtime.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""`nodectl` itself: a group that knows its commands by name and imports one only when it is asked for.
+
+`--version` and `--help` therefore cost click and nothing else. Every error of every command ends in
+`failure`, so an exit code means one thing wherever it comes from.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+import click
+
+from nodeling_runtime.cli.failure import EXIT_OK, SignalledError, exit_code_of, explain, flush_streams, leave
+
+PROGRAM = "nodectl"
+
+# name: (module:attribute, what the list of commands says of it)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("nodeling_runtime.cli.run:command", "Run a workflow and print its output."),
+    "call": ("nodeling_runtime.cli.call:command", "Call one node, outside any workflow."),
+    "eval": ("nodeling_runtime.cli.evaluate:command", "Evaluate an expression."),
+    "check": ("nodeling_runtime.cli.check:command", "List everything wrong with workflows and nodes."),
+    "create": ("nodeling_runtime.cli.create:command", "Create a node, a workflow, a project or a plugin."),
+    "test": ("nodeling_runtime.cli.test:command", "Run the examples of nodes as tests."),
+    "nodes": ("nodeling_runtime.cli.nodes:command", "Show the nodes there are."),
+    "graph": ("nodeling_runtime.cli.graph:command", "Draw a workflow."),
+    "schema": ("nodeling_runtime.cli.schema:command", "Write the schemas that editors check with."),
+    "doctor": ("nodeling_runtime.cli.doctor:command", "Look for what is wrong with this installation."),
+    "completion": (
+        "nodeling_runtime.cli.completion:command",
+        "Print the script that completes commands in a shell.",
+    ),
+}
+
+
+class Root(click.Group):
+    """The top of the command line: lazy commands, plugins' commands, one place for errors."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command's name, ours first."""
+        return [*COMMANDS, *sorted(name for name in _foreign() if name not in COMMANDS)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command: one of ours, else a package's."""
+        if cmd_name in COMMANDS:
+            return _ours(cmd_name)
+        found = _foreign().get(cmd_name)
+        return None if found is None else _plugin(cmd_name, *found)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the nearest one."""
+        word = args[0]
+        if not word.startswith("-") and self.get_command(ctx, word) is None:
+            from nodeling.errors import nearest
+
+            near = nearest(word, self.list_commands(ctx))
+            hint = f"did you mean {near!r}?" if near else f"`{PROGRAM} --help` lists them"
+            ctx.fail(f"there is no command {word!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any of ours."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        foreign = {name: found for name, found in _foreign().items() if name not in COMMANDS}
+        if foreign:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, _foreign_help(name, *foreign[name])) for name in sorted(foreign)])
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run one command and leave with its exit code."""
+        words = list(sys.argv[1:] if args is None else args)
+        ours, theirs = _split(words)
+        debug = "--debug" in ours
+        # a switch of the whole program, which may stand anywhere
+        words = [word for word in ours if word != "--debug"] + theirs
+        try:
+            result = super().main(words, prog_name or PROGRAM, complete_var, standalone_mode=False, **extra)
+            code = result if isinstance(result, int) and not isinstance(result, bool) else EXIT_OK
+        except BrokenPipeError:
+            code = _broken_pipe()
+        except (Exception, KeyboardInterrupt) as error:
+            code = exit_code_of(error)
+            explain(error, code, as_json="--json" in ours, debug=debug)
+        flush_streams()
+        drive = sys.modules.get("nodeling_runtime.cli.drive")
+        if drive is not None and drive.stuck():
+            leave(code)
+        sys.exit(code)
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words before and from `--`."""
+    cut = words.index("--") if "--" in words else len(words)
+    return words[:cut], words[cut:]
+
+
+def _broken_pipe() -> int:
+    """Whoever read our output has gone. Keep the interpreter from complaining of it once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def _foreign() -> dict[str, tuple[str, Callable[[], Any]]]:
+    from nodeling_runtime.plugins import commands
+
+    return commands()
+
+
+def _ours(name: str) -> click.Command:
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    command = getattr(importlib.import_module(module), attribute)
+    if not isinstance(command, click.Command):
+        raise TypeError(f"{COMMANDS[name][0]} is no click command")
+    return command
+
+
+def _plugin(name: str, owner: str, loader: Callable[[], Any]) -> click.Command:
+    from nodeling.errors import PluginError
+
+    try:
+        command = loader()
+    except Exception as error:  # a stranger's module may raise anything
+        raise PluginError(
+            f"the command {name!r} of {owner} does not load: {type(error).__name__}: {error}",
+            hint="`nodectl --debug` shows where; `nodectl doctor` lists what is broken",
+        ) from error
+    if not isinstance(command, click.Command):
+        kind = type(command).__name__
+        raise PluginError(f"the command {name!r} of {owner} is a {kind}, not a click command")
+    return command
+
+
+def _foreign_help(name: str, owner: str, loader: Callable[[], Any]) -> str:
+    from nodeling.errors import PluginError
+
+    try:
+        text = _plugin(name, owner, loader).get_short_help_str(60)
+    except PluginError as error:
+        return f"broken: {error.message}"
+    return f"{text} ({owner})"
+
+
+def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from nodeling import __version__
+
+        click.echo(f"{PROGRAM} {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Root,
+    name=PROGRAM,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 succeeded, 1 failed, 2 usage, 65 wrong document or input, 66 no such file or node, "
+    "69 unavailable, 70 internal, 78 configuration, 124 the run's timeout, 130 Ctrl-C, 143 SIGTERM.",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
+)
+@click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show tracebacks; may stand anywhere on the line."
+)
+def cli() -> None:
+    """Small nodes in any language, one runtime: run workflows, call nodes, make new ones."""
+
+
+def main() -> None:
+    """What the `nodectl` script calls."""
+    signal.signal(signal.SIGTERM, _terminated)
+    cli.main()
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    raise SignalledError(number)
+
+
+__all__ = ["COMMANDS", "cli", "main"]

@@ -1,0 +1,87 @@
+"""`nodectl run`: a workflow from its file to its output and an exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nodeling_runtime.cli.inputs import Duration, Pair, StepPair, merged_input, parameters_of, read_request
+from nodeling_runtime.cli.words import complete_parameters
+
+LATER = {
+    "from_": ("--from", "arrives with the bridges to other systems"),
+    "bind": ("--bind", "arrives with the bridges to other systems"),
+    "durability": ("--durability", "arrives with durable runs"),
+}
+
+
+@click.command("run")
+@click.argument("file", metavar="FILE", type=click.Path())
+@click.option("--input", "input_", metavar="JSON|@FILE|-", help="The run's input; - reads stdin.")
+@click.option(
+    "-i",
+    "pairs",
+    metavar="KEY=VALUE",
+    multiple=True,
+    type=Pair(),
+    help="One key of the input: JSON, else a text.",
+)
+@click.option(
+    "--request", metavar="FILE", help="A whole request: method, headers, query, params, path, body."
+)
+@click.option(
+    "-p",
+    "parameters",
+    metavar="STEP.KEY=VALUE",
+    multiple=True,
+    type=StepPair(),
+    shell_complete=complete_parameters,
+    help="Override one input of one step.",
+)
+@click.option(
+    "--nodes", metavar="DIR", multiple=True, type=click.Path(exists=True, file_okay=False), help="More nodes."
+)
+@click.option(
+    "--max-concurrent", metavar="N", type=click.IntRange(min=1), help="At most N node calls at once."
+)
+@click.option("--timeout", metavar="TIME", type=Duration(), help="End the run after so long: 30s, 10m.")
+@click.option("--json", "as_json", is_flag=True, help="Print one object that tells everything.")
+@click.option("--events", metavar="FILE", help="Write every event to a file, one JSON object a line.")
+@click.option("--report", metavar="FILE", help="Write a page that shows the run.")
+@click.option("--store", metavar="URL|none", default="none", help="Where the run is kept; `none` for now.")
+@click.option(
+    "--verbose", is_flag=True, help="Say who ran each step, what it waited for, what started together."
+)
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--from", "from_", hidden=True)
+@click.option("--bind", hidden=True, multiple=True)
+@click.option("--durability", hidden=True)
+def command(**given: Any) -> int:
+    """Run the workflow in FILE, or the Python object MODULE:WORKFLOW, and print its output.
+
+    The exit code is 0 when the run succeeded and 1 when it failed.
+    """
+    for key, (option, why) in LATER.items():
+        if given[key]:
+            raise click.UsageError(f"{option} {why}")
+    from nodeling_runtime.cli.session import Wanted, run_loaded
+    from nodeling_runtime.cli.target import load_target
+    from nodeling_runtime.engine.host import run_options
+
+    request = read_request(given["request"])
+    loaded = load_target(given["file"], [Path(folder) for folder in given["nodes"]])
+    loaded.ready()
+    options = run_options(
+        {
+            "inputs": merged_input(given["input_"], given["pairs"], request),
+            "request": request,
+            "parameters": parameters_of(given["parameters"]),
+            "max_concurrent": given["max_concurrent"],
+            "store": given["store"],
+        }
+    )
+    options.timeout_ms = given["timeout"]
+    wanted = Wanted(given["as_json"], given["verbose"], given["quiet"], given["events"], given["report"])
+    return run_loaded(loaded, options, wanted)

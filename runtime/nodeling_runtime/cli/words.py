@@ -1,0 +1,37 @@
+"""What a shell is offered while a command line is typed. Failing to complete is no error: it offers nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from nodeling.errors import NodelingError
+
+
+def complete_nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The names of nodes that can be called from here."""
+    from nodeling_runtime.engine.host import registry_for
+
+    folders = [Path(folder) for folder in ctx.params.get("nodes") or ()]
+    return [name for name in registry_for(None, folders).names() if name.startswith(incomplete)]
+
+
+def complete_parameters(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """`step.` of each step at the top of the file that was named already."""
+    file = ctx.params.get("file")
+    if not file or "=" in incomplete:
+        return []
+    from nodeling_runtime.documents.reader import read_document
+
+    try:
+        data = read_document(Path(file)).data
+    except NodelingError:
+        return []
+    steps = data.get("steps") if isinstance(data, dict) else None
+    names = (
+        [step.get("name") for step in steps or [] if isinstance(step, dict)]
+        if isinstance(steps, list)
+        else []
+    )
+    return [f"{name}." for name in names if isinstance(name, str) and f"{name}.".startswith(incomplete)]
