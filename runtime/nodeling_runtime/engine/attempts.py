@@ -5,7 +5,8 @@ from __future__ import annotations
 from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.workflow.model import Retry
 
-NEVER = frozenset({4001, 4002, 4003, 4004, 4005, 4006, 4010, 4100, 9004, 9006, 9009, -32700, -32800})
+NEVER = frozenset({4001, 4002, 4003, 4004, 4005, 4006, 4010, 4100, -32700, -32800})
+UNLESS_TOLD = frozenset({9004, 9006, 9009})  # not repeated unless the error itself says that it may be
 TRANSIENT = frozenset({5000, 5001, 5002, 5004, 5005})
 CRASHES = frozenset({9001, 9002, 9003, 9008, 9010})
 KILLED_DEADLINE = 9005
@@ -17,8 +18,9 @@ def may_retry(error: CallError, retry: Retry, effects: str) -> bool:
         return False
     if isinstance(error.code, str):
         return False
-    refused = error.code in NEVER or -32699 <= error.code <= -32600
-    if refused and error.retryable is not True:
+    if error.code in NEVER or -32699 <= error.code <= -32600:
+        return False
+    if error.code in UNLESS_TOLD and error.retryable is not True:
         return False
     return retry.on is None or any(_matches(error, error.code, wanted) for wanted in retry.on)
 
