@@ -137,8 +137,10 @@ class ChildRun:
         return self.job.inner_view()
 
 
-def child_of(flow: FlowHandle, start: Start, index: int, timeout_ms: float | None) -> ChildRun:
-    """Prepare a child's run: its frame, its path and its job."""
+def child_of(
+    flow: FlowHandle, start: Start, index: int, timeout_ms: float | None, ended: str | None = None
+) -> ChildRun:
+    """Prepare a child's run: its frame, its path and its job. `ended` says why it shall never start."""
     slot, number, shared = start.child.handle  # type: ignore[misc]
     run = ChildRun(flow, start, index)
     parts = flow.job.parts if start.error is None else _with_error(flow.job.parts, start.error)
@@ -149,12 +151,14 @@ def child_of(flow: FlowHandle, start: Start, index: int, timeout_ms: float | Non
     elif slot.kind == "step" and slot.scope is not None and not slot.scope.single:
         run.job, run.record = _scope_job(flow, slot, start, base, parts, timeout_ms)
     else:
-        run.job, run.record = _step_job(flow, slot, number, shared, start, f"{base}/{start.child.name}", parts, timeout_ms)
+        run.job, run.record = _step_job(flow, slot, number, shared, start, f"{base}/{start.child.name}", parts, timeout_ms, ended)
+    if ended is not None:
+        run.job.end(ended)
     return run
 
 
 def _step_job(
-    flow: FlowHandle, slot: Slot, number: int | None, shared: dict[str, Any], start: Start, path: str, parts: Parts, timeout_ms: float | None
+    flow: FlowHandle, slot: Slot, number: int | None, shared: dict[str, Any], start: Start, path: str, parts: Parts, timeout_ms: float | None, ended: str | None
 ) -> tuple[StepJob, StepRecord]:
     from nodeling_runtime.engine.scope import admit_alone
 
@@ -170,7 +174,7 @@ def _step_job(
     step: Step = scope.steps[number or 0]
     record = StepRecord(path, step.name, step.node, container=step.is_container)
     frame.records[step.index] = record
-    job = admit_alone(flow.job.engine, step, frame, path, parts, record, timeout_ms, start.inputs)
+    job = admit_alone(flow.job.engine, step, frame, path, parts, record, timeout_ms, start.inputs, ended)
     return job, record
 
 

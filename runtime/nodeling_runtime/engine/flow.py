@@ -48,7 +48,9 @@ class FlowHandle:
 
         team = Team(lambda: waiting.pop().job if waiting else None, settled)
         child.job.team = team
-        if not child.job.done:
+        if child.job.done:
+            self.ended(child)
+        else:
             team.wake()
         return child
 
@@ -84,15 +86,15 @@ class FlowHandle:
 
     # -- the engine's side
 
-    def open(self, start: Start, timeout_ms: float | None = None) -> ChildRun:
-        """Make a child ready; nothing runs yet."""
-        if self.closed is not None:
+    def open(self, start: Start, timeout_ms: float | None = None, ended: str | None = None) -> ChildRun:
+        """Make a child ready; nothing runs yet. One that has `ended` is only counted, as cancelled."""
+        if self.closed is not None and ended is None:
             raise NodelingError("the container is ending and starts nothing more", code="container.closed")
         if not isinstance(start.child, Child) or start.child.handle is None:
             raise NodelingError(f"{start.child!r} is no child of this container", code="container.child")
         count = self._starts.get(start.child.name, 0)
         self._starts[start.child.name] = count + 1
-        child = child_of(self, start, count, timeout_ms)
+        child = child_of(self, start, count, timeout_ms, ended)
         self._live.add(child)
         return child
 
