@@ -97,7 +97,7 @@ class Frame:
             found = self._resolve(key, [*seen, *extra.get(key, ())], how)
             if found is not None:
                 resolved[key] = found
-        merged = {k: w for k, w in resolved.items() if w.step < 0}
+        merged = {k: w for k, w in resolved.items() if w.step < 0 and not is_handler}
         return View(self, visible, resolved, merged)
 
     def _resolve(self, key: str, writes: list[Write], merge: Merge | None) -> Write | None:
@@ -188,7 +188,11 @@ class View:
             for key in (*frame.keys(), *view.resolved, *frame.base):
                 found.setdefault(key)
             for name, step in frame.plan.index.items():
-                if view.visible >> step & 1 and frame.outputs[step] is not None and frame.plan.steps[step].set_var is not False:
+                if (
+                    view.visible >> step & 1
+                    and frame.outputs[step] is not None
+                    and frame.plan.steps[step].set_var is not False
+                ):
                     found.setdefault(name)
             view = frame.parent
         return [key for key in found if self.readable(key)]

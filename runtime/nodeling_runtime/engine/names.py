@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import nearest
-from nodeling_runtime.engine.context import View
+from nodeling_runtime.engine.context import Frame, View
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.record import Record
 from nodeling_runtime.values import Value
@@ -82,7 +82,7 @@ class Steps(Record):
         while view is not None:
             index = view.frame.plan.index.get(key)
             if index is not None:
-                return _step(key, view.frame.records[index], view.frame.outputs[index])
+                return _step(key, view.frame, index)
             view = view.frame.parent
         raise missing("steps", key, self.keys())
 
@@ -96,13 +96,16 @@ class Steps(Record):
         return names
 
 
-def _step(name: str, record: StepRecord | None, output: Value | None) -> Fields:
+def _step(name: str, frame: Frame, index: int) -> Fields:
+    record: StepRecord | None = frame.records[index]
+    output = frame.outputs[index]
+    silent = frame.plan.steps[index].continues
     status = "pending" if record is None else record.status
 
     def read_output() -> Any:
         if record is not None and record.status == "succeeded" and output is not None:
             return output.shared()
-        if record is not None and (record.reason == "inactive" or (record.status == "failed" and record.handled)):
+        if record is not None and (record.reason == "inactive" or (record.status == "failed" and silent)):
             return None
         raise ExpressionError(
             f"step {name!r} has no output: it is {status}",

@@ -3,8 +3,9 @@
 The scheduler knows no clock, no loop and no values. It is told what ended; it answers with the
 steps to start and the steps to cancel, in `starts` and `cancels`, which the caller empties. What
 depends on data (link conditions, `if`, write conflicts) it asks of a `Judge`. A step starts at the
-moment its join is met: there are no levels and no barriers. Work per event is proportional to the
-links that leave the step that ended, and nothing recurses.
+moment its join is met: there are no levels and no barriers. Within one moment the order is: the links
+of what ended, `stop`, `on_failure: stop`, then joins, so that nothing starts which the same end calls
+off. Work per event is proportional to the links of the step that ended, and nothing recurses.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ from __future__ import annotations
 from collections import deque
 from typing import Literal, Protocol
 
-from nodeling_runtime.workflow.plan import CANCELLED, FAILED, PHASES, SKIPPED, SUCCEEDED, TERMINAL, Plan, PlanLink
+from nodeling_runtime.workflow.plan import (
+    CANCELLED,
+    FAILED,
+    PHASES,
+    SKIPPED,
+    SUCCEEDED,
+    TERMINAL,
+    Plan,
+    PlanLink,
+)
 
 PENDING, RUNNING = 0, 16
 ScopeStatus = Literal["succeeded", "failed", "cancelled"]
@@ -48,14 +58,17 @@ class Scheduler:
         self.failures: list[int] = []  # failed steps in order of completion
         self.outcome: ScopeStatus | None = None
         self.cancelled: str | None = None
+        self.recovered = False
         self._undecided = [len(links) for links in plan.links]
-        self._satisfied: list[list[int]] = [[] for _ in range(count)]
+        self._satisfied: list[dict[int, None]] = [{} for _ in range(count)]  # numbers of links, in order
         self._phase = 0
         self._open = 0
         self._ended: deque[int] = deque()
-        self._stopping: str | None = None
-        self._recovered = False
-        self._watched: list[int] = []  # failures that `on_failure: stop` waits for a handler of
+        self._ripe: list[int] = []  # pending steps whose join is decided
+        self._doubtful: list[int] = []  # failures that may have become nobody's under `on_failure: stop`
+        self._stop_reached = False
+        self._cleared = False
+        self._hurried = False
 
     def begin(self) -> None:
         """Start the first phase."""
@@ -71,26 +84,24 @@ class Scheduler:
         """End the scope: nothing but `always` steps starts any more. A second call ends those too."""
         if self.outcome is not None:
             return
-        second = self.cancelled is not None
+        self._hurried = self.cancelled is not None
         self.cancelled = self.cancelled or reason
-        if PHASES[self._phase] == "always" and not second:
+        if PHASES[self._phase] == "always" and not self._hurried:
             return
         self._clear(reason, CANCELLED)
         self._drain()
 
     def handled(self, step: int) -> bool:
         """Whether a failed step's failure is somebody's business already."""
-        if self.plan.steps[step].continues:
-            return True
-        return any(
-            self.status[target] == SUCCEEDED
-            for target, number in self.plan.targets[step]
-            if self.plan.links[target][number].names_failure and number in self._satisfied[target]
-        )
+        return self.plan.steps[step].continues or self._is_taken_up(step, SUCCEEDED)
 
     def unhandled(self) -> list[int]:
         """Failures of the scope that nobody handled, in order of completion."""
         return [step for step in self.failures if not self.handled(step)]
+
+    def forgiven(self, step: int) -> bool:
+        """Whether a failure did the scope no harm: it was handled, or the scope recovered from it."""
+        return self.handled(step) or (self.recovered and self.plan.steps[step].trigger == "body")
 
     def satisfied_sources(self, step: int) -> list[int]:
         """The sources whose links met the step's join."""
@@ -103,29 +114,26 @@ class Scheduler:
         self._phase = phase
         name = PHASES[phase]
         members = self.plan.phases[name]
-        if name == "on_error" and (not self._body_failed() or self.cancelled):
-            members = self._pass_over(members)
+        if name == "on_error" and (self.cancelled or not self.unhandled()):
+            members = self._pass_over(members, SKIPPED, "upstream")
+        elif name == "always" and self._hurried:
+            members = self._pass_over(members, CANCELLED, self.cancelled)
         if members:
             self.judge.phase_begins(name)
         self._open = len(members)
-        for step in members:
-            if self.status[step] == PENDING and not self.plan.links[step]:
-                self._meet(step)
+        self._ripe.extend(step for step in members if not self.plan.links[step])
 
-    def _pass_over(self, members: tuple[int, ...]) -> tuple[int, ...]:
+    def _pass_over(self, members: tuple[int, ...], status: int, reason: str | None) -> tuple[int, ...]:
         for step in members:
-            self.status[step], self.reason[step] = SKIPPED, "condition"
-            self.judge.settled(step, SKIPPED, "condition", None)
+            self.status[step], self.reason[step] = status, reason
+            self.judge.settled(step, status, reason, None)
         return ()
-
-    def _body_failed(self) -> bool:
-        return bool(self.unhandled())
 
     def _leave(self) -> None:
         """The current phase is terminal: go on to the next, or end."""
         while self._open == 0 and self.outcome is None:
             if PHASES[self._phase] == "on_error":
-                self._recovered = self._recovers()
+                self.recovered = self._recovers()
             if self._phase + 1 < len(PHASES):
                 self._enter(self._phase + 1)
             else:
@@ -133,34 +141,33 @@ class Scheduler:
 
     def _recovers(self) -> bool:
         ran = [s for s in self.plan.phases["on_error"] if self.status[s] in (SUCCEEDED, FAILED, CANCELLED)]
-        if not ran or any(self.status[s] != SUCCEEDED for s in ran):
+        if self.cancelled is not None or any(self.status[s] != SUCCEEDED for s in ran):
             return False
         return any(self.plan.steps[s].recovers for s in ran)
 
     def _judge_scope(self) -> ScopeStatus:
         if self.cancelled is not None:
             return "cancelled"
-        body = set(self.plan.phases["body"])
-        left = [step for step in self.unhandled() if not (self._recovered and step in body)]
-        return "failed" if left else "succeeded"
+        return "succeeded" if all(map(self.forgiven, self.failures)) else "failed"
 
-    # -- one step
+    # -- one moment
 
-    def _meet(self, step: int) -> None:
-        """The step's join is met: it starts now or never."""
-        if not self.plan.steps[step].active:
-            self._end(step, SKIPPED, "inactive", told=False)
-            return
-        try:
-            admitted = self.judge.admit(step, self._satisfied[step])
-        except Exception as error:  # whatever evaluation raised is the step's failure
-            self._end(step, FAILED, None, told=False, error=error)
-            return
-        if admitted:
-            self.status[step] = RUNNING
-            self.starts.append(step)
-        else:
-            self._end(step, SKIPPED, "condition", told=False)
+    def _drain(self) -> None:
+        """Let what ended have its effects, one kind after the other, until nothing follows any more."""
+        while True:
+            while self._ended:
+                self._decide_links(self._ended.popleft())
+            if self._stop_reached or self._doubtful:
+                self._call_off()
+            elif self._ripe:
+                ripe, self._ripe = sorted(self._ripe), []
+                for step in ripe:
+                    if self.status[step] == PENDING:
+                        self._join(step)
+            elif self._open or self.outcome is not None:
+                return
+            else:
+                self._leave()
 
     def _end(
         self, step: int, status: int, reason: str | None, *, told: bool = True, error: Exception | None = None
@@ -175,17 +182,23 @@ class Scheduler:
         self._open -= 1
         self._ended.append(step)
 
-    def _drain(self) -> None:
-        while True:
-            while self._ended:
-                step = self._ended.popleft()
-                for target, number in self.plan.targets[step]:
-                    if self.status[target] == PENDING:
-                        self._decide(target, number)
-                self._consequences(step)
-            if self._open or self.outcome is not None:
-                return
-            self._leave()
+    def _decide_links(self, ended: int) -> None:
+        """Decide the links that leave a step which ended, and note what its end may call off."""
+        for target, number in self.plan.targets[ended]:
+            if self.status[target] == PENDING:
+                self._decide(target, number)
+        if PHASES[self._phase] != "body" or self._cleared:
+            return
+        if self.status[ended] == SUCCEEDED and self.plan.steps[ended].stops:
+            self._stop_reached = True
+        if self.plan.stop_on_failure:
+            if self.status[ended] == FAILED:
+                self._doubtful.append(ended)
+            self._doubtful.extend(
+                link.source
+                for link in self.plan.links[ended]
+                if link.names_failure and self.status[link.source] == FAILED
+            )
 
     def _decide(self, target: int, number: int) -> None:
         """A link's source is terminal: is the link satisfied, and what of the join?"""
@@ -193,16 +206,13 @@ class Scheduler:
         link = self.plan.links[target][number]
         try:
             satisfied = self._accepts(link) and (not link.conditional or self.judge.link(target, number))
-        except Exception as error:  # as above
+        except Exception as error:  # whatever evaluation raised is the step's failure
             self._end(target, FAILED, None, told=False, error=error)
             return
         if satisfied:
-            self._satisfied[target].append(number)
-            if len(self._satisfied[target]) >= self.plan.needed[target]:
-                self._meet(target)
-                return
-        if not self._undecided[target]:
-            self._end(target, SKIPPED, "upstream", told=False)
+            self._satisfied[target][number] = None
+        if not self._undecided[target] or len(self._satisfied[target]) >= self.plan.needed[target]:
+            self._ripe.append(target)
 
     def _accepts(self, link: PlanLink) -> bool:
         status, reason = self.status[link.source], self.reason[link.source]
@@ -214,42 +224,56 @@ class Scheduler:
             )
         return bool(status & link.accepts) or (link.names_success and reason == "inactive")
 
+    def _join(self, step: int) -> None:
+        """The step's join is decided: it starts now or never."""
+        if len(self._satisfied[step]) < self.plan.needed[step]:
+            self._end(step, SKIPPED, "upstream", told=False)
+            return
+        if not self.plan.steps[step].active:
+            self._end(step, SKIPPED, "inactive", told=False)
+            return
+        try:
+            admitted = self.judge.admit(step, list(self._satisfied[step]))
+        except Exception as error:  # as above
+            self._end(step, FAILED, None, told=False, error=error)
+            return
+        if admitted:
+            self.status[step] = RUNNING
+            self.starts.append(step)
+        else:
+            self._end(step, SKIPPED, "condition", told=False)
+
     # -- what an ended step does to its scope
 
-    def _consequences(self, step: int) -> None:
-        status = self.status[step]
-        if PHASES[self._phase] != "body" or self.plan.steps[step].trigger != "body":
-            return
-        if status == SUCCEEDED and self.plan.steps[step].stops and not self._stopping:
+    def _call_off(self) -> None:
+        """End the body when a step with `stop` succeeded, or when a failure is nobody's business."""
+        doubtful, self._doubtful = self._doubtful, []
+        if self._stop_reached:
+            self._stop_reached = False
             self._clear("stopped", SKIPPED)
-            return
-        if not self.plan.stop_on_failure or self._stopping:
-            return
-        if status == FAILED and not self.plan.steps[step].continues:
-            self._watched.append(step)
-        if self._watched and any(self._is_lost(failed) for failed in self._watched):
+        elif not self._cleared and any(self._is_lost(step) for step in doubtful):
             self._clear("stopped_by", CANCELLED)
 
     def _is_lost(self, step: int) -> bool:
         """A failure that is not handled, with nobody left who could still handle it."""
-        if self.handled(step):
-            return False
-        return not any(
-            self.status[target] in (PENDING, RUNNING)
+        return not self.handled(step) and not self._is_taken_up(step, PENDING, RUNNING)
+
+    def _is_taken_up(self, step: int, *statuses: int) -> bool:
+        """Whether a failure link of this step is satisfied whose target has one of these statuses."""
+        return any(
+            self.status[target] in statuses
+            and number in self._satisfied[target]
+            and self.plan.links[target][number].names_failure
             for target, number in self.plan.targets[step]
-            if self.plan.links[target][number].names_failure
         )
 
     def _clear(self, reason: str, unstarted: int) -> None:
-        """End every step of the current phases that is not terminal."""
-        self._stopping = reason
-        for name in PHASES[: max(self._phase, 0) + 1]:
-            for step in self.plan.phases[name]:
-                if self.status[step] == RUNNING:
-                    if step in self.starts:
-                        self.starts.remove(step)
-                        self._end(step, unstarted, reason, told=False)
-                    else:
-                        self.cancels.append((step, reason))
-                elif self.status[step] == PENDING:
-                    self._end(step, unstarted, reason, told=False)
+        """End every step of the current phase that is not terminal."""
+        self._cleared = True
+        called_off = set(self.starts)
+        self.starts.clear()
+        for step in self.plan.phases[PHASES[self._phase]]:
+            if self.status[step] == PENDING or step in called_off:
+                self._end(step, unstarted, reason, told=False)
+            elif self.status[step] == RUNNING:
+                self.cancels.append((step, reason))

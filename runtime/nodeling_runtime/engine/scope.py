@@ -64,21 +64,24 @@ class ScopeRun:
 
     def link(self, step: int, number: int) -> bool:
         """Evaluate a link's condition."""
-        links = self.plan.steps[step].links or ()
-        condition = links[number].condition
-        view = self.frame.view(self.plan.ancestors[step] & self._succeeded, "last")
+        condition = (self.plan.steps[step].links or ())[number].condition
+        source = self.plan.links[step][number].source
+        past = self.plan.ancestors[source] | 1 << source
+        view = self.frame.view(past & self._succeeded, "last", failed=[source])
         return condition is None or self._truth(condition.evaluate(self._names(step, view)), "a link's `if`")
 
     def admit(self, step: int, satisfied: list[int]) -> bool:
         """Freeze what the step sees, then evaluate its `if`."""
         model = self.plan.steps[step]
         links = self.plan.links[step]
-        failed = [links[n].source for n in satisfied if links[n].names_failure]
-        handler = model.trigger != "body"
-        if handler:
-            failed = list(self.scheduler.failures)
-        visible = self.plan.ancestors[step] & self._succeeded
-        view = self._views[step] = self.frame.view(visible, model.merge, failed=failed, is_handler=handler)
+        ancestors = self.plan.ancestors[step]
+        if model.trigger == "on_error":
+            failed = [source for source in self.scheduler.failures if ancestors >> source & 1]
+        else:
+            failed = [links[n].source for n in satisfied if links[n].names_failure]
+        view = self._views[step] = self.frame.view(
+            ancestors & self._succeeded, model.merge, failed=failed, is_handler=model.trigger != "body"
+        )
         if model.condition is None:
             return True
         return self._truth(model.condition.evaluate(self._names(step, view)), "`if`")
@@ -135,10 +138,13 @@ class ScopeRun:
             for step, reason in cancels:
                 running = self._jobs.get(step)
                 if running is not None:
+                    running.unstarted = "skipped" if reason == "stopped" else "cancelled"
                     running.end(reason)
         if self._queue:
             self.team.wake(len(self._queue) - (1 if inside else 0))
         if scheduler.outcome is not None and self._done is not None and not self._done.done():
+            for step in scheduler.failures:
+                self.frame.records[step].handled = scheduler.forgiven(step)
             self._done.set_result(None)
 
     def _job(self, step: int) -> StepJob:
@@ -230,9 +236,7 @@ class ScopeRun:
 
     def leaving(self, merge: Merge | None) -> Delta:
         """The writes that leave the scope."""
-        handlers = [*self.plan.phases["on_error"], *self.plan.phases["always"]]
-        ran = any(self._succeeded >> step & 1 for step in handlers)
-        return self.frame.leaving(self._succeeded, merge or ("last" if ran else None))
+        return self.frame.leaving(self._succeeded, merge)
 
     def inner_view(self) -> View:
         """What a step behind the last one would see."""
@@ -328,6 +332,11 @@ class ScopeJob(Job):
         if not self.done:
             self._conclude("cancelled", self.ending, None)
 
+    def conclude_broken(self, error: Exception) -> None:
+        """The engine failed at this scope."""
+        if not self.done:
+            self._conclude("failed", None, engine_error(error))
+
     def _expire(self) -> None:
         self._expired = True
         self.scope_run.cancel("timeout")
@@ -368,12 +377,15 @@ def admit_alone(
     record: StepRecord,
     timeout_ms: float | None,
     overlay: Mapping[str, Any] | None,
+    ended: str | None = None,
 ) -> StepJob:
-    """The job of a step that is in no scope's order: a child. It may end before it starts."""
+    """The job of a step that is in no scope's order: a child. It may end before it starts; one that has `ended` is not asked."""
     view = frame.view(0, None)
     job = StepJob(
         run, step, view, path, parts, record=record, default_timeout_ms=timeout_ms, overlay=overlay
     )
+    if ended is not None:
+        return job
     if not step.active:
         job.skip("inactive")
     elif step.condition is not None:
