@@ -12,14 +12,18 @@ from functools import cache
 from typing import Any
 
 from nodeling import Context, NodeError, node
+from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.dispatch.inprocess import InProcessDispatcher
 from nodeling_runtime.dispatch.loading import load_implementation
 from nodeling_runtime.documents.reader import from_data
-from nodeling_runtime.engine.host import Loaded, load, registry_for
+from nodeling_runtime.engine.host import registry_for
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.run import Run, RunOptions, RunOutcome
+from nodeling_runtime.expressions.functions import BUILTINS
 from nodeling_runtime.registry import PROJECT, Registry, register
 from nodeling_runtime.values import Value
+from nodeling_runtime.workflow.load import load_workflow, raise_faults
+from nodeling_runtime.workflow.model import Workflow
 from reference.model import Json, Scenario, Step
 from virtual_time import VirtualLoop, run_on
 
@@ -49,7 +53,7 @@ def registry() -> Registry:
     """The installed nodes and the scripted one, their code imported, so that no thread is needed."""
     known = registry_for(None)
     register(known, scripted, PROJECT)
-    for name in ("scripted", "parallel"):
+    for name in ("scripted", "parallel", "sequence", "try"):
         spec = known.find(name)
         if not hasattr(spec, "manifest"):
             raise AssertionError(f"the node {name!r} is not installed: {spec}")
@@ -68,14 +72,14 @@ class Ran:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
-        self.loaded = load_scenario(scenario)
+        self.workflow = load_scenario(scenario)
         self.ended: dict[str, StepRecord] = {}
         self.seen: dict[str, dict[str, Json]] = {}
 
     async def play(self) -> RunOutcome:
         """Run it, and cancel it when the scenario says so."""
         options = RunOptions(random=lambda: 1.0)
-        self.run = run = Run(self.loaded.ready(), options, {"inprocess": InProcessDispatcher()}, {})
+        self.run = run = Run(self.workflow, options, {"inprocess": InProcessDispatcher()}, {})
         tell = run.step_ended
 
         def step_ended(record: StepRecord) -> None:
@@ -95,9 +99,13 @@ class Ran:
                 timer.cancel()
 
 
-def load_scenario(scenario: Scenario) -> Loaded:
-    """The scenario's document, resolved and checked."""
-    return load(from_data(scenario.to_document(), "scenario"), registry=registry())
+def load_scenario(scenario: Scenario) -> Workflow:
+    """The scenario's document, resolved. It is not checked: the checker refuses some that can only fail."""
+    workflow, faults = load_workflow(from_data(scenario.to_document(), "scenario"), registry(), BUILTINS)
+    raise_faults(faults, "scenario")
+    if workflow is None:
+        raise AssertionError("a document without faults is a workflow")
+    return workflow
 
 
 def engine_account(scenario: Scenario) -> dict[str, Any]:
@@ -144,7 +152,7 @@ def _step(
         "reason": record.reason,
         "attempts": record.attempts,
         "code": None if error is None else error.code,
-        "limit": None if error is None or error.code != 9005 else error.details.get("limit"),
+        "limit": _limit(error),
         "started_ms": _ms(record.started_at),
         "ended_ms": _ms(record.ended_at),
     }
@@ -155,6 +163,13 @@ def _step(
     if record.status == "failed" and not nested:
         account["handled"] = record.handled
     return account
+
+
+def _limit(error: CallError | None) -> str | None:
+    """The clock that ended the step itself; an error that a container passes on names the child."""
+    if error is None or error.code != 9005 or "step" in error.details:
+        return None
+    return str(error.details["limit"])
 
 
 def _ms(seconds: float | None) -> int | None:

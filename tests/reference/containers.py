@@ -19,6 +19,7 @@ class ContainerRules(ABC):
     by_name: dict[str, StepState]
     scopes: list[ScopeState]
     unclear: list[str]
+    now: int
     trace: Counter[str]
 
     @abstractmethod
@@ -190,6 +191,8 @@ class ContainerRules(ABC):
         fail_fast = execution.error_handling == "fail-fast"
         if failed and fail_fast and not scope.cancelled:
             self.note("parallel.fail_fast")
+            if any(child.status == "ready" and child.ready_ms == self.now for child in scope.steps):
+                self.unclear.append(f"{step.path} fails in the instant in which children start")
             self.cancel_scope(scope, "cancelled")
             return True
         waiting = [child for child in scope.steps if child.status == "pending"]

@@ -311,6 +311,12 @@ class Simulation(ContainerRules):
         if step.spec.on_error_continue:
             self.note("on_error_continue")
 
+    def doubt_start(self, step: StepState) -> None:
+        """Whether a step that is ended in the instant in which it became ready has begun may be doubtful."""
+        ended = [other for other in self.steps if other.ended_ms == self.now and other.spec.kind != "leaf"]
+        if step.ready_ms == self.now and (ended or step.spec.kind != "leaf"):
+            self.unclear.append(f"{step.path} is ended in the instant in which it starts")
+
     def skip(self, step: StepState, reason: str) -> None:
         self.note(f"skipped.{reason}")
         self.finish(step, "skipped", reason)
@@ -320,6 +326,7 @@ class Simulation(ContainerRules):
         if step.is_terminal or step.ending or step.expired:
             return False
         self.note(f"cancelled.{reason}")
+        self.doubt_start(step)
         if step.status == "running" and step.spec.kind != "leaf":
             step.ending = reason
             step.clear_timers()
@@ -373,6 +380,7 @@ class Simulation(ContainerRules):
             self.note("stop")
             for step in scope.in_phase():
                 if step.status in ("pending", "ready"):
+                    self.doubt_start(step)
                     self.skip(step, "stopped")
                 else:
                     self.cancel(step, "stopped")
