@@ -7,10 +7,12 @@ Neither can be killed. A coroutine is cancelled in the task that awaits it; a th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
 import shutil
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +67,7 @@ class InProcessDispatcher:
             context = _context(call, live)
             output, worker = await self._drive(implementation, context, call, live)
             return Outcome(Value.of(output), None, context._delta, worker, metrics=live.metrics)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):  # GeneratorExit: the loop is gone, and nobody waits
             live.cancelled = True
             raise
         except BaseException as error:  # whatever a node raises is the node's failure
@@ -89,9 +91,9 @@ class InProcessDispatcher:
         if kind == "async":
             return await function(ctx, inputs), None
         if kind == "async_generator":
-            return await _collect_async(function(ctx, inputs), call), None
+            return await _collect_async(function(ctx, inputs), ctx), None
         if kind == "generator":
-            return await self._threaded(lambda: _collect(function(ctx, inputs), call), live)
+            return await self._threaded(lambda: _collect(function(ctx, inputs), ctx), live)
         if not implementation.blocking:
             result = function(ctx, inputs)
             return (await result if inspect.isawaitable(result) else result), None
@@ -102,8 +104,10 @@ class InProcessDispatcher:
         names: list[str] = []
         return await self._on_thread(function, live, names), names[0]
 
-    async def _on_thread(self, function: Callable[[], Any], live: _Live, names: list[str] | None = None) -> Any:
-        future, worker = self.threads.submit(function)
+    async def _on_thread(
+        self, function: Callable[[], Any], live: _Live, names: list[str] | None = None
+    ) -> Any:
+        future, worker = self.threads.submit(function, limited=names is not None)
         if names is not None:
             names.append(worker.name)
         try:
@@ -119,10 +123,16 @@ class InProcessDispatcher:
 
 
 def _context(call: NodeCall, live: _Live) -> Context:
+    loop, here = asyncio.get_running_loop(), threading.get_ident()
+
     def emit(kind: str, data: dict[str, Any]) -> None:
         if kind == "metric":
             live.metrics[str(data["name"])] = data["value"]
-        call.emit(kind, data)
+        if threading.get_ident() == here:
+            call.emit(kind, data)
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the call was given up long ago
+            loop.call_soon_threadsafe(call.emit, kind, data)
 
     def make_work_dir() -> Path:
         folder = tempfile.mkdtemp(prefix=f"{os.path.basename(call.step) or 'call'}-", dir=call.work_root())
@@ -145,30 +155,35 @@ def _context(call: NodeCall, live: _Live) -> Context:
     )
 
 
-def _collect(generator: Any, call: NodeCall) -> Any:
-    """Drive a generator: each yield is a chunk; its return value, or the chunks, is the output."""
+def _collect(generator: Any, ctx: Context) -> Any:
+    """Drive a generator: each yield is a chunk; its return value, or the chunks, is the output.
+
+    A call that was cancelled ends at its next yield, so that its thread comes back.
+    """
     chunks: list[Any] = []
-    while True:
-        try:
-            chunk = next(generator)
-        except StopIteration as stop:
-            return chunks if stop.value is None else stop.value
-        _chunk(chunks, chunk, call)
+    try:
+        while not ctx.cancelled:
+            _chunk(chunks, next(generator), ctx)
+    except StopIteration as stop:
+        return chunks if stop.value is None else stop.value
+    finally:
+        generator.close()
+    return None
 
 
-async def _collect_async(generator: Any, call: NodeCall) -> list[Any]:
+async def _collect_async(generator: Any, ctx: Context) -> list[Any]:
     chunks: list[Any] = []
     try:
         async for chunk in generator:
-            _chunk(chunks, chunk, call)
+            _chunk(chunks, chunk, ctx)
     finally:
         await generator.aclose()
     return chunks
 
 
-def _chunk(chunks: list[Any], chunk: Any, call: NodeCall) -> None:
+def _chunk(chunks: list[Any], chunk: Any, ctx: Context) -> None:
     value = Value.of(chunk)
-    call.emit("chunk", {"seq": len(chunks), "data": value.shared()})
+    ctx._emit("chunk", {"seq": len(chunks), "data": value.shared()})
     chunks.append(value.fresh())
 
 
@@ -179,14 +194,17 @@ def failure_of(error: BaseException, *, loaded: bool = True) -> CallError:
     if isinstance(error, InvalidValue):
         return CallError(4006, f"the output is no JSON value: {error}", "InvalidOutput", retryable=False)
     if isinstance(error, NodeError):
-        details = {**error.details, **_cause(error)}
-        return CallError(error.code, error.message, "NodeError", error.retryable, error.retry_after_ms, details=details)
+        said = {**error.details, **_cause(error)}
+        return CallError(
+            error.code, error.message, "NodeError", error.retryable, error.retry_after_ms, details=said
+        )
     if isinstance(error, NodelingError) and not isinstance(error.code, int):
         return CallError(error.code, str(error), type(error).__name__, details=dict(error.details))
     name = type(error).__name__
     message = f"{name}: {error}" if str(error) else name
     if not loaded:
-        return CallError("node.import", f"its code does not load: {message}", name, False, details=_trace(error))
+        said = _trace(error)
+        return CallError("node.import", f"its code does not load: {message}", name, False, details=said)
     return CallError(4000, message, name, details={**_trace(error), **_cause(error)})
 
 

@@ -6,11 +6,13 @@ nodes never meet: a node imports its neighbours with `from . import helpers`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
 import inspect
+import os
 import sys
 import threading
 import types
@@ -23,8 +25,9 @@ from nodeling.node import Implementation, NodeDefinition, implementation_of
 from nodeling_runtime.registry import NodeSpec
 
 _LOADED: WeakKeyDictionary[NodeSpec, Implementation] = WeakKeyDictionary()
-_LOCK = threading.RLock()
-STAMP = "__nodeling_stamp__"  # when the file was written that a module was made of
+_LOCKS: dict[str, threading.RLock] = {}  # one for each package: a node that hangs on import hinders no other
+_LOCK = threading.Lock()
+_STAMPS: dict[str, dict[str, int]] = {}  # package -> its files as they were when it was loaded
 
 
 def load_implementation(spec: NodeSpec) -> Implementation:
@@ -36,7 +39,10 @@ def load_implementation(spec: NodeSpec) -> Implementation:
     known = _LOADED.get(spec)
     if known is not None:
         return known
+    package = _package_of(spec.folder) if spec.folder is not None else spec.name
     with _LOCK:
+        lock = _LOCKS.setdefault(package, threading.RLock())
+    with lock:
         if spec not in _LOADED:
             _LOADED[spec] = _load(spec)
         return _LOADED[spec]
@@ -70,18 +76,15 @@ def _folder_module(folder: Path, entry: str) -> types.ModuleType:
     path = folder / entry
     if not path.is_file():
         raise PluginError(f"{path} does not exist", hint="`runtime.entry` names the file that holds the node")
-    real = folder.resolve()
-    package = f"nodeling_node_{hashlib.sha256(str(real).encode()).hexdigest()[:12]}"
-    if package not in sys.modules:
-        holder = types.ModuleType(package)
-        holder.__path__ = [str(real)]
-        sys.modules[package] = holder
+    package = _package_of(folder)
     name = f"{package}.{path.stem}"
-    stamp = path.stat().st_mtime_ns
-    held = sys.modules.get(name)
-    if held is not None and getattr(held, STAMP, None) == stamp:
-        return held
-    module_spec = importlib.util.spec_from_file_location(name, real / entry)
+    if name in sys.modules and _STAMPS.get(package) == _stamps(package):
+        return sys.modules[name]
+    _forget(package)
+    holder = types.ModuleType(package)
+    holder.__path__ = [str(folder.resolve())]
+    sys.modules[package] = holder
+    module_spec = importlib.util.spec_from_file_location(name, folder.resolve() / entry)
     if module_spec is None or module_spec.loader is None:
         raise PluginError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(module_spec)
@@ -89,10 +92,38 @@ def _folder_module(folder: Path, entry: str) -> types.ModuleType:
     try:
         module_spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[name]
+        _forget(package)
         raise
-    setattr(module, STAMP, stamp)
+    _STAMPS[package] = _stamps(package)
     return module
+
+
+def _package_of(folder: Path) -> str:
+    return f"nodeling_node_{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"
+
+
+def _modules(package: str) -> list[tuple[str, types.ModuleType]]:
+    inside = f"{package}."
+    return [(name, module) for name, module in list(sys.modules.items()) if name.startswith(inside)]
+
+
+def _stamps(package: str) -> dict[str, int]:
+    """Every file of a loaded package, and when it was last written."""
+    files = [file for _, module in _modules(package) if (file := getattr(module, "__file__", None))]
+    return {file: os.stat(file).st_mtime_ns if os.path.exists(file) else 0 for file in files}
+
+
+def _forget(package: str) -> None:
+    """Unload a package whose files have changed, its compiled ones too: those only count whole seconds."""
+    for name, module in _modules(package):
+        del sys.modules[name]
+        cached = getattr(module, "__cached__", None)
+        if cached:
+            with contextlib.suppress(OSError):
+                os.unlink(cached)
+    sys.modules.pop(package, None)
+    _STAMPS.pop(package, None)
+    importlib.invalidate_caches()
 
 
 def _find(module: types.ModuleType, where: str) -> Any:
@@ -109,8 +140,11 @@ def _find(module: types.ModuleType, where: str) -> Any:
     if not decorated and len(classes) == 1:
         return classes[0]
     if decorated or classes:
-        names = ", ".join(sorted(getattr(v, "name", "") or v.__name__ for v in (*decorated, *classes)))
-        raise PluginError(f"{where} holds more than one node: {names}", hint="call the one that is meant `run`")
+        names = ", ".join(sorted([v.name for v in decorated] + [v.__name__ for v in classes]))
+        raise PluginError(
+            f"{where} holds more than one node: {names}", hint="call the one that is meant `run`"
+        )
     raise PluginError(
-        f"{where} holds no node", hint="write `def run(ctx, inputs)`, a function under @node, or a class with `handle`"
+        f"{where} holds no node",
+        hint="write `def run(ctx, inputs)`, a function under @node, or a class with `handle`",
     )

@@ -7,7 +7,7 @@ from collections import deque
 
 
 class Permits:
-    """At most `limit` holders at once. A permit that was granted to a cancelled waiter goes on to the next."""
+    """At most `limit` holders at once. A permit granted to a cancelled waiter goes on to the next."""
 
     __slots__ = ("_free", "_waiting")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -77,6 +78,7 @@ class Run:
         self._leaf_permits = None if limit is None else Permits(limit)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._work_root: tempfile.TemporaryDirectory[str] | None = None
+        self._work_lock = threading.Lock()
         self._job: ScopeJob | None = None
         self._ends_at: float | None = None
         self._timed_out: float | None = None
@@ -117,10 +119,11 @@ class Run:
         return {name: self._secrets[name] for name in spec.manifest.secrets if name in self._secrets}
 
     def work_root(self) -> str:
-        """A private folder that lives as long as the run."""
-        if self._work_root is None:
-            self._work_root = tempfile.TemporaryDirectory(prefix="nodeling-", ignore_cleanup_errors=True)
-        return self._work_root.name
+        """A private folder that lives as long as the run. Nodes ask for it from threads too."""
+        with self._work_lock:
+            if self._work_root is None:
+                self._work_root = tempfile.TemporaryDirectory(prefix="nodeling-", ignore_cleanup_errors=True)
+            return self._work_root.name
 
     def step_ended(self, record: StepRecord) -> None:
         """Tell of a step's end."""

@@ -153,26 +153,32 @@ class Team:
                 break
             if job.done:  # it was ended while it waited, and counted then
                 continue
-            job.team = self
-            job.task = task
-            job.generation += 1
-            mine = job.generation
-            try:
-                await job.run()
-            except asyncio.CancelledError:
-                if mine == job.generation:
-                    job.conclude_interrupted()
-            except Exception as error:
-                if mine == job.generation:
-                    job.conclude_broken(error)
-            if mine != job.generation:
+            if not await self._do(job, task):
                 return
-            if job._interrupted or task.cancelling():
-                await absorb(task)
-                job.calm()
-            job.task = None
             self._settled(job)
         self.workers -= 1
+
+    async def _do(self, job: Job, task: asyncio.Task[None]) -> bool:
+        """Run a job to its end. False when it was given up meanwhile, and this worker with it."""
+        job.team = self
+        job.task = task
+        job.generation += 1
+        mine = job.generation
+        try:
+            await job.run()
+        except asyncio.CancelledError:
+            if mine == job.generation:
+                job.conclude_interrupted()
+        except Exception as error:
+            if mine == job.generation:
+                job.conclude_broken(error)
+        if mine != job.generation:
+            return False
+        if job._interrupted or task.cancelling():
+            await absorb(task)
+            job.calm()
+        job.task = None
+        return True
 
 
 async def absorb(task: asyncio.Task[None]) -> None:
