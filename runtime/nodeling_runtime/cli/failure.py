@@ -146,8 +146,13 @@ def flush_streams() -> None:
 
 
 def _explain_ours(error: NodelingError) -> None:
-    from nodeling_runtime.cli.faults import document_faults, print_faults
+    from nodeling_runtime.cli.faults import document_faults, expression_errors, print_expression, print_faults
 
+    expressions = expression_errors(error)
+    for one in expressions:
+        print_expression(one)
+    if expressions:
+        return
     faults = document_faults(error)
     if faults:
         print_faults(faults)

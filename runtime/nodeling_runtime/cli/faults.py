@@ -58,6 +58,26 @@ def count_of(faults: Sequence[Fault]) -> str:
     return f"{' and '.join(words)}{where}"
 
 
+def expression_errors(error: NodelingError) -> list[Any]:
+    """The errors of single expressions that an error consists of: itself, or a template's."""
+    if getattr(error, "source", None) is not None:
+        return [error]
+    entries: tuple[Any, ...] = error.faults
+    inner = [entry[1] for entry in entries if isinstance(entry, tuple)]
+    return [one for one in inner if one.source is not None]
+
+
+def print_expression(error: Any) -> None:
+    """Print what is wrong with one expression, its text with a caret, and what to try."""
+    click.echo(f"nodectl: {error.message}", err=True)
+    before = error.source[: error.position or 0]
+    number, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+    for line in _excerpt(error.source.split("\n"), number, column):
+        click.echo(line, err=True)
+    if error.hint:
+        click.echo(f"try: {error.hint}", err=True)
+
+
 def _number(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 

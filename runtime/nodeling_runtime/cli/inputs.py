@@ -9,14 +9,19 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from nodeling.errors import ConfigError
 
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any, Any]
+else:
+    ParamType = click.ParamType  # generic in newer releases of click only
 
-class Duration(click.ParamType):
+
+class Duration(ParamType):
     """A length of time with its unit: `30s`, `10m`, `500ms`."""
 
     name = "duration"
@@ -35,7 +40,7 @@ class Duration(click.ParamType):
             )
 
 
-class Pair(click.ParamType):
+class Pair(ParamType):
     """`key=value`."""
 
     name = "key=value"

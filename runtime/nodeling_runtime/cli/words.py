@@ -1,4 +1,4 @@
-"""What a shell is offered while a command line is typed. Failing to complete is no error: it offers nothing."""
+"""What a shell is offered while a command line is typed. What cannot be completed offers nothing."""
 
 from __future__ import annotations
 
