@@ -110,11 +110,14 @@ def declared(folder: Path) -> dict[str, Any]:
 def _bare(value: Any, *, names: bool = False) -> Any:
     """A schema without what only readers look at; keys that are names of properties stay."""
     if isinstance(value, Mapping):
-        return {
+        kept = {
             key: _bare(item, names=not names and key in NAMES)
             for key, item in value.items()
             if names or key not in SPOKEN
         }
+        if not names and isinstance(kept.get("required"), list):
+            kept["required"] = sorted(kept["required"], key=str)
+        return kept
     return [_bare(item) for item in value] if isinstance(value, list) else value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +59,7 @@ def run_node(
     request: Mapping[str, Any] | None = None,
     step: Mapping[str, Any] | None = None,
     nodes: Mapping[str, Any] | None = None,
-    folders: Iterator[Path] | list[Path] | tuple[Path, ...] = (),
+    folders: Sequence[Path] = (),
     timeout: float | str | None = 60,
 ) -> NodeOutcome:
     """Run a node once, and return what came of it; a node that fails is an outcome, not an exception.

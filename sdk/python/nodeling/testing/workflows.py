@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ def run_workflow(
     inputs: Any = None,
     *,
     nodes: Mapping[str, Any] | None = None,
+    folders: Sequence[Path] = (),
     timeout: float | str | None = 60,
     **options: Any,
 ) -> RunResult:
@@ -30,6 +31,7 @@ def run_workflow(
         inputs: The run's input, `ctx.request.body`.
         nodes: What stands in for nodes, by their names: a `Fake`, a function, or a value that every
             call gives. Installed nodes and those of the project are hidden by it.
+        folders: More folders to look for nodes in.
         timeout: Seconds after which the run is given up, or a text with a unit.
         **options: As `Workflow.run` takes them: `parameters`, `request`, `max_concurrent`, …
 
@@ -37,7 +39,7 @@ def run_workflow(
         ConfigError: The document has faults, or asks for a faked node by version.
     """
     given = source if isinstance(source, Workflow) else load(source)
-    workflow = Workflow.from_document(given.document, path=given.path, nodes=given.node_folders)
+    workflow = Workflow.from_document(given.document, path=given.path, nodes=[*given.node_folders, *folders])
     workflow.definitions.update(given.definitions)
     for name, target in (nodes or {}).items():
         _refuse_versions(name, given.document)
