@@ -51,8 +51,7 @@ def _inputs(definition: NodeDefinition) -> dict[str, Any] | bool:
     hints = definition.hints()
     parameters = definition.parameters()
     if definition.takes_mapping():
-        schema = _schema(hints.get(parameters[0].name, Any), definition)
-        return schema if isinstance(schema, bool) or schema else {"type": "object"}
+        return _schema(hints.get(parameters[0].name, Any), definition) or {"type": "object"}
     properties: dict[str, Any] = {}
     required: list[str] = []
     definitions: dict[str, Any] = {}
@@ -62,11 +61,10 @@ def _inputs(definition: NodeDefinition) -> dict[str, Any] | bool:
             open_ended = True
             continue
         schema = _schema(hints.get(parameter.name, Any), definition)
-        if isinstance(schema, dict):
-            definitions.update(schema.pop("$defs", {}))
+        definitions.update(schema.pop("$defs", {}))
         if parameter.default is inspect.Parameter.empty:
             required.append(parameter.name)
-        elif isinstance(schema, dict) and _is_plain(parameter.default):
+        elif _is_plain(parameter.default):
             schema = {**schema, "default": parameter.default}
         properties[parameter.name] = schema
     out: dict[str, Any] = {"type": "object", "properties": properties}
@@ -96,7 +94,7 @@ def _chunks(hint: Any, definition: NodeDefinition) -> dict[str, Any] | bool:
         if arguments[2] is not type(None):
             return _schema(arguments[2], definition) or True
     item = _schema(arguments[0], definition) if arguments else {}
-    definitions = item.pop("$defs", {}) if isinstance(item, dict) else {}
+    definitions = item.pop("$defs", {})
     return {"type": "array", "items": item, **({"$defs": definitions} if definitions else {})}
 
 

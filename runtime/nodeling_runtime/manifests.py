@@ -61,11 +61,17 @@ def _lift_inputs(out: dict[str, Any]) -> None:
     out["inputs"] = wrapped
     rest = {key: value for key, value in config["properties"].items() if key != "inputs"}
     required = [key for key in config.get("required", []) if key != "inputs"]
-    out["config"] = {**{k: v for k, v in config.items() if k != "example"}, "properties": rest, "required": required}
+    out["config"] = {
+        **{k: v for k, v in config.items() if k != "example"},
+        "properties": rest,
+        "required": required,
+    }
 
 
 def _is_javascript(folder: Path) -> bool:
-    return not (folder / "node.py").exists() and any((folder / name).exists() for name in ("index.ts", "index.js"))
+    return not (folder / "node.py").exists() and any(
+        (folder / name).exists() for name in ("index.ts", "index.js")
+    )
 
 
 def well_formed(document: Document, data: Mapping[str, Any]) -> list[Fault]:
@@ -97,7 +103,14 @@ def _annotation_faults(document: Document, schema: Any, pointer: str) -> list[Fa
             if word is not None and word not in ANNOTATIONS:
                 near = nearest(str(word), ANNOTATIONS)
                 hint = f"did you mean {near!r}?" if near else f"it is one of {', '.join(ANNOTATIONS)}"
-                found.append(document.fault("manifest.annotation", f"`{ANNOTATION}` knows no {word!r}", f"{where}/{ANNOTATION}", hint=hint))
+                found.append(
+                    document.fault(
+                        "manifest.annotation",
+                        f"`{ANNOTATION}` knows no {word!r}",
+                        f"{where}/{ANNOTATION}",
+                        hint=hint,
+                    )
+                )
             todo.extend((value, f"{where}/{key}") for key, value in here.items())
     return found
 
@@ -110,7 +123,10 @@ def _runtime_faults(document: Document, data: Mapping[str, Any]) -> list[Fault]:
     if kind == "runtime.command" and not runtime.get("command"):
         return [
             document.fault(
-                "manifest.command", "`runtime.command` needs `command`", "/runtime", hint='write "command": ["program", "argument"]'
+                "manifest.command",
+                "`runtime.command` needs `command`",
+                "/runtime",
+                hint='write "command": ["program", "argument"]',
             )
         ]
     return []

@@ -165,9 +165,7 @@ def template_folders() -> list[tuple[str, Path]]:
     """`(distribution, folder of templates)`."""
     found: list[tuple[str, Path]] = []
     load_plugins().broken.extend(
-        _each(
-            "nodeling_register_templates", lambda owner: lambda path: found.append((owner, Path(path)))
-        )
+        _each("nodeling_register_templates", lambda owner: lambda path: found.append((owner, Path(path))))
     )
     return found
 

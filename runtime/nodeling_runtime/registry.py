@@ -155,18 +155,26 @@ class Registry:
         fitting = [version for version in versions if span.contains(version)]
         if not fitting:
             there = ", ".join(str(version) for version in sorted(versions))
-            return Fault("registry.version", f"no version of {name!r} satisfies {wanted!r}", hint=f"there is {there}")
+            return Fault(
+                "registry.version", f"no version of {name!r} satisfies {wanted!r}", hint=f"there is {there}"
+            )
         best = max(fitting)
         clash = self.clashes.get((name, best))
         if clash:
             owners = " and ".join(f"{spec.owner} ({spec.file})" for spec in clash)
-            return Fault("registry.duplicate", f"{name}@{best} has two owners: {owners}", hint="rename one of them")
+            return Fault(
+                "registry.duplicate", f"{name}@{best} has two owners: {owners}", hint="rename one of them"
+            )
         return versions[best]
 
     def _unknown(self, name: str) -> Fault:
         fault = self.faulty.get(name)
         if fault is not None:
-            return Fault("registry.unknown", f"node {name!r} cannot be used: {fault.message}", hint=f"mend {fault.file}")
+            return Fault(
+                "registry.unknown",
+                f"node {name!r} cannot be used: {fault.message}",
+                hint=f"mend {fault.file}",
+            )
         near = nearest(name, self.specs)
         hint = f"did you mean {near!r}?" if near else "`nodectl nodes list` shows what there is"
         return Fault("registry.unknown", f"no node is called {name!r}", hint=hint)
@@ -198,7 +206,10 @@ def register(registry: Registry, target: object, owner: str) -> None:
         registry.add_folder(Path(target), owner)
     else:
         registry.faults.append(
-            Fault("plugin.register", f"{owner} registers a {type(target).__name__}; give a folder or a @node function")
+            Fault(
+                "plugin.register",
+                f"{owner} registers a {type(target).__name__}; give a folder or a @node function",
+            )
         )
 
 

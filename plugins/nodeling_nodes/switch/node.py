@@ -25,7 +25,9 @@ class Switch(FlowNode):
 def _chosen(inputs: dict[str, Any]) -> Child | None:
     for case in inputs["cases"]:
         when = case["when"]
-        if equal(when, inputs["on"]) or (isinstance(when, list) and any(equal(v, inputs["on"]) for v in when)):
+        if equal(when, inputs["on"]) or (
+            isinstance(when, list) and any(equal(v, inputs["on"]) for v in when)
+        ):
             chosen: Child = case["do"]
             return chosen
     return inputs.get("default")

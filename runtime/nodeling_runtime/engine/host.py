@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nodeling.errors import ConfigError, Fault, NodelingError, PluginError, StoreError
 from nodeling.node import NodeDefinition
 from nodeling.results import RunResult, StepResult
+from nodeling_runtime.dispatch.base import Dispatcher
 from nodeling_runtime.documents.reader import Document, from_data, read_document
 from nodeling_runtime.engine.run import Run, RunOptions, RunOutcome, missing_secrets, needed_secrets
 from nodeling_runtime.expressions.function_table import ExpressionFunction, FunctionTable
@@ -131,7 +132,7 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     absent = missing_secrets(wanted, secrets)
     if absent is not None:
         raise absent
-    dispatchers = {"inprocess": InProcessDispatcher(), "exec": ExecDispatcher()}
+    dispatchers: dict[str, Dispatcher] = {"inprocess": InProcessDispatcher(), "exec": ExecDispatcher()}
     try:
         return await Run(workflow, options, dispatchers, secrets).execute()
     finally:
@@ -255,7 +256,8 @@ class EngineHost:
 
     def run(self, workflow: SdkWorkflow, options: Mapping[str, Any]) -> RunResult:
         """Run to the end on a loop of the engine's own."""
-        return in_own_loop(lambda: self.arun(workflow, options))
+        result: RunResult = in_own_loop(lambda: self.arun(workflow, options))
+        return result
 
     def check(self, workflow: SdkWorkflow) -> list[Fault]:
         """Every fault of a workflow."""

@@ -14,7 +14,18 @@ import types
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, Required, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+    Required,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 from typing import is_typeddict as _is_typed_dict
 
 __all__ = ["Converter", "converter_for"]
@@ -79,7 +90,9 @@ class _Builder:
         def convert(value: Any, pointer: str) -> Any:
             if len(value) != len(items):
                 raise ValueError(f"{pointer or '/'}: expected {len(items)} items, got {len(value)}")
-            return tuple(item(v, f"{pointer}/{i}") for i, (item, v) in enumerate(zip(items, value, strict=True)))
+            return tuple(
+                item(v, f"{pointer}/{i}") for i, (item, v) in enumerate(zip(items, value, strict=True))
+            )
 
         return convert
 

@@ -97,10 +97,13 @@ class NodelingError(Exception):
         self.faults: tuple[Fault, ...] = tuple(faults)
 
     def __str__(self) -> str:
-        """One line: where, what, what to try."""
+        """One line: where, what, what to try; and one more for each fault of a document."""
         where = f"step {self.step!r}: " if self.step else ""
         text = f"{where}{self.message}"
-        return f"{text}; {self.hint}" if self.hint else text
+        text = f"{text}; {self.hint}" if self.hint else text
+        if not self.faults or (len(self.faults) == 1 and self.faults[0].message in text):
+            return text
+        return "\n".join([f"{text}:", *(f"  {fault}" for fault in self.faults)])
 
     def to_json(self) -> dict[str, Any]:
         """The error as data, as `--json` prints it."""

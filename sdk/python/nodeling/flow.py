@@ -179,7 +179,10 @@ def outcome_of(run: ChildRun) -> Any:
         error = run.error or {}
         details = {"step": error.get("node"), **error.get("details", {})}
         raise NodeError(
-            str(error.get("message")), code=error.get("code"), retryable=error.get("retryable"), details=details
+            str(error.get("message")),
+            code=error.get("code"),
+            retryable=error.get("retryable"),
+            details=details,
         )
     if run.status == "cancelled":
         raise NodeError(f"{run.name} was cancelled", code=9006, retryable=False)

@@ -12,7 +12,7 @@ from nodeling.values import decode
 __all__ = ["RunFailed", "RunResult", "StepResult"]
 
 
-class RunFailed(NodelingError):  # noqa: N818  (read as a sentence: raise RunFailed)
+class RunFailed(NodelingError):
     """A run that `raise_for_status` was asked about did not succeed."""
 
     default_code = "run.failed"

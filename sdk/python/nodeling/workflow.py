@@ -283,7 +283,9 @@ def run(source: Path | str | Mapping[str, Any], inputs: Any = None, **options: A
 def _current() -> Workflow:
     workflow = _CURRENT.get()
     if workflow is None:
-        raise WorkflowError("there is no workflow to add a step to", hint="write it inside `with Workflow(…):`")
+        raise WorkflowError(
+            "there is no workflow to add a step to", hint="write it inside `with Workflow(…):`"
+        )
     return workflow
 
 
