@@ -7,6 +7,7 @@ an evaluation could contradict.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nodeling_runtime.expressions.functions import BUILTINS, FunctionTable
@@ -18,6 +19,7 @@ from nodeling_runtime.expressions.syntax import (
     Chain,
     Conditional,
     Has,
+    Interpolation,
     ListLiteral,
     Literal,
     Logic,
@@ -51,16 +53,15 @@ def infer(expression: Expression, schema_of: SchemaOf, functions: FunctionTable 
 
     `schema_of` gives the schema of an unguarded path with constant keys.
     """
+    walk = _Inferring(schema_of, functions)
     if expression.language != "expr":
-        return schema_of(expression.whole_reference) if expression.whole_reference else None
-    return _Inferring(schema_of, functions).node(expression.syntax, frozenset())
+        return walk.javascript(expression.syntax)
+    return walk.node(expression.syntax, frozenset())
 
 
-def infer_template(
-    template: Template, schema_of: SchemaOf, functions: FunctionTable = BUILTINS
-) -> Schema | None:
+def infer_template(template: Template, schema_of: SchemaOf) -> Schema | None:
     """The schema of a template's value: maps with their properties, constants as they are."""
-    return _value(template.source, "", template, schema_of, functions)
+    return _value(template.source, "", template, schema_of, template.functions)
 
 
 def _value(
@@ -114,7 +115,7 @@ class _Inferring:
             case Conditional():
                 return self.any_of([*(value for _, value in node.cases), node.otherwise], bound)
             case Logic(operator="??"):
-                return self.any_of(list(node.operands), bound)
+                return self.coalesce(node, bound)
             case Has() | Binary() | Logic():
                 return BOOLEAN
             case Unary():
@@ -124,6 +125,20 @@ class _Inferring:
             case Call():
                 return self.returns(node.function)
         return self.literal(node, bound)
+
+    def javascript(self, node: Node) -> Schema | None:
+        """The few shapes of JavaScript whose type no value can change."""
+        match node:
+            case Binary() | Unary(operator="!"):
+                return BOOLEAN
+            case Interpolation() | Unary(operator="typeof"):
+                return STRING
+            case Name() | Access() if whole_path(node) is not None:
+                return self.access(node, frozenset())
+            case Access(links=(*before, Method(name="slice", optional=False))):
+                base = Access(node.base, tuple(before), node.at) if before else node.base
+                return None if whole_path(base) is None else self.shortened(base, frozenset())
+        return None
 
     def literal(self, node: Node, bound: frozenset[str]) -> Schema | None:
         if isinstance(node, Literal):
@@ -182,6 +197,19 @@ class _Inferring:
             if schema not in schemas:
                 schemas.append(schema)
         return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+    def coalesce(self, node: Logic, bound: frozenset[str]) -> Schema | None:
+        """Any of the operands; paths before the last have an answer for leading nowhere."""
+        outside = self.schema_of
+        try:
+            self.schema_of = lambda reference: outside(replace(reference, guarded=True))
+            first = self.any_of(list(node.operands[:-1]), bound)
+        finally:
+            self.schema_of = outside
+        last = self.node(node.operands[-1], bound)
+        if first is None or last is None:
+            return None
+        return first if first == last else {"anyOf": [first, last]}
 
     def chain(self, node: Chain, bound: frozenset[str]) -> Schema | None:
         if node.rest[0].operator not in "+-" or any(part.operator == "-" for part in node.rest):

@@ -438,6 +438,8 @@ class _Parser:
             word = self.namespaced(word, token)
         if self.operator == "(":
             return self.call(word, token)
+        if self.operator == "`":
+            raise refused("a tagged template", token.at)
         if self.operator == "=>":
             raise refused("a function outside map, filter, some, every, find and their like", token.at)
         return self.variable(word, token.at)

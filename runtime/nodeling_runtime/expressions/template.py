@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from nodeling.errors import WorkflowError
-from nodeling_runtime.expressions.budget import Budget
+from nodeling_runtime.expressions.budget import MAX_VALUE_DEPTH, Budget
 from nodeling_runtime.expressions.compiler import Expression, compile_expression
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.functions import BUILTINS, FunctionTable
@@ -84,6 +84,7 @@ class Template:
     strings: dict[str, TemplateString]
     build: Build | None
     root_pointer: str = ""
+    functions: FunctionTable = BUILTINS
 
     @property
     def is_constant(self) -> bool:
@@ -138,7 +139,7 @@ def compile_template(value: Any, functions: FunctionTable = BUILTINS, *, root_po
     source, build = compiling.value(value, root_pointer)
     if compiling.faults:
         raise TemplateErrors(compiling.faults)
-    return Template(source, tuple(compiling.parts), compiling.strings, build, root_pointer)
+    return Template(source, tuple(compiling.parts), compiling.strings, build, root_pointer, functions)
 
 
 class _Compiling:
@@ -149,16 +150,22 @@ class _Compiling:
         self.parts: list[Part] = []
         self.strings: dict[str, TemplateString] = {}
         self.faults: list[tuple[str, ExpressionError, int]] = []
+        self.depth = 0
 
     def value(self, value: Any, pointer: str) -> tuple[Any, Build | None]:
         """The value with its escapes read, and how to build it when it is not constant."""
         if isinstance(value, str):
             return self.string(value, pointer)
-        if isinstance(value, dict):
-            return self.map(value, pointer)
-        if isinstance(value, list | tuple):
-            return self.list(value, pointer)
-        return value, None
+        if not isinstance(value, dict | list | tuple):
+            return value, None
+        if self.depth > MAX_VALUE_DEPTH:
+            message = f"the value nests deeper than {MAX_VALUE_DEPTH} levels"
+            self.fault(ExpressionError(message, code="expr.value"), pointer, 0)
+            return None, None
+        self.depth += 1
+        built = self.map(value, pointer) if isinstance(value, dict) else self.list(value, pointer)
+        self.depth -= 1
+        return built
 
     def map(self, value: dict[str, Any], pointer: str) -> tuple[Any, Build | None]:
         made = {key: self.value(item, f"{pointer}/{escaped(key)}") for key, item in value.items()}

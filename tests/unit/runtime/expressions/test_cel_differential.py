@@ -1,7 +1,8 @@
 """On the common subset, nodeling and an implementation of CEL give the same values.
 
 Left out, because the two differ on purpose: division and remainder (CEL's integers), mixtures of integers and
-decimals, letters beyond ASCII (the binding counts their bytes), errors under `&&` and `||` (CEL looks past them), `??`, negative places and slices (CEL has none).
+decimals, errors under `&&` and `||` (CEL looks past them), `??`, negative places and slices (CEL has none).
+Letters beyond ASCII are left out too: the binding counts their bytes.
 """
 
 from __future__ import annotations
