@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import operator
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +42,9 @@ class PoolRun:
         self._done: asyncio.Future[None] | None = None
         self._batch: list[ChildRun] = []
         self._failure: BaseException | None = None
+        self._pulling = False
+        self._grows = False
+        self._team: Team | None = None
         self.expired = False
 
     async def run(
@@ -52,8 +57,10 @@ class PoolRun:
         self._exhausted = False
         self._batch = []
         self._done = asyncio.get_running_loop().create_future()
-        team = Team(self._take, self._end, self._limit)
-        team.wake(self._limit)
+        team = self._team = Team(self._take, self._end, self._limit)
+        known = operator.length_hint(starts, -1)
+        self._grows = known < 0
+        team.wake(1 if self._grows else max(1, min(self._limit, known)))
         try:
             await self._done
         finally:
@@ -72,19 +79,21 @@ class PoolRun:
             self._reason = reason
             for child in list(self._by_job.values()):
                 child.cancel(reason)
+            if not self._pulling and self._done is not None and not self._done.done():
+                self._take()
 
     def execution_info(self, strategy: str | None = None) -> dict[str, Any]:
         """What the engine counted."""
         records = [run.record for run in self._runs]
-        by_status = {word: sum(1 for r in records if r.status == word) for word in ("succeeded", "failed", "cancelled", "skipped")}
+        ended = Counter(record.status for record in records)
         wall = ((self._closed or self._flow.job.engine.clock()) - self._opened) * 1_000
         work = sum(record.duration_ms for record in records)
         info: dict[str, Any] = {
             "total": len(records),
-            "completed": by_status["succeeded"],
-            "failed": by_status["failed"],
-            "cancelled": by_status["cancelled"],
-            "skipped": by_status["skipped"],
+            "completed": ended["succeeded"],
+            "failed": ended["failed"],
+            "cancelled": ended["cancelled"],
+            "skipped": ended["skipped"],
             "timed_out": sum(1 for r in records if r.status == "failed" and r.error and r.error.code == 9005),
             "duration_ms": round(wall, 3),
             "work_ms": round(work, 3),
@@ -128,30 +137,38 @@ class PoolRun:
 
     def _take(self) -> Job | None:
         """The next child's job; what ended before it could start is settled on the way."""
-        while self._failure is None:
-            try:
-                start = next(self._starts)
-                child = self._flow.open(start, self._timeout_ms)
-            except StopIteration:
-                break
-            except Exception as error:  # the container's iterator, or what it asked for, is wrong
-                self._failure = error
-                self.cancel("failed")
-            child.index = len(self._runs)
-            self._runs.append(child)
-            self._batch.append(child)
-            job = child.job
-            self._by_job[job] = child
-            if self._reason is not None and not job.done:
-                job.end(self._reason)
-            if job.done:
-                self._end(job)
+        while (child := self._pull()) is not None:
+            if child.job.done:
+                self._end(child.job)
                 continue
-            job.counted = functools.partial(self._count, child)
-            return job
+            child.job.counted = functools.partial(self._count, child)
+            if self._grows and self._team is not None:
+                self._team.wake()
+            return child.job
         self._exhausted = True
         self._finish_if_quiet()
         return None
+
+    def _pull(self) -> ChildRun | None:
+        """Ask the container for its next child. Once the pool is cancelled, children end unstarted."""
+        if self._failure is not None or self._pulling:
+            return None
+        self._pulling = True
+        try:
+            child = self._flow.open(next(self._starts), self._timeout_ms, self._reason)
+        except StopIteration:
+            return None
+        except Exception as error:  # the container's iterator, or what it asked for, is wrong
+            self._failure = error
+            self.cancel("failed")
+            return None
+        finally:
+            self._pulling = False
+        child.index = len(self._runs)
+        self._runs.append(child)
+        self._batch.append(child)
+        self._by_job[child.job] = child
+        return child
 
     def _count(self, child: ChildRun) -> None:
         self._running.add(child)
