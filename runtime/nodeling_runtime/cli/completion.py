@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -29,7 +29,7 @@ def command(ctx: click.Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    kind: Any = get_completion_class(shell)
+    kind = cast(Any, get_completion_class(shell))
     if kind is None:
         raise click.UsageError(f"this release of click completes nothing for {shell}")
     click.echo(kind(ctx.find_root().command, {}, "nodectl", VARIABLE).source())

@@ -69,6 +69,8 @@ class LiveView:
         self.console = console or Console(stderr=True, no_color=not colour())
         self._lines = Lines(verbose=verbose, write=self._above)
         self._clock = clock
+        # asked of the console: while a live tree is shown, sys.stderr is a proxy that knows no encoding
+        self._fancy = self.console.encoding.lower().startswith("utf")
         self._lock = threading.Lock()
         self._root = Row("run", started=clock())
         self._rows: dict[str, Row] = {}
@@ -192,7 +194,7 @@ class LiveView:
 
     def _line(self, row: Row) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
-        text.append(mark(row.status), style=COLOURS.get(row.status, ""))
+        text.append(mark(row.status, self._fancy), style=COLOURS.get(row.status, ""))
         text.append(f" {row.label}")
         ms = row.duration_ms if row.duration_ms is not None else (self._clock() - row.started) * 1_000
         text.append(f"  {spoken(max(0.0, ms))}", style="bright_black")

@@ -90,18 +90,30 @@ class Root(click.Group):
         # a switch of the whole program, which may stand anywhere
         words = [word for word in ours if word != "--debug"] + theirs
         try:
-            result = super().main(words, prog_name or PROGRAM, complete_var, standalone_mode=False, **extra)
-            code = result if isinstance(result, int) and not isinstance(result, bool) else EXIT_OK
+            try:
+                result = super().main(
+                    words, prog_name or PROGRAM, complete_var, standalone_mode=False, **extra
+                )
+                code = result if isinstance(result, int) and not isinstance(result, bool) else EXIT_OK
+            except BrokenPipeError:
+                raise
+            except (Exception, KeyboardInterrupt) as raised:
+                error = _unwrapped(raised)
+                code = exit_code_of(error)
+                explain(error, code, as_json="--json" in ours, debug=debug)
         except BrokenPipeError:
             code = _broken_pipe()
-        except (Exception, KeyboardInterrupt) as error:
-            code = exit_code_of(error)
-            explain(error, code, as_json="--json" in ours, debug=debug)
         flush_streams()
         drive = sys.modules.get("nodeling_runtime.cli.drive")
         if drive is not None and drive.stuck():
             leave(code)
         sys.exit(code)
+
+
+def _unwrapped(error: BaseException) -> BaseException:
+    """The error itself where click has put an `Abort` around a signal."""
+    cause = error.__cause__
+    return cause if isinstance(error, click.Abort) and isinstance(cause, KeyboardInterrupt) else error
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,7 @@ from nodeling_runtime.cli.text import (
 )
 from nodeling_runtime.workflow.duration import spoken
 
-MOST_CHILDREN = 12  # of a container; failed ones first, then in their order
+MOST_CHILDREN = 12  # more of them are summed up, and only those that did not succeed are named
 TOGETHER_SECONDS = 0.002  # steps that start within so long of each other started together
 
 
@@ -154,23 +155,28 @@ def _error_lines(error: Mapping[str, Any], *, verbose: bool) -> Iterator[str]:
 
 
 def _children(info: Mapping[str, Any], errors: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each child; of a wide container only for those that did not succeed."""
     children = list(enumerate(info["children"]))
-    shown = sorted(children, key=lambda pair: pair[1].get("status") != "failed")[:MOST_CHILDREN]
-    for place, child in sorted(shown, key=lambda pair: pair[0]):
-        status = str(child.get("status"))
-        text = (
-            f"    {click.style(mark(status), fg=COLOURS.get(status))} {one_line(child.get('name', ''), 60)}"
-        )
-        if child.get("attempts"):
-            text += f"  {spoken(child.get('duration_ms') or 0)}"
-        error = errors.get(place)
-        if error is not None:
-            text += f"  {click.style(error_line(error), fg='red')}"
-        elif status != "succeeded":
-            text += f"  {status}"
-        yield text
-    if len(children) > len(shown):
-        yield f"    and {len(children) - len(shown)} more"
+    names = Counter(child.get("name") for _, child in children)
+    wide = len(children) > MOST_CHILDREN
+    shown = [pair for pair in children if not wide or pair[1].get("status") != "succeeded"]
+    for place, child in shown[:MOST_CHILDREN]:
+        label = one_line(child.get("name", ""), 60)
+        if names[child.get("name")] > 1:
+            label += f" [{place}]"
+        yield _child_line(child, label, errors.get(place))
+    if len(shown) > MOST_CHILDREN:
+        yield f"    and {len(shown) - MOST_CHILDREN} more that did not succeed"
+
+
+def _child_line(child: Mapping[str, Any], label: str, error: Mapping[str, Any] | None) -> str:
+    status = str(child.get("status"))
+    text = f"    {click.style(mark(status), fg=COLOURS.get(status))} {label}"
+    if child.get("attempts"):
+        text += f"  {spoken(child.get('duration_ms') or 0)}"
+    if error is not None:
+        return f"{text}  {click.style(error_line(error), fg='red')}"
+    return text if status == "succeeded" else f"{text}  {status}"
 
 
 def _ending(result: RunResult) -> str:

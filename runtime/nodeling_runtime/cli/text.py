@@ -37,9 +37,11 @@ def fancy() -> bool:
     return True
 
 
-def mark(status: str) -> str:
+def mark(status: str, beyond_ascii: bool | None = None) -> str:
     """The sign of a status."""
-    return MARKS.get(status, "·") if fancy() else PLAIN_MARKS.get(status, "...")
+    if fancy() if beyond_ascii is None else beyond_ascii:
+        return MARKS.get(status, "·")
+    return PLAIN_MARKS.get(status, "...")
 
 
 def one_line(text: str, room: int = LONGEST) -> str:
