@@ -252,7 +252,10 @@ class EngineHost:
         chosen = run_options(options)
         loaded = self._prepared(workflow, options)
         check_parameters(loaded.ready(), chosen.parameters)
-        return result_of(await execute(loaded, chosen))
+        outcome = await execute(loaded, chosen)
+        if outcome.interrupted:
+            raise asyncio.CancelledError  # the run has ended in order; the caller's cancellation goes on
+        return result_of(outcome)
 
     def run(self, workflow: SdkWorkflow, options: Mapping[str, Any]) -> RunResult:
         """Run to the end on a loop of the engine's own."""

@@ -179,7 +179,7 @@ class Run:
             limit = self.workflow.settings.cleanup_timeout_ms / 1_000
             self._cleanup = asyncio.get_running_loop().call_later(limit, self.cancel, reason)
         else:
-            job.scope_run.cancel(reason)
+            job.hurry(reason)
 
     async def _drive(self, job: ScopeJob) -> None:
         loop = asyncio.get_running_loop()
@@ -218,6 +218,8 @@ class Run:
             self.cancelled_from_outside = True
 
     def _expire(self, limit_ms: float) -> None:
+        if self._job is not None and self._job.ending is not None:
+            return  # it is ending already, and cleans up within a time of its own
         self._timed_out = limit_ms
         self.cancel("run_timeout")
 

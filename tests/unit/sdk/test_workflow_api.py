@@ -200,3 +200,29 @@ def test_two_functions_of_one_name_and_steps_outside_a_workflow_are_refused() ->
         wf.step("b", other)
     with pytest.raises(WorkflowError, match="no workflow to add a step to"):
         step("c", add)
+
+
+def test_a_cancelled_arun_ends_the_run_in_order_and_stays_cancelled() -> None:
+    ended: list[str] = []
+
+    @node
+    async def forever() -> int:
+        await asyncio.Event().wait()
+        return 1
+
+    @node
+    def tidy() -> int:
+        ended.append("tidy")
+        return 1
+
+    wf = Workflow("long")
+    wf.step("work", forever)
+    wf.step("clean", tidy, trigger="always")
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await wf.arun()
+
+    asyncio.run(main())
+    assert ended == ["tidy"]
