@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+import sys
 
 import click
 
@@ -29,9 +29,10 @@ def command(ctx: click.Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    kind = cast(Any, get_completion_class(shell))
+    kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"this release of click completes nothing for {shell}")
-    click.echo(kind(ctx.find_root().command, {}, "nodectl", VARIABLE).source())
-    if click.get_text_stream("stdout").isatty():
+    script = kind(ctx.find_root().command, {}, "nodectl", VARIABLE).source()
+    click.echo(script)
+    if sys.stdout.isatty():
         talk(f"to use it always: {INSTALL[shell]}")

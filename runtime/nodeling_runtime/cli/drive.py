@@ -16,16 +16,16 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from nodeling.errors import NodelingError
 from nodeling_runtime.cli.failure import SignalledError, leave
 
 T = TypeVar("T")
 
-GRACE_SECONDS = 1.2  # what a run gets to end by itself: a cancelled node's grace, and a little
-ANSWER_SECONDS = 0.6  # a loop that has not turned once in so long is blocked
-JOIN_SECONDS = 0.25  # how long idle threads may take to notice that they are no longer needed
+GRACE_SECONDS = 1.15  # what a run gets to end by itself: a cancelled node's grace, and a little
+ANSWER_SECONDS = 0.4  # a loop that has not turned once in so long is blocked
+JOIN_SECONDS = 0.1  # how long idle threads may take to notice that they are no longer needed
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -38,16 +38,16 @@ class Driven(Generic[T]):
 
 
 class _Known:
-    """Threads that were there before the first drive."""
+    """The threads that were there before the first drive, and the engines that had to be left behind."""
 
     threads: frozenset[int] | None = None
-    blocked = False
+    left: ClassVar[list[_Engine[Any]]] = []  # kept, so that nothing of them is finalised while it still runs
 
 
 def stuck() -> bool:
     """Whether threads that started during a drive still run and would keep the process from ending well."""
-    if _Known.threads is None:
-        return False
+    if _Known.threads is None or _Known.left:
+        return bool(_Known.left)
     until = time.monotonic() + JOIN_SECONDS
     for thread in threading.enumerate():
         if thread.ident in _Known.threads or thread is threading.current_thread():
@@ -55,7 +55,7 @@ def stuck() -> bool:
         thread.join(max(0.0, until - time.monotonic()))
         if thread.is_alive():
             return True
-    return _Known.blocked
+    return False
 
 
 def drive(
@@ -148,8 +148,11 @@ class _Engine(Generic[T]):
         try:
             loop.run_forever()
         finally:
-            self.ended.set()
-            if not asyncio.all_tasks(loop):  # else a node swallowed its cancellation and still sits there
+            if asyncio.all_tasks(loop):  # a node swallowed its cancellation and still sits there
+                _Known.left.append(self)
+                self.ended.set()
+            else:
+                self.ended.set()
                 loop.run_until_complete(loop.shutdown_asyncgens())
                 loop.close()
 
@@ -193,7 +196,7 @@ class _Watch:
         self._on_signal(number)
 
     def _blocked(self) -> None:
-        _Known.blocked = True
+        _Known.left.append(self._engine)
         _end_children()
         if self.signal is not None:
             raise SignalledError(self.signal)

@@ -122,8 +122,8 @@ def _below(step: StepResult, timeline: Timeline | None) -> Iterator[str]:
 
 def _story(start: Start) -> str:
     after = f"after {', '.join(start.waited_for)}" if start.waited_for else "waited for nothing"
-    where = f"on {start.worker}" if start.worker else "on the engine's loop"
-    return f"{where}, {after}, {spoken(start.at * 1_000)} into the run"
+    where = f"on {start.worker}, " if start.worker else ""
+    return f"{where}{after}, started {spoken(start.at * 1_000)} into the run"
 
 
 def _may_hold_info(step: StepResult) -> bool:
