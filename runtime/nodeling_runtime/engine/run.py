@@ -55,6 +55,7 @@ class RunOutcome:
     duration_ms: float
     leaked: int
     redactor: Redactor = NOTHING
+    interrupted: bool = False  # the coroutine that ran it was cancelled from outside
 
 
 class Run:
@@ -166,7 +167,17 @@ class Run:
         records = {step.name: frame.records[step.index] or StepRecord(step.name, step.name, step.node) for step in self.workflow.scope.steps}
         output = record.output if status == "succeeded" else None
         return RunOutcome(
-            self.id, self.workflow.name, status, output, records, error, started, duration, self.leaked, self.redactor
+            self.id,
+            self.workflow.name,
+            status,
+            output,
+            records,
+            error,
+            started,
+            duration,
+            self.leaked,
+            self.redactor,
+            self.cancelled_from_outside,
         )
 
     def cancel(self, reason: str = "cancelled") -> None:
