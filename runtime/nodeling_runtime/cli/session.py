@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from nodeling.errors import ConfigError
 from nodeling.results import RunResult
+from nodeling.values import decode, encode
 from nodeling_runtime.cli.drive import drive
 from nodeling_runtime.cli.failure import exit_code_of_run
 from nodeling_runtime.cli.faults import print_faults
 from nodeling_runtime.cli.output import is_terminal, print_json, quiet_stdout, talk
 from nodeling_runtime.cli.summary import Timeline, print_summary
+from nodeling_runtime.cli.text import error_line
 from nodeling_runtime.engine.host import Loaded, check_parameters, execute, result_of
 from nodeling_runtime.engine.run import RunOptions, RunOutcome
 
@@ -44,6 +47,9 @@ def run_loaded(loaded: Loaded, options: RunOptions, wanted: Wanted) -> int:
     check_parameters(workflow, options.parameters)
     if loaded.faults and not wanted.quiet:
         print_faults(loaded.faults)
+    for path, option in ((wanted.events, "--events"), (wanted.report, "--report")):
+        if path is not None:
+            _writable(path, option)
     timeline = Timeline()
     kept: list[Event] = []
     options.listeners.append(timeline.hear)
@@ -56,35 +62,57 @@ def run_loaded(loaded: Loaded, options: RunOptions, wanted: Wanted) -> int:
             return await execute(loaded, options)
 
         driven = drive(start, limit_ms=limit, on_signal=lambda number: notice(_cancelling(number)))
-    outcome = driven.value
-    result = result_of(outcome)
-    _print(result, outcome, wanted, timeline)
+    result = _shown(driven.value)
+    _print(result, wanted, timeline)
     if wanted.report is not None:
-        _write_report(Path(wanted.report), loaded, outcome.redactor.value(result.to_json()), kept, wanted)
+        _write_report(Path(wanted.report), loaded, result, kept, wanted)
     if driven.signal is not None and result.status != "succeeded":
         return 128 + driven.signal
     return exit_code_of_run(result.status, result.error)
 
 
-def _print(result: RunResult, outcome: RunOutcome, wanted: Wanted, timeline: Timeline) -> None:
+def _shown(outcome: RunOutcome) -> RunResult:
+    """The result with the values of secrets masked in its outputs too: all of it is about to be printed."""
+    result, redactor = result_of(outcome), outcome.redactor
+    if not redactor:
+        return result
+
+    def masked(data: bytes | None) -> bytes | None:
+        return None if data is None else encode(redactor.value(decode(data)))
+
+    steps = {name: replace(step, data=masked(step.data)) for name, step in result.steps.items()}
+    return replace(result, steps=steps, data=masked(result.data))
+
+
+def _print(result: RunResult, wanted: Wanted, timeline: Timeline) -> None:
     if wanted.as_json:
-        print_json(outcome.redactor.value(result.to_json()))
+        print_json(result.to_json())
     elif result.succeeded:
-        print_json(outcome.redactor.value(result.output))
+        print_json(result.output)
     if not wanted.quiet:
         print_summary(result, timeline, verbose=wanted.verbose)
     elif not result.succeeded and not wanted.as_json and result.error is not None:
-        talk(f"nodectl: [{result.error['code']}] {result.error['message']}")
+        talk(f"nodectl: {error_line(result.error)}")
 
 
-def _write_report(
-    path: Path, loaded: Loaded, body: dict[str, Any], events: list[Event], wanted: Wanted
-) -> None:
+def _write_report(path: Path, loaded: Loaded, result: RunResult, events: list[Event], wanted: Wanted) -> None:
     from nodeling_runtime.report.page import write_report
 
-    write_report(path, loaded, body, events)
+    try:
+        write_report(path, loaded, result, events)
+    except OSError as error:
+        raise ConfigError(f"the report cannot be written: {error}", code="file.unwritable") from error
     if not wanted.quiet:
         talk(f"report: {path}")
+
+
+def _writable(path: str, option: str) -> None:
+    """Find out before the run, not after it, that a file cannot be written."""
+    try:
+        with open(path, "ab"):
+            return
+    except OSError as error:
+        raise click.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint=option) from error
 
 
 def _cancelling(number: int) -> str:
