@@ -69,7 +69,12 @@ def schema_of(reference: Reference) -> Any:
         ("n?.x", None),
         (
             "[n, 'a']",
-            {"type": "array", "prefixItems": [{"type": "integer"}, {"const": "a"}], "minItems": 2, "maxItems": 2},
+            {
+                "type": "array",
+                "prefixItems": [{"type": "integer"}, {"const": "a"}],
+                "minItems": 2,
+                "maxItems": 2,
+            },
         ),
         (
             "{'a': n, 'b': unknown}",
