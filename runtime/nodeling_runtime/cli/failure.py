@@ -97,9 +97,15 @@ def exit_code_of_run(status: str, error: Mapping[str, Any] | None) -> int:
     return EXIT_FAILED
 
 
-def explain(error: BaseException, code: int, *, as_json: bool = False, debug: bool = False) -> None:
+class Switches:
+    """What holds for the whole command line."""
+
+    debug = False
+
+
+def explain(error: BaseException, code: int, *, as_json: bool = False) -> None:
     """Tell of an error: people on stderr; one object on stdout when `--json` asked for it."""
-    if debug and not isinstance(error, (click.exceptions.Exit, click.Abort)):
+    if Switches.debug and not isinstance(error, (click.exceptions.Exit, click.Abort)):
         traceback.print_exception(error, file=sys.stderr)
     if as_json:
         from nodeling_runtime.cli.output import print_json
@@ -114,7 +120,7 @@ def explain(error: BaseException, code: int, *, as_json: bool = False, debug: bo
     elif isinstance(error, NodelingError):
         _explain_ours(error)
     else:
-        _explain_bug(error, debug)
+        _explain_bug(error)
 
 
 def error_json(error: BaseException, code: int) -> dict[str, Any]:
@@ -163,9 +169,9 @@ def _explain_ours(error: NodelingError) -> None:
         click.echo(shown.rstrip(), err=True)
 
 
-def _explain_bug(error: BaseException, debug: bool) -> None:
+def _explain_bug(error: BaseException) -> None:
     _talk(f"internal error: {_said(error)}")
-    more = "" if debug else "; the same command with --debug shows where it happened"
+    more = "" if Switches.debug else "; the same command with --debug shows where it happened"
     _talk(f"this is a bug in nodeling, not in your workflow: please report it{more}")
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import click
 
-from nodeling_runtime.cli.failure import EXIT_OK, SignalledError, exit_code_of, explain, flush_streams, leave
+from nodeling_runtime.cli.failure import EXIT_OK, SignalledError,
+    Switches, exit_code_of, explain, flush_streams, leave
 
 PROGRAM = "nodectl"
 
@@ -86,7 +87,7 @@ class Root(click.Group):
         """Run one command and leave with its exit code."""
         words = list(sys.argv[1:] if args is None else args)
         ours, theirs = _split(words)
-        debug = "--debug" in ours
+        Switches.debug = "--debug" in ours
         # a switch of the whole program, which may stand anywhere
         words = [word for word in ours if word != "--debug"] + theirs
         try:
@@ -100,7 +101,7 @@ class Root(click.Group):
             except (Exception, KeyboardInterrupt) as raised:
                 error = _unwrapped(raised)
                 code = exit_code_of(error)
-                explain(error, code, as_json="--json" in ours, debug=debug)
+                explain(error, code, as_json="--json" in ours)
         except BrokenPipeError:
             code = _broken_pipe()
         flush_streams()

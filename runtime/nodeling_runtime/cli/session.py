@@ -15,7 +15,7 @@ from nodeling.errors import ConfigError
 from nodeling.results import RunResult
 from nodeling.values import decode, encode
 from nodeling_runtime.cli.drive import drive
-from nodeling_runtime.cli.failure import exit_code_of_run
+from nodeling_runtime.cli.failure import exit_code_of, exit_code_of_run, explain
 from nodeling_runtime.cli.faults import print_faults
 from nodeling_runtime.cli.output import is_terminal, print_json, quiet_stdout, talk
 from nodeling_runtime.cli.summary import Timeline, print_summary
@@ -64,11 +64,12 @@ def run_loaded(loaded: Loaded, options: RunOptions, wanted: Wanted) -> int:
         driven = drive(start, limit_ms=limit, on_signal=lambda number: notice(_cancelling(number)))
     result = _shown(driven.value)
     _print(result, wanted, timeline)
-    if wanted.report is not None:
-        _write_report(Path(wanted.report), loaded, result, kept, wanted)
+    code = exit_code_of_run(result.status, result.error)
     if driven.signal is not None and result.status != "succeeded":
-        return 128 + driven.signal
-    return exit_code_of_run(result.status, result.error)
+        code = 128 + driven.signal
+    if wanted.report is not None:
+        code = _reported(wanted, loaded, result, kept) or code
+    return code
 
 
 def _shown(outcome: RunOutcome) -> RunResult:
@@ -95,15 +96,26 @@ def _print(result: RunResult, wanted: Wanted, timeline: Timeline) -> None:
         talk(f"nodectl: {error_line(result.error)}")
 
 
-def _write_report(path: Path, loaded: Loaded, result: RunResult, events: list[Event], wanted: Wanted) -> None:
+def _reported(wanted: Wanted, loaded: Loaded, result: RunResult, events: list[Event]) -> int:
+    """Write the report. A page that fails is told on stderr only: the run's own object has been printed."""
     from nodeling_runtime.report.page import write_report
 
     try:
-        write_report(path, loaded, result, events)
-    except OSError as error:
-        raise ConfigError(f"the report cannot be written: {error}", code="file.unwritable") from error
+        write_report(Path(str(wanted.report)), loaded, result, events)
+    except Exception as error:  # ours or the disk's: it must not hide the run's result
+        failure = _unwritten(error, wanted)
+        code = exit_code_of(failure)
+        explain(failure, code)
+        return code
     if not wanted.quiet:
-        talk(f"report: {path}")
+        talk(f"report: {wanted.report}")
+    return 0
+
+
+def _unwritten(error: Exception, wanted: Wanted) -> Exception:
+    if isinstance(error, OSError):
+        return ConfigError(f"{wanted.report} cannot be written: {error.strerror}", code="file.unwritable")
+    return error
 
 
 def _writable(path: str, option: str) -> None:
