@@ -12,17 +12,20 @@ class Try(FlowNode):
     """Gives the output of `try`, or of `catch` when that had to run."""
 
     async def handle(self, ctx: Context, inputs: dict[str, Any], flow: Flow) -> Any:
-        """Run `try`, then `catch` when it failed, then `finally`."""
-        run = await flow.start(inputs["try"]).wait()
+        """Run `try`, then `catch` when it failed, then `finally`, which a cancel does not pass over."""
+        run = flow.start(inputs["try"])
         seen: list[ChildRun] = [run]
-        error = run.error
-        if run.status == "failed" and "catch" in inputs:
-            run = await flow.start(Start(inputs["catch"], after=seen, error=error)).wait()
-            seen.append(run)
-        if "finally" in inputs:
-            last = await flow.start(Start(inputs["finally"], after=seen, error=error)).wait()
-            seen.append(last)
-            if last.status == "failed":
-                outcome_of(last)
+        try:
+            await run.wait()
+            if run.status == "failed" and "catch" in inputs:
+                run = flow.start(Start(inputs["catch"], after=seen, error=run.error))
+                seen.append(run)
+                await run.wait()
+        finally:
+            if "finally" in inputs:
+                last = flow.start(Start(inputs["finally"], after=seen, error=seen[0].error, cleanup=True))
+                seen.append(await last.wait())
         flow.adopt(*seen)
+        if seen[-1].status == "failed":
+            outcome_of(seen[-1])
         return outcome_of(run)

@@ -41,7 +41,7 @@ class Item:
 class ChildRun:
     """What a container holds of a child it started."""
 
-    __slots__ = ("_after", "_delta", "_flow", "_waiters", "child", "index", "job", "record")
+    __slots__ = ("_after", "_delta", "_flow", "_waiters", "child", "cleanup", "index", "job", "record")
 
     def __init__(self, flow: FlowHandle, start: Start, index: int) -> None:
         self._flow = flow
@@ -49,6 +49,7 @@ class ChildRun:
         self._delta: Delta | None = None
         self._waiters: list[asyncio.Future[None]] = []
         self.child: Child = start.child
+        self.cleanup = start.cleanup
         self.index = index
         self.job: StepJob | ScopeJob
         self.record: StepRecord
@@ -116,8 +117,7 @@ class ChildRun:
             merged: dict[str, Any] = {}
             for run in self._after:
                 merged.update(run.delta())
-            if self.record.status == "succeeded":
-                merged.update(self.job.delta)
+            merged.update(self.job.delta if self.record.status == "succeeded" else self.job.partial)
             self._delta = merged
         return self._delta
 
@@ -141,7 +141,8 @@ def child_of(
     flow: FlowHandle, start: Start, index: int, timeout_ms: float | None, ended: str | None = None
 ) -> ChildRun:
     """Prepare a child's run: its frame, its path and its job. `ended` says why it shall never start."""
-    slot, number, shared = start.child.handle  # type: ignore[misc]
+    handle: Any = start.child.handle
+    slot, number, shared = handle
     run = ChildRun(flow, start, index)
     parts = flow.job.parts if start.error is None else _with_error(flow.job.parts, start.error)
     key = start.key if start.key is not None else (index or None)

@@ -29,6 +29,7 @@ class FlowHandle:
         self.job = job
         self.keys = keys
         self.closed: str | None = None
+        self.hurried = False
         self.known: dict[str, Any] = {}
         self._live: set[ChildRun] = set()
         self._adopted: list[ChildRun] = []
@@ -88,7 +89,7 @@ class FlowHandle:
 
     def open(self, start: Start, timeout_ms: float | None = None, ended: str | None = None) -> ChildRun:
         """Make a child ready; nothing runs yet. One that has `ended` is only counted, as cancelled."""
-        if self.closed is not None and ended is None:
+        if self.closed is not None and ended is None and (self.hurried or not start.cleanup):
             raise NodelingError("the container is ending and starts nothing more", code="container.closed")
         if not isinstance(start.child, Child) or start.child.handle is None:
             raise NodelingError(f"{start.child!r} is no child of this container", code="container.child")
@@ -107,16 +108,28 @@ class FlowHandle:
             quiet()
 
     def close(self, reason: str, quiet: Callable[[], None]) -> None:
-        """End every child; call `quiet` when the last has ended."""
+        """End every child but those that clean up; call `quiet` when the last has ended."""
         self.closed = reason
         self._when_quiet = quiet
         for pool in self._pools:
             pool.cancel(reason)
         for child in list(self._live):
-            child.cancel(reason)
+            if not child.cleanup:
+                child.cancel(reason)
         if not self._live and self._when_quiet is not None:
             self._when_quiet = None
             quiet()
+
+    @property
+    def cleans_up(self) -> bool:
+        """Whether a child that cleans up is running."""
+        return any(child.cleanup for child in self._live)
+
+    def hurry(self, reason: str) -> None:
+        """End every child, and what cleans up too."""
+        self.hurried = True
+        for child in list(self._live):
+            child.job.hurry(reason)
 
     def adopted(self) -> list[Delta]:
         """The writes that leave, child by child; those a later one has seen are part of it."""

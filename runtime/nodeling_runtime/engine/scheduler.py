@@ -54,7 +54,7 @@ class Scheduler:
         self.status = [PENDING] * count
         self.reason: list[str | None] = [None] * count
         self.starts: list[int] = []
-        self.cancels: list[tuple[int, str]] = []
+        self.cancels: list[tuple[int, str, int]] = []  # step, reason, status if it has not begun
         self.failures: list[int] = []  # failed steps in order of completion
         self.outcome: ScopeStatus | None = None
         self.cancelled: str | None = None
@@ -81,15 +81,21 @@ class Scheduler:
         self._drain()
 
     def cancel(self, reason: str) -> None:
-        """End the scope: nothing but `always` steps starts any more. A second call ends those too."""
-        if self.outcome is not None:
+        """End the scope: nothing but `always` steps starts any more."""
+        if self.outcome is not None or self.cancelled is not None:
             return
-        self._hurried = self.cancelled is not None
-        self.cancelled = self.cancelled or reason
-        if PHASES[self._phase] == "always" and not self._hurried:
-            return
-        self._clear(reason, CANCELLED)
-        self._drain()
+        self.cancelled = reason
+        if PHASES[self._phase] != "always":
+            self._clear(reason, CANCELLED)
+            self._drain()
+
+    def hurry(self, reason: str) -> None:
+        """End the scope, its `always` steps too."""
+        if self.outcome is None:
+            self.cancelled = self.cancelled or reason
+            self._hurried = True
+            self._clear(reason, CANCELLED)
+            self._drain()
 
     def handled(self, step: int) -> bool:
         """Whether a failed step's failure is somebody's business already."""
@@ -276,4 +282,4 @@ class Scheduler:
             if self.status[step] == PENDING or step in called_off:
                 self._end(step, unstarted, reason, told=False)
             elif self.status[step] == RUNNING:
-                self.cancels.append((step, reason))
+                self.cancels.append((step, reason, unstarted))

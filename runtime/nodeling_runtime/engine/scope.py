@@ -56,9 +56,16 @@ class ScopeRun:
         return str(self.scheduler.outcome)
 
     def cancel(self, reason: str) -> None:
-        """End the scope; its `always` steps still run. A second call ends those too."""
+        """End the scope; its `always` steps still run."""
         self.scheduler.cancel(reason)
         self._pump()
+
+    def hurry(self, reason: str) -> None:
+        """End the scope and its `always` steps, and whatever cleans up inside it."""
+        self.scheduler.hurry(reason)
+        self._pump()
+        for job in list(self._jobs.values()):
+            job.hurry(reason)
 
     # -- what the scheduler asks
 
@@ -135,10 +142,10 @@ class ScopeRun:
                 self._jobs[step] = job
                 self._queue.append(job)
             cancels, scheduler.cancels = scheduler.cancels, []
-            for step, reason in cancels:
+            for step, reason, unstarted in cancels:
                 running = self._jobs.get(step)
                 if running is not None:
-                    running.unstarted = "skipped" if reason == "stopped" else "cancelled"
+                    running.unstarted = WORDS[unstarted]
                     running.end(reason)
         if self._queue:
             self.team.wake(len(self._queue) - (1 if inside else 0))
@@ -288,6 +295,7 @@ class ScopeJob(Job):
         self.engine = run
         self.record = record
         self.delta: Delta = {}
+        self.partial: Delta = {}  # what its steps wrote before it failed or was ended
         self.scope_run = ScopeRun(run, scope, frame, path, parts)
         self._merge = merge
         self._timeout_ms = timeout_ms
@@ -327,6 +335,12 @@ class ScopeJob(Job):
         """A scope ends by ending its steps; its own task is left to see that."""
         self.scope_run.cancel(self.ending or "cancelled")
 
+    def hurry(self, reason: str) -> None:
+        """A scope that is hurried ends its `always` steps too."""
+        self.end(reason)
+        if not self.done:
+            self.scope_run.hurry(reason)
+
     def conclude_interrupted(self) -> None:
         """Ended before it began."""
         if not self.done:
@@ -342,6 +356,8 @@ class ScopeJob(Job):
         self.scope_run.cancel("timeout")
 
     def _judge(self, outcome: str) -> None:
+        if outcome != "succeeded":
+            self.partial = self.scope_run.leaving("last")
         if self._expired:
             limit = self._timeout_ms or 0.0
             details = {"limit": "timeout", "limit_ms": limit}
@@ -358,6 +374,7 @@ class ScopeJob(Job):
             self.delta = self.scope_run.leaving(self._merge)
             self.record.output = self.scope_run.output()
         except (NodelingError, InvalidValue) as error:
+            self.partial = self.scope_run.leaving("last")
             self._conclude("failed", None, engine_error(error))
             return
         self._conclude("succeeded", None, None)

@@ -52,6 +52,7 @@ class StepJob(Job):
         self.record = record
         self.names = Names(view, self._part)
         self.delta: Delta = {}
+        self.partial: Delta = {}  # a single step leaves nothing behind unless it succeeds
         self.flow: FlowHandle | None = None
         self.unstarted = "cancelled"  # what it is when it is ended before it started
         self._default_timeout_ms = default_timeout_ms
@@ -185,7 +186,8 @@ class StepJob(Job):
             effects = self.step.spec.manifest.effects
             delay = next_delay_ms(outcome.error, self.step.retry, effects, record.attempts, self.engine.random())
         if delay is None:
-            self._conclude_error(outcome.error, outcome.delta)
+            self._leave_behind(outcome)
+            self._conclude_error(outcome.error)
             return True
         self._delay_ms = delay
         self.engine.events.emit(
@@ -235,6 +237,16 @@ class StepJob(Job):
             return
         self.ending = reason
         self.flow.close(reason, self.interrupt)
+
+    def hurry(self, reason: str) -> None:
+        """End the step, and what cleans up inside it."""
+        self.end(reason)
+        if self.flow is not None and not self.done:
+            self.flow.hurry(reason)
+
+    def may_go_on(self) -> bool:
+        """A container is waited for while its cleanup runs."""
+        return self.flow is not None and self.flow.cleans_up
 
     def gave_up(self) -> bool:
         """The node did not come back. A timed-out attempt may be followed by another."""
@@ -287,13 +299,17 @@ class StepJob(Job):
             writes[self.step.set_var] = Write(index, outcome.output.data, name)
         return writes
 
-    def _conclude_error(self, error: CallError, delta: Mapping[str, bytes | None] | None = None) -> None:
+    def _leave_behind(self, outcome: Outcome) -> None:
+        """Keep what a failed attempt wrote, and what the children wrote whose writes its container let out."""
+        writes: dict[str, Write] = {} if self.flow is None else join_deltas(self.flow.adopted(), "last")
+        own = {key: Write(self.step.index, data, self.step.name) for key, data in outcome.delta.items()}
+        self.delta = {**writes, **own}
+
+    def _conclude_error(self, error: CallError) -> None:
         if self.done:
             return
         self.record.error = error
         self.record.handled = self.step.continues
-        if delta:
-            self.delta = {key: Write(self.step.index, data, self.step.name) for key, data in delta.items()}
         if self.flow is not None and self.flow.known:
             error.details = {**self.flow.known, **error.details}
         self._conclude("failed", None)

@@ -50,6 +50,10 @@ class Job:
         """The engine itself failed at this job: conclude with that, so that nobody waits for ever."""
         raise TypeError(f"{type(self).__name__} does not define `conclude_broken`") from error
 
+    def may_go_on(self) -> bool:
+        """Whether the work has leave to go on although it was told to end."""
+        return False
+
     def gave_up(self) -> bool:
         """The work did not end within its grace. True when the job goes on with a fresh worker."""
         self.conclude_interrupted()
@@ -67,6 +71,10 @@ class Job:
             if self.team is not None:
                 self.team.settled(self)
 
+    def hurry(self, reason: str) -> None:
+        """Ask the job to end without cleaning up any further."""
+        self.end(reason)
+
     def interrupt(self) -> None:
         """Cancel what the worker awaits; give both up when that does not help."""
         if self.task is None or self.done:
@@ -74,8 +82,11 @@ class Job:
         self._interrupted = True
         self.task.cancel()
         if self._grace is None:
-            loop = asyncio.get_running_loop()
-            self._grace = loop.call_later(CANCEL_GRACE_SECONDS, self._give_up, self.generation)
+            self._grant()
+
+    def _grant(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._grace = loop.call_later(CANCEL_GRACE_SECONDS, self._give_up, self.generation)
 
     def calm(self) -> None:
         """The interruption has arrived: take the cancellation back."""
@@ -89,6 +100,9 @@ class Job:
 
     def _give_up(self, generation: int) -> None:
         if self.done or generation != self.generation or self.team is None:
+            return
+        if self.may_go_on():
+            self._grant()
             return
         self._grace = None
         self._interrupted = False

@@ -58,6 +58,8 @@ class Start:
         inputs: Values laid over the child's own inputs.
         after: Runs whose writes this child sees, in causal order.
         error: What `ctx.error` is for this child: the failure it is there to handle.
+        cleanup: This child cleans up: it may start, and runs to its end, while the container itself is
+            being ended. Start it in a `finally:` block, for there the container's code is interrupted.
     """
 
     child: Child
@@ -66,6 +68,7 @@ class Start:
     inputs: Mapping[str, Any] | None = None
     after: Sequence[ChildRun] = ()
     error: Mapping[str, Any] | None = None
+    cleanup: bool = False
 
 
 class ChildRun(Protocol):
