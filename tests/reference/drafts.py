@@ -327,7 +327,7 @@ class Drawer:
         lists["body"] = self.simple_list(place, max(1, size - 2))
         if size >= 2 and self.chance(0.85):
             lists["catch"] = self.simple_list(place, 1)
-        if size >= 3 and self.chance(0.7):
+        if not lists["catch"] or (size >= 3 and self.chance(0.7)):
             lists["finally_"] = self.simple_list(place, 1)
         return dict(lists)
 

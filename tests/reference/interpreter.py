@@ -207,7 +207,7 @@ class Simulation(ContainerRules):
         if any(source.failed_delta for source in failed):
             self.note(f"context.failed_writes_seen_by_{step.spec.trigger}")
         if any(source.failed_delta and source.spec.kind != "leaf" for source in failed):
-            self.unclear.append(f"{step.path} sees what a failed container's children wrote")
+            self.note("context.failed_container_seen")
         if meeting.resolved and not is_handler:
             step.resolved = meeting.resolved
             self.note(f"merge.{step.spec.merge}")
@@ -314,7 +314,8 @@ class Simulation(ContainerRules):
     def doubt_start(self, step: StepState) -> None:
         """Whether a step that is ended in the instant in which it became ready has begun may be doubtful."""
         ended = [other for other in self.steps if other.ended_ms == self.now and other.spec.kind != "leaf"]
-        if step.ready_ms == self.now and (ended or step.spec.kind != "leaf"):
+        begins = step.status == "ready" or step.ready_ms == self.now
+        if begins and (ended or step.spec.kind != "leaf"):
             self.unclear.append(f"{step.path} is ended in the instant in which it starts")
 
     def skip(self, step: StepState, reason: str) -> None:
