@@ -16,8 +16,15 @@ from typing import Any
 
 import click
 
-from nodeling_runtime.cli.failure import EXIT_OK, SignalledError,
-    Switches, exit_code_of, explain, flush_streams, leave
+from nodeling_runtime.cli.failure import (
+    EXIT_OK,
+    SignalledError,
+    Switches,
+    exit_code_of,
+    explain,
+    flush_streams,
+    leave,
+)
 
 PROGRAM = "nodectl"
 
