@@ -19,12 +19,14 @@ ALWAYS = ("inputs", "output", "name")  # these follow from the function itself
 
 def describe(folder: Path) -> dict[str, Any]:
     """What the folder's code declares."""
+    from nodeling.manifest import RuntimeSpec
     from nodeling.node import NodeDefinition
     from nodeling_runtime.codefirst import document_of
     from nodeling_runtime.dispatch.loading import _find, _folder_module
-    from nodeling_runtime.registry import PROJECT, read_node
+    from nodeling_runtime.registry import MANIFEST, PROJECT, read_node
 
-    entry = read_node(folder, PROJECT).manifest.runtime.entry
+    written = (folder / MANIFEST).is_file()  # a folder may still be without one
+    entry = read_node(folder, PROJECT).manifest.runtime.entry if written else RuntimeSpec().entry
     found = _find(_folder_module(folder, entry), str(folder / entry)) if entry.endswith(".py") else None
     if not isinstance(found, NodeDefinition):
         return {"document": {}, "explicit": []}

@@ -67,7 +67,7 @@ def code_faults(spec: NodeSpec) -> list[Fault]:
         return [document.fault("manifest.code", f"its code does not load: {said['error']}", "/runtime/entry")]
     faults = []
     for key, value in said["document"].items():
-        if key not in said["explicit"] or _bare(document.data.get(key)) == _bare(value):
+        if key not in said["explicit"] or same_declaration(document.data.get(key), value):
             continue
         faults.append(
             document.fault(
@@ -105,6 +105,11 @@ def declared(folder: Path) -> dict[str, Any]:
         words = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         return {"error": words[0]}
     return found
+
+
+def same_declaration(one: Any, other: Any) -> bool:
+    """Whether two parts of a manifest mean the same, whatever their descriptions say."""
+    return bool(_bare(one) == _bare(other))
 
 
 def _bare(value: Any, *, names: bool = False) -> Any:
