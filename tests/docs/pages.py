@@ -106,6 +106,14 @@ def agrees(shown: list[str], printed: list[str]) -> bool:
     return bool(printed) and shown[0] == printed[0] and agrees(shown[1:], printed[1:])
 
 
+def _elided(shown: list[str], printed: list[str]) -> list[str]:
+    """What was printed, with the beginning left out where the page leaves it out."""
+    if len(shown) < 2 or shown[0].strip() != ANY:
+        return printed
+    found = [n for n, line in enumerate(printed) if normal(line) == normal(shown[1])]
+    return [ANY, *printed[found[0] :]] if found else printed
+
+
 class Page:
     """One page, run in one folder."""
 
@@ -208,7 +216,9 @@ class Page:
         if agrees(normal("\n".join(shown)), normal(printed)):
             return
         if os.environ.get("NODELING_UPDATE_DOCS"):
-            self._edits.append((block.line + skip, len(shown), printed.rstrip("\n").splitlines()))
+            self._edits.append(
+                (block.line + skip, len(shown), _elided(shown, printed.rstrip("\n").splitlines()))
+            )
             return
         raise PageError(
             f"{self._at(block)} shows\n" + "\n".join(shown) + "\nbut what is printed is\n" + printed

@@ -1,0 +1,2 @@
+def run(ctx, inputs):
+    return inputs["text"].count("good") - inputs["text"].count("bad")
