@@ -160,12 +160,14 @@ def _explain_ours(error: NodelingError) -> None:
     if expressions:
         return
     faults = document_faults(error)
-    if faults:
+    if len(faults) == 1 and faults[0].line is None:
+        _talk(f"{faults[0].message}; {faults[0].hint}" if faults[0].hint else faults[0].message)
+    elif faults:
         print_faults(faults)
-        return
-    _talk(str(error))
+    else:
+        _talk(str(error))
     shown = error.details.get("traceback")
-    if shown:
+    if isinstance(shown, str):
         click.echo(shown.rstrip(), err=True)
 
 

@@ -113,7 +113,8 @@ class Root(click.Group):
             code = _broken_pipe()
         flush_streams()
         drive = sys.modules.get("nodeling_runtime.cli.drive")
-        if drive is not None and drive.stuck():
+        # only the script's own process may be left at once: whoever passes `args` has one of its own
+        if args is None and drive is not None and drive.stuck():
             leave(code)
         sys.exit(code)
 
