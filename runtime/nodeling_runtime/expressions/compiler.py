@@ -7,34 +7,36 @@ which alone makes errors. Every error leaves with the position of the node that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
-from nodeling_runtime.expressions.budget import Budget
 from nodeling_runtime.expressions.calls import compile_call
+from nodeling_runtime.expressions.closures import (
+    constant_path,
+    equality_closure,
+    general_closure,
+    ordering_closure,
+    path_closure,
+    truth,
+    variable_closure,
+    whole_closure,
+)
 from nodeling_runtime.expressions.errors import ExpressionError
+from nodeling_runtime.expressions.expression import Expression
 from nodeling_runtime.expressions.frame import Closure, Frame, Step
 from nodeling_runtime.expressions.functions import BUILTINS, FunctionTable
 from nodeling_runtime.expressions.macros import MACRO_BUILDERS, OPERATIONS_PER_STEP
 from nodeling_runtime.expressions.operators import (
     ARITHMETIC,
-    NUMBERS,
     ORDERINGS,
     contains,
-    equal,
-    measure,
     member,
     negate,
-    ordered,
     slice_of,
     type_error,
     type_name,
 )
 from nodeling_runtime.expressions.parser import parse
-from nodeling_runtime.expressions.record import PLAIN_TYPES, Scope, to_plain
-from nodeling_runtime.expressions.references import Reference, find_references, whole_path
+from nodeling_runtime.expressions.record import to_plain
 from nodeling_runtime.expressions.syntax import (
     Access,
     Binary,
@@ -56,48 +58,12 @@ from nodeling_runtime.expressions.syntax import (
     Slice,
     Unary,
     children,
+    weight,
 )
 
 __all__ = ["Expression", "compile_expression", "compile_tree"]
 
 Variables = dict[str, int]
-
-
-@dataclass(frozen=True)
-class Expression:
-    """A compiled expression. It holds no state: one may be evaluated by many at once."""
-
-    source: str
-    syntax: Node
-    run: Closure
-    slots: int
-    builds: bool
-    language: str = "expr"
-
-    @cached_property
-    def references(self) -> tuple[Reference, ...]:
-        """Every maximal path the expression reads."""
-        return find_references(self.syntax, javascript=self.language == "js")
-
-    @cached_property
-    def whole_reference(self) -> Reference | None:
-        """The one path the expression consists of; None for everything else."""
-        return whole_path(self.syntax)
-
-    def evaluate(self, scope: Scope, budget: Budget | None = None) -> Any:
-        """The value for this scope: JSON, shared with the scope where it comes from there.
-
-        Raises:
-            ExpressionError: the expression has no value here.
-        """
-        try:
-            value = self.run(Frame(scope.lookup, budget, self.slots))
-            if self.builds and value.__class__ in (list, dict):
-                measure(value, Budget())
-        except ExpressionError as error:
-            error.source = self.source
-            raise
-        return value
 
 
 def compile_expression(source: str, functions: FunctionTable = BUILTINS) -> Expression:
@@ -127,10 +93,6 @@ def _builds(node: Node) -> bool:
     if isinstance(node, Access) and any(isinstance(link, Method | Macro) for link in node.links):
         return True
     return any(_builds(child) for child in children(node))
-
-
-def _weight(node: Node) -> int:
-    return 1 + sum(_weight(child) for child in children(node))
 
 
 class _Compiler:
@@ -411,111 +373,5 @@ class _Compiler:
             inner[f"{link.variable} {slot}"] = variables[link.variable]
         self.slots = max(self.slots, slot + 1)
         body = self.plain(link.body, inner)
-        weight = 1 + _weight(link.body) // OPERATIONS_PER_STEP
-        return MACRO_BUILDERS[link.name](body, slot, weight, link.at)
-
-
-def truth(value: Any, operator: str, at: int) -> bool:
-    """The boolean, or the typed error for anything else."""
-    if value is True or value is False:
-        return bool(value)
-    name = "null" if value is None else f"a {type_name(value)}"
-    raise type_error(
-        f"'{operator}' needs booleans, not {name}", at, "compare it: x != null, n != 0, size(xs) > 0"
-    )
-
-
-# --- closures for the common case -------------------------------------------------------------------
-
-
-def constant_path(node: Node) -> tuple[str, tuple[str | int, ...]] | None:
-    """The root and the keys of a plain path, which needs no walk over its links."""
-    whole = whole_path(node)
-    return (whole.root, cast("tuple[str | int, ...]", whole.path)) if whole is not None else None
-
-
-def whole_closure(general: Closure) -> Closure:
-    """Any expression that may give a record, with the record made whole."""
-
-    def run(frame: Frame) -> Any:
-        value = general(frame)
-        return value if value.__class__ in PLAIN_TYPES else to_plain(value)
-
-    return run
-
-
-def path_closure(general: Closure, root: str, keys: tuple[str | int, ...]) -> Closure:
-    """A path that takes maps key by key; anything unusual is done again the general way."""
-
-    def run(frame: Frame) -> Any:
-        try:
-            value = frame.lookup(root)
-            for key in keys:
-                value = value[key] if value.__class__ is dict else member(value, key)
-        except (KeyError, ExpressionError):
-            value = general(frame)
-        return value if value.__class__ in PLAIN_TYPES else to_plain(value)
-
-    return run
-
-
-def variable_closure(general: Closure, slot: int, keys: tuple[str | int, ...]) -> Closure:
-    """The same for a path that begins at the variable of a macro."""
-
-    def run(frame: Frame) -> Any:
-        value = frame.slots[slot]
-        try:
-            for key in keys:
-                value = value[key] if value.__class__ is dict else member(value, key)
-        except (KeyError, ExpressionError):
-            value = general(frame)
-        return value if value.__class__ in PLAIN_TYPES else to_plain(value)
-
-    return run
-
-
-def general_closure(
-    apply: Callable[[Any, Any, Budget], Any], left: Closure, right: Closure, at: int
-) -> Closure:
-    """An operator of two operands, whatever they are."""
-
-    def run(frame: Frame) -> Any:
-        first, second = left(frame), right(frame)
-        try:
-            return apply(first, second, frame.meter())
-        except ExpressionError as error:
-            raise error.placed(at) from None
-
-    return run
-
-
-def ordering_closure(operator: str, left: Closure, right: Closure, at: int) -> Closure:
-    """An ordering: at once for two numbers, in general for the rest."""
-    compare = ORDERINGS[operator]
-
-    def run(frame: Frame) -> bool:
-        first, second = left(frame), right(frame)
-        if first.__class__ in NUMBERS and second.__class__ in NUMBERS:
-            return compare(first, second)
-        try:
-            return ordered(operator, first, second, frame.meter())
-        except ExpressionError as error:
-            raise error.placed(at) from None
-
-    return run
-
-
-def equality_closure(positive: bool, left: Closure, right: Closure, constant: Any, at: int) -> Closure:
-    """`==` and `!=`: at once when the left is of the type of a constant on the right."""
-    kind = constant.__class__ if constant.__class__ in (str, int, bool) else None
-
-    def run(frame: Frame) -> bool:
-        first = left(frame)
-        if first.__class__ is kind:
-            return (first == constant) is positive
-        try:
-            return equal(first, right(frame), frame.meter()) is positive
-        except ExpressionError as error:
-            raise error.placed(at) from None
-
-    return run
+        steps = 1 + weight(link.body) // OPERATIONS_PER_STEP
+        return MACRO_BUILDERS[link.name](body, slot, steps, link.at)

@@ -33,6 +33,7 @@ __all__ = [
     "Unary",
     "children",
     "link_children",
+    "weight",
 ]
 
 
@@ -287,3 +288,8 @@ def _parts(node: Node) -> tuple[Node, ...]:
         case Interpolation():
             return tuple(part for part in node.parts if not isinstance(part, str))
     return ()
+
+
+def weight(node: Node) -> int:
+    """How many operations a tree holds."""
+    return 1 + sum(weight(child) for child in children(node))

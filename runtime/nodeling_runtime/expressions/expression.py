@@ -1,0 +1,54 @@
+"""A compiled expression: its text, its tree, what it reads, and how to get its value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from nodeling_runtime.expressions.budget import Budget
+from nodeling_runtime.expressions.errors import ExpressionError
+from nodeling_runtime.expressions.frame import Closure, Frame
+from nodeling_runtime.expressions.operators import measure
+from nodeling_runtime.expressions.record import Scope
+from nodeling_runtime.expressions.references import Reference, find_references, whole_path
+from nodeling_runtime.expressions.syntax import Node
+
+__all__ = ["Expression"]
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A compiled expression. It holds no state: one may be evaluated by many at once."""
+
+    source: str
+    syntax: Node
+    run: Closure
+    slots: int
+    builds: bool
+    language: str = "expr"
+
+    @cached_property
+    def references(self) -> tuple[Reference, ...]:
+        """Every maximal path the expression reads."""
+        return find_references(self.syntax, javascript=self.language == "js")
+
+    @cached_property
+    def whole_reference(self) -> Reference | None:
+        """The one path the expression consists of; None for everything else."""
+        return whole_path(self.syntax)
+
+    def evaluate(self, scope: Scope, budget: Budget | None = None) -> Any:
+        """The value for this scope: JSON, shared with the scope where it comes from there.
+
+        Raises:
+            ExpressionError: the expression has no value here.
+        """
+        try:
+            value = self.run(Frame(scope.lookup, budget, self.slots))
+            if self.builds and value.__class__ in (list, dict):
+                measure(value, Budget())
+        except ExpressionError as error:
+            error.source = self.source
+            raise
+        return value
