@@ -29,6 +29,12 @@ def test_a_page_that_is_run_elsewhere_is_read_there(page: str) -> None:
     assert Path(page).name in (ROOT / ELSEWHERE[page]).read_text(encoding="utf-8")
 
 
+@pytest.fixture
+def comparing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare, even while the pages are being written anew."""
+    monkeypatch.delenv("NODELING_UPDATE_DOCS", raising=False)
+
+
 def page_of(folder: Path, text: str) -> Page:
     path = ROOT / "docs" / "made-up.md"
     page = Page.__new__(Page)
@@ -37,6 +43,7 @@ def page_of(folder: Path, text: str) -> Page:
     return page
 
 
+@pytest.mark.usefixtures("comparing")
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -56,10 +63,12 @@ def test_a_page_that_says_something_wrong_is_caught(tmp_path: Path, text: str, s
         page_of(tmp_path, text).run()
 
 
+@pytest.mark.usefixtures("comparing")
 def test_a_block_that_says_why_it_does_not_run_is_passed_over(tmp_path: Path) -> None:
     page_of(tmp_path, "<!-- not run: it needs a terminal -->\n```console\n$ exit 3\n```\n").run()
 
 
+@pytest.mark.usefixtures("comparing")
 def test_blocks_build_on_the_files_of_those_before_them(tmp_path: Path) -> None:
     text = '```text title="a/b.txt"\nhello\n```\n```console\n$ cat a/b.txt\nhello\n```\n'
     page_of(tmp_path, text).run()
