@@ -16,11 +16,10 @@ from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.dispatch.inprocess import InProcessDispatcher
 from nodeling_runtime.dispatch.loading import load_implementation
 from nodeling_runtime.documents.reader import from_data
-from nodeling_runtime.engine.host import registry_for
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.run import Run, RunOptions, RunOutcome
 from nodeling_runtime.expressions.functions import BUILTINS
-from nodeling_runtime.registry import PROJECT, Registry, register
+from nodeling_runtime.registry import PROJECT, Registry, build_registry, register
 from nodeling_runtime.values import Value
 from nodeling_runtime.workflow.load import load_workflow, raise_faults
 from nodeling_runtime.workflow.model import Workflow
@@ -51,7 +50,7 @@ async def scripted(ctx: Context, script: list[dict[str, Any]]) -> Any:
 @cache
 def registry() -> Registry:
     """The installed nodes and the scripted one, their code imported, so that no thread is needed."""
-    known = registry_for(None)
+    known = build_registry()
     register(known, scripted, PROJECT)
     for name in ("scripted", "parallel", "sequence", "try"):
         spec = known.find(name)

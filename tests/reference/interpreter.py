@@ -315,7 +315,8 @@ class Simulation(ContainerRules):
         """Whether a step that is ended in the instant in which it became ready has begun may be doubtful."""
         ended = [other for other in self.steps if other.ended_ms == self.now and other.spec.kind != "leaf"]
         begins = step.status == "ready" or step.ready_ms == self.now
-        if begins and (ended or step.spec.kind != "leaf"):
+        quick = any(other.started_ms == self.now for other in ended)
+        if quick or (begins and (ended or step.spec.kind != "leaf")):
             self.unclear.append(f"{step.path} is ended in the instant in which it starts")
 
     def skip(self, step: StepState, reason: str) -> None:
