@@ -21,6 +21,7 @@ from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.scope import ScopeJob, refused_input
 from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.engine.top import parts_of
+from nodeling_runtime.engine.watchdog import watched
 from nodeling_runtime.redact import NOTHING, Redactor
 from nodeling_runtime.registry import IN_PROCESS, NodeSpec
 from nodeling_runtime.values import Value
@@ -154,7 +155,8 @@ class Run:
             if refusal is None:
                 parts = parts_of(self, self.workflow, self.options.request)
                 self._job = ScopeJob(self, self.workflow.scope, frame, "", parts, record, None)
-                await self._drive(self._job)
+                with watched(self):
+                    await self._drive(self._job)
                 status, error = self._verdict(record)
             else:
                 record.error = refusal
