@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from nodeling.errors import ConfigError, Fault, nearest
 from nodeling.values import InvalidValue, decode, encode
-from nodeling_runtime.documents.positions import Lines, Place, RawFault, locate
+from nodeling_runtime.documents.positions import Lines, Place, RawFault, locate, parts_of
 
 __all__ = ["MAX_BYTES", "Document", "Format", "from_data", "parse_document", "read_document"]
 
@@ -36,17 +36,31 @@ class Document:
         self._places: Place | None = None
         self._lines: Lines | None = None
 
-    def locate(self, pointer: str, *, key: bool = False) -> tuple[int, int] | None:
+    def locate(self, pointer: str, *, key: bool = False, inside: int = 0) -> tuple[int, int] | None:
         """The 1-based line and column of a value, or of its key; None for data without a text.
 
-        A pointer to nothing gives the place of its nearest parent that exists.
+        A pointer to nothing gives the place of its nearest parent that exists. `inside` counts
+        characters of a text value; where the file does not spell them as they are, the value's
+        beginning must do.
         """
         if self._text is None or self.format is None:
             return None
         if self._places is None or self._lines is None:
             self._lines = Lines(self._text)
             self._places = _careful(self._text, self.format, self._lines)[2]
-        return self._lines.at(locate(self._places, pointer, key=key))
+        offset = locate(self._places, pointer, key=key)
+        return self._lines.at(offset + (self._spelled(pointer, offset, inside) if inside else 0))
+
+    def _spelled(self, pointer: str, offset: int, inside: int) -> int:
+        """How far behind `offset` a character of a text value stands; 0 when escapes or folding hide it."""
+        value: Any = self.data
+        for part in parts_of(pointer):
+            known = isinstance(value, dict) and part in value
+            value = value[part] if known else value[int(part)] if isinstance(value, list) else None
+        if not isinstance(value, str) or self._text is None:
+            return 0
+        quote = self._text[offset : offset + 1] in ("'", '"')
+        return inside + quote if self._text.startswith(value[:inside], offset + quote) else 0
 
     def fault(
         self,
@@ -56,9 +70,10 @@ class Document:
         hint: str | None = None,
         severity: Literal["error", "warning"] = "error",
         key: bool = False,
+        inside: int = 0,
     ) -> Fault:
         """A fault at a place of this document, with its file, line and column filled in."""
-        line, column = self.locate(pointer, key=key) or (None, None)
+        line, column = self.locate(pointer, key=key, inside=inside) or (None, None)
         return Fault(code, message, pointer, hint, self.name, line, column, severity)
 
     def __repr__(self) -> str:

@@ -10,11 +10,12 @@ from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.schemas import Validator
 from nodeling_runtime.workflow.fit import fit
 from nodeling_runtime.workflow.fit_select import MISSING
+from nodeling_runtime.workflow.judged import primary
 from nodeling_runtime.workflow.model import Step
 from nodeling_runtime.workflow.sight import Sight
 
 if TYPE_CHECKING:
-    from nodeling_runtime.workflow.check import _Check
+    from nodeling_runtime.workflow.check import Check
 
 BOOLEAN = {"type": "boolean"}
 
@@ -22,7 +23,7 @@ BOOLEAN = {"type": "boolean"}
 class TypeCheck:
     """The types of one step."""
 
-    def __init__(self, check: _Check, sight: Sight, step: Step) -> None:
+    def __init__(self, check: Check, sight: Sight, step: Step) -> None:
         self.check = check
         self.sight = sight
         self.step = step
@@ -45,7 +46,13 @@ class TypeCheck:
                 self._condition(condition)
 
     def _value(
-        self, template: Template | None, beneath: Mapping[str, Any], schema: Any, validator: Validator, pointer: str, what: str
+        self,
+        template: Template | None,
+        beneath: Mapping[str, Any],
+        schema: Any,
+        validator: Validator,
+        pointer: str,
+        what: str,
     ) -> None:
         is_broken = template is None and pointer != self.step.pointer  # the loader has said why
         if schema is True or is_broken:
@@ -61,29 +68,48 @@ class TypeCheck:
             return
         if beneath and isinstance(found, Mapping) and "properties" in found:
             extra = {key: {"const": value} for key, value in beneath.items()}
-            found = {**found, "properties": {**extra, **found["properties"]}, "required": [*found.get("required", []), *extra]}
+            found = {
+                **found,
+                "properties": {**extra, **found["properties"]},
+                "required": [*found.get("required", []), *extra],
+            }
         verdict = fit(found, schema)
         if verdict.value == "clash":
             where, key = _place(verdict.pointer, pointer)
             about = f"{key!r} of " if key else ""
             self.check.fault(
-                "check.fit", f"what is given does not fit {about}{self.step.spec.name!r}: {verdict.reason}", where, self._sources(template, where)
+                "check.fit",
+                f"what is given does not fit {about}{self.step.spec.name!r}: {verdict.reason}",
+                where,
+                self._sources(template, where),
             )
         elif verdict.value == "unknown" and self.check.strict and verdict.reason.startswith("may not fit"):
             where, _ = _place(verdict.pointer, pointer)
-            self.check.fault("check.may_not_fit", f"{self.step.spec.name!r}: {verdict.reason}", where, warning=True)
+            self.check.fault(
+                "check.may_not_fit", f"{self.step.spec.name!r}: {verdict.reason}", where, warning=True
+            )
 
     def _constant(self, value: Any, validator: Validator, pointer: str, what: str) -> None:
-        for fault in validator.check(value) or []:
-            where = pointer + fault.pointer if pointer != self.step.pointer else pointer
-            self.check.fault(f"check.{what}", f"{self.step.spec.name!r} refuses its {what}: {fault.message}", where, fault.hint)
+        name, given = self.step.spec.name, pointer != self.step.pointer
+        for fault in primary(validator.check(value) or []):
+            unknown = fault.keyword == "additionalProperties"
+            key = "" if unknown else fault.pointer.rpartition("/")[2]
+            about = f"{key!r} of {name!r}" if key else f"the {what} of {name!r}"
+            where = pointer + fault.pointer if given else pointer
+            message = f"what is given does not fit {about}: {fault.message}"
+            self.check.fault(f"check.{what}", message, where, fault.hint, key=unknown)
 
     def _condition(self, template: Template) -> None:
         found = template.infer(self._schema_of)
         if found is None:
             return
         if fit(found, BOOLEAN).value == "clash":
-            self.check.fault("document.condition", "this condition gives neither true nor false", template.root_pointer, "compare it with something, as in ${… != null}")
+            self.check.fault(
+                "document.condition",
+                "this condition gives neither true nor false",
+                template.root_pointer,
+                "compare it with something, as in ${… != null}",
+            )
 
     def _schema_of(self, reference: Reference) -> Any:
         schema = self.sight.schema_of(reference)
@@ -93,7 +119,11 @@ class TypeCheck:
 
     @staticmethod
     def _sources(template: Template, where: str) -> str | None:
-        names = [str(reference) for pointer, reference in template.references if pointer.startswith(where) or where.startswith(pointer)]
+        names = [
+            str(reference)
+            for pointer, reference in template.references
+            if pointer.startswith(where) or where.startswith(pointer)
+        ]
         return f"it comes from {', '.join(dict.fromkeys(names))}" if names else None
 
 

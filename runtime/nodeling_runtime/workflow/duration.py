@@ -12,7 +12,13 @@ WANTED = "write milliseconds, or a string with a unit such as 30s, 10m or 500ms"
 
 
 class DurationError(ValueError):
-    """A value is no duration; the text says what is wrong with it."""
+    """A value is no duration; the text says what is wrong with it, and what to write."""
+
+    hint = WANTED
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"{message}; {WANTED}")
+        self.message = message
 
 
 def milliseconds(value: object, *, unit_required: bool = False) -> float:
@@ -24,16 +30,16 @@ def milliseconds(value: object, *, unit_required: bool = False) -> float:
     if isinstance(value, str):
         match = _FORM.match(value)
         if match is None:
-            raise DurationError(f"{value!r} is no duration; {WANTED}")
+            raise DurationError(f"{value!r} is no duration")
         found = float(match[1]) * _UNITS[match[2]]
     elif isinstance(value, bool) or not isinstance(value, (int, float)) or unit_required:
-        raise DurationError(f"{value!r} is no duration; {WANTED}")
+        raise DurationError(f"{value!r} is no duration")
     else:
         found = float(value)
     if not math.isfinite(found) or found <= 0:
-        raise DurationError(f"{value!r} is no duration: it must be more than 0; {WANTED}")
+        raise DurationError(f"{value!r} is no duration: it must be more than 0")
     if found > LONGEST_MS:
-        raise DurationError(f"{value!r} is longer than ten years; {WANTED}")
+        raise DurationError(f"{value!r} is longer than ten years")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Every key a workflow document may hold, in one place: the loader, the editor schema and the docs read it."""
+"""Every key a workflow document may hold: the loader, the editor schema and the docs read them here."""
 
 from __future__ import annotations
 

@@ -10,38 +10,49 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nodeling.errors import ConfigError, Fault
+from nodeling.errors import ConfigError, Fault, nearest
 from nodeling_runtime.documents.reader import Document
 from nodeling_runtime.expressions.functions import FunctionTable
 from nodeling_runtime.registry import Registry
 from nodeling_runtime.schemas import check_schema
-from nodeling_runtime.workflow.keys import LATER, SETTINGS, TOP
+from nodeling_runtime.workflow.keys import SETTINGS, TOP
 from nodeling_runtime.workflow.model import Scope, Settings, Workflow
-from nodeling_runtime.workflow.reading import Reading, escape
+from nodeling_runtime.workflow.policies import stops_on_failure
+from nodeling_runtime.workflow.reading import Reading, escape, identity_of
 from nodeling_runtime.workflow.steps import read_steps
-
-DEEPEST_INCLUSION = 16
 
 
 def load_workflow(
-    document: Document, registry: Registry, functions: FunctionTable, trail: tuple[str, ...] = ()
+    document: Document, registry: Registry, functions: FunctionTable
 ) -> tuple[Workflow | None, list[Fault]]:
     """Read a document. The workflow is None when it cannot even be drawn as a graph."""
-    reading = Reading(document, registry, functions, trail=(*trail, _identity(document)))
-    data = document.data
+    reading = Reading(document, registry, functions, trail=(identity_of(document),))
+    return read_workflow(reading), reading.faults
+
+
+def read_workflow(reading: Reading) -> Workflow | None:
+    """Read the document of a reading, whose faults then say what is wrong with it."""
+    document, data = reading.document, reading.document.data
     if not isinstance(data, dict):
         reading.fault("document.type", "a workflow is an object with a list of `steps`", "")
-        return None, reading.faults
-    reading.unknown_keys(data, TOP, "a workflow", "")
+        return None
+    misspelt = reading.unknown_keys(data, TOP, "a workflow", "")
     if "nodes" in data:
         reading.nodes = reading.mapping(data["nodes"], "`nodes`", "/nodes")
     settings, stop_on_failure = _settings(reading, data.get("settings", {}))
     _schema(reading, data)
-    scope = read_steps(reading, data.get("steps"), "/steps", "a workflow")
-    _unused_nodes(reading)
+    scope = None
+    if "steps" in data:
+        scope = read_steps(reading, data["steps"], "/steps", "`steps`")
+    elif "steps" not in misspelt:
+        reading.fault(
+            "document.missing", "a workflow has no `steps`", "", "write steps: [{name: …, node: …}]"
+        )
+    if scope is not None:
+        _unused_nodes(reading)
     output = reading.template(data["output"], "/output") if "output" in data else None
     if scope is None:
-        return None, reading.faults
+        return None
     root = Scope(
         steps=scope.steps,
         pointer="/steps",
@@ -50,8 +61,10 @@ def load_workflow(
         output=output,
     )
     name = data.get("name")
-    workflow = Workflow(
-        name=reading.text(name, "a workflow's name", "/name") if name is not None else Path(document.name).stem,
+    return Workflow(
+        name=reading.text(name, "a workflow's name", "/name")
+        if name is not None
+        else Path(document.name).stem,
         version=str(data.get("version", "")),
         description=str(data.get("description", "")),
         scope=root,
@@ -60,7 +73,6 @@ def load_workflow(
         document=document,
         labels={key: data[key] for key in ("author", "tags", "metadata") if key in data},
     )
-    return workflow, reading.faults
 
 
 def raise_faults(faults: list[Fault], name: str) -> None:
@@ -73,11 +85,6 @@ def raise_faults(faults: list[Fault], name: str) -> None:
     if errors:
         count = f"{len(errors)} faults" if len(errors) > 1 else "a fault"
         raise ConfigError(f"{name} has {count}", code="document.faults", faults=faults)
-
-
-def _identity(document: Document) -> str:
-    path = Path(document.name)
-    return str(path.resolve()) if path.exists() else document.name
 
 
 def _settings(reading: Reading, value: Any) -> tuple[Settings, bool]:
@@ -98,9 +105,7 @@ def _settings(reading: Reading, value: Any) -> tuple[Settings, bool]:
     estimate = reading.document.data.get("estimated_duration")
     if estimate is not None:
         found["estimated_duration_ms"] = reading.duration(estimate, "/estimated_duration")
-    policy = data.get("on_failure", "continue")
-    chosen = reading.choice(policy, ("continue", "stop"), "`on_failure`", "/settings/on_failure", "continue")
-    return Settings(**found), chosen == "stop"
+    return Settings(**found), stops_on_failure(reading, data, "/settings")
 
 
 def _schema(reading: Reading, data: Mapping[str, Any]) -> None:
@@ -114,11 +119,11 @@ def _schema(reading: Reading, data: Mapping[str, Any]) -> None:
 
 
 def _unused_nodes(reading: Reading) -> None:
-    from nodeling.errors import nearest
-
+    """`nodes` for a step that is not there is a misspelt name."""
     for name in reading.nodes:
-        if name in reading.names or name in LATER:
+        if name in reading.names or name in reading.used:
             continue
         near = nearest(name, reading.names)
-        hint = f"did you mean {near!r}?" if near else f"the steps are {', '.join(reading.names)}"
-        reading.fault("document.unknown_step", f"`nodes` names no step {name!r}", f"/nodes/{escape(name)}", hint, key=True)
+        hint = f"did you mean {near!r}?" if near else f"the steps are {', '.join(list(reading.names)[:12])}"
+        place = f"/nodes/{escape(name)}"
+        reading.fault("document.unknown_step", f"`nodes` names no step {name!r}", place, hint, key=True)

@@ -129,7 +129,9 @@ def _link(source: int, on: Iterable[str], conditional: bool) -> PlanLink:
     return PlanLink(source, accepts, "success" in on, "failure" in on, conditional)
 
 
-def _ancestors(links: Sequence[Sequence[PlanLink]], phases: dict[Trigger, tuple[int, ...]]) -> tuple[int, ...]:
+def _ancestors(
+    links: Sequence[Sequence[PlanLink]], phases: dict[Trigger, tuple[int, ...]]
+) -> tuple[int, ...]:
     """Each step's ancestors as a bit set; a handler has every step of the phases before as one."""
     found: list[int] = [0] * len(links)
     earlier = 0
@@ -144,10 +146,16 @@ def _ancestors(links: Sequence[Sequence[PlanLink]], phases: dict[Trigger, tuple[
     return tuple(found)
 
 
-def _reachable(links: Sequence[Sequence[PlanLink]], phases: dict[Trigger, tuple[int, ...]]) -> tuple[int, ...]:
+def _reachable(
+    links: Sequence[Sequence[PlanLink]], phases: dict[Trigger, tuple[int, ...]]
+) -> tuple[int, ...]:
     """The same for a graph that may hold cycles: whatever a walk against the links reaches."""
     found: list[int] = []
-    earlier = {i: sum(1 << k for p in PHASES[: PHASES.index(phase)] for k in phases[p]) for phase in PHASES for i in phases[phase]}
+    earlier = {
+        i: sum(1 << k for p in PHASES[: PHASES.index(phase)] for k in phases[p])
+        for phase in PHASES
+        for i in phases[phase]
+    }
     for i in range(len(links)):
         bits, todo = 0, [i]
         while todo:
@@ -161,7 +169,9 @@ def _reachable(links: Sequence[Sequence[PlanLink]], phases: dict[Trigger, tuple[
 
 def topological(links: Sequence[Sequence[PlanLink]], members: Sequence[int]) -> list[int]:
     """The members of an acyclic phase, sources first."""
-    waiting = {i: sum(1 for link in links[i] if link.source in inside) for inside in (set(members),) for i in members}
+    waiting = {
+        i: sum(1 for link in links[i] if link.source in inside) for inside in (set(members),) for i in members
+    }
     after: dict[int, list[int]] = {i: [] for i in members}
     for i in members:
         for link in links[i]:
@@ -178,15 +188,18 @@ def topological(links: Sequence[Sequence[PlanLink]], members: Sequence[int]) -> 
     return order
 
 
-def find_cycle(names: Sequence[str], sources: Sequence[Sequence[int]]) -> list[str] | None:
-    """One cycle of a graph given by each member's sources, as names in the order data would walk."""
-    state = [0] * len(names)  # 0 unseen, 1 on the path, 2 done
-    for root in range(len(names)):
-        if state[root]:
-            continue
-        path: list[tuple[int, int]] = [(root, 0)]
-        state[root] = 1
-        while path:
+def find_cycles(sources: Sequence[Sequence[int]], most: int = 20) -> list[list[int]]:
+    """Circles of a graph given by each member's sources, in the order data would walk.
+
+    No two share a member: what is left of a knot shows when one of its circles has been opened.
+    """
+    state = [0] * len(sources)  # 0 unseen, 1 on the path, 2 done
+    found: list[list[int]] = []
+    knotted: set[int] = set()
+    for root in range(len(sources)):
+        path = [] if state[root] else [(root, 0)]
+        state[root] = state[root] or 1
+        while path and len(found) < most:
             here, position = path[-1]
             if position == len(sources[here]):
                 state[here] = 2
@@ -194,11 +207,13 @@ def find_cycle(names: Sequence[str], sources: Sequence[Sequence[int]]) -> list[s
                 continue
             path[-1] = (here, position + 1)
             source = sources[here][position]
-            if state[source] == 1:
-                walk = [step for step, _ in path]
-                cycle = walk[walk.index(source) :]
-                return [names[i] for i in (cycle[0], *reversed(cycle))]
             if state[source] == 0:
                 state[source] = 1
                 path.append((source, 0))
-    return None
+            elif state[source] == 1 and source not in knotted:
+                walk = [step for step, _ in path]
+                circle = walk[walk.index(source) :]
+                if knotted.isdisjoint(circle):
+                    found.append([circle[0], *reversed(circle[1:])])
+                knotted.update(circle)
+    return found

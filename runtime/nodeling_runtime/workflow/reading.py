@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from nodeling.errors import Fault, nearest
@@ -13,8 +14,24 @@ from nodeling_runtime.expressions.template import Template, TemplateErrors, comp
 from nodeling_runtime.registry import Registry
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
 from nodeling_runtime.workflow.keys import LATER
+from nodeling_runtime.workflow.model import Workflow
 
 T = TypeVar("T")
+OLD_BOOLEANS = {"yes": "true", "on": "true", "no": "false", "off": "false"}  # of YAML 1.1; texts since
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """A workflow that was included, and how many are inside one another below it."""
+
+    workflow: Workflow
+    height: int
+
+
+def identity_of(document: Document) -> str:
+    """What tells a document from others: its file, when it has one."""
+    path = Path(document.name)
+    return str(path.resolve()) if path.exists() else document.name
 
 
 @dataclass
@@ -28,11 +45,27 @@ class Reading:
     names: dict[str, str] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     nodes: Mapping[str, Any] = field(default_factory=dict)
-    trail: tuple[str, ...] = ()  # files of the workflows that include this one
+    trail: tuple[str, ...] = ()  # this file, behind those of the workflows that include it
+    inclusions: dict[str, Included | None] = field(default_factory=dict)  # by file; None: it cannot be read
+    height: int = 0  # how many workflows are inside one another below this one
 
-    def fault(self, code: str, message: str, pointer: str, hint: str | None = None, *, key: bool = False) -> None:
-        """Record one fault at a place of the document."""
-        self.faults.append(self.document.fault(code, message, pointer, hint=hint, key=key))
+    def inside(self, document: Document) -> Reading:
+        """The reading of a workflow that this one includes."""
+        trail = (*self.trail, identity_of(document))
+        return Reading(document, self.registry, self.functions, trail=trail, inclusions=self.inclusions)
+
+    def fault(
+        self,
+        code: str,
+        message: str,
+        pointer: str,
+        hint: str | None = None,
+        *,
+        key: bool = False,
+        inside: int = 0,
+    ) -> None:
+        """Record one fault at a place of the document: a value, its key, or a character of a text."""
+        self.faults.append(self.document.fault(code, message, pointer, hint=hint, key=key, inside=inside))
 
     def warn(self, code: str, message: str, pointer: str, hint: str | None = None) -> None:
         """Record something that is probably not meant."""
@@ -45,18 +78,25 @@ class Reading:
         self.fault("document.type", f"{what} is an object, not {kind_of(value)}", pointer)
         return {}
 
-    def unknown_keys(self, value: Mapping[str, Any], known: Iterable[str], what: str, pointer: str) -> None:
-        """A fault for each key that nobody reads, with the nearest one that somebody does."""
+    def unknown_keys(
+        self, value: Mapping[str, Any], known: Iterable[str], what: str, pointer: str
+    ) -> set[str]:
+        """A fault for each key that nobody reads; returns the keys that were probably meant instead."""
         names = list(known)
+        meant: set[str] = set()
         for key in value:
             if key in names or key.startswith("x-"):
                 continue
+            place = f"{pointer}/{escape(key)}"
             if key in LATER:
-                self.fault("document.later", f"{what} has `{key}`, which {LATER[key]}", f"{pointer}/{escape(key)}", key=True)
+                self.fault("document.later", f"`{key}` {LATER[key]}", place, "leave it out", key=True)
                 continue
             near = nearest(key, names)
+            if near and near not in value:
+                meant.add(near)
             hint = f"did you mean {near!r}?" if near else f"it may have {', '.join(names)}"
-            self.fault("document.unknown_key", f"{what} has no key {key!r}", f"{pointer}/{escape(key)}", hint, key=True)
+            self.fault("document.unknown_key", f"{what} has no key {key!r}", place, hint, key=True)
+        return meant
 
     def choice(self, value: Any, options: tuple[T, ...], what: str, pointer: str, default: T) -> T:
         """`value` when it is one of the options, else a fault and the default."""
@@ -95,7 +135,7 @@ class Reading:
         try:
             return milliseconds(value)
         except DurationError as error:
-            self.fault("document.duration", str(error), pointer)
+            self.fault("document.duration", error.message, pointer, error.hint)
             return None
 
     def duration_or_expression(self, value: Any, pointer: str) -> float | Template | None:
@@ -104,25 +144,28 @@ class Reading:
             return self.template(value, pointer)
         return self.duration(value, pointer)
 
-    def template(self, value: Any, pointer: str) -> Template | None:
-        """`value` compiled, or the faults of its expressions and None."""
+    def template(self, value: Any, pointer: str, *, hidden: int = 0) -> Template | None:
+        """`value` compiled, or the faults of its expressions and None.
+
+        `hidden` characters at its beginning do not stand in the document.
+        """
         try:
             return compile_template(value, self.functions, root_pointer=pointer)
         except TemplateErrors as errors:
-            for where, error, _offset in errors.faults:
-                self.fault(str(error.code), error.message, where, error.hint)
+            for where, error, offset in errors.faults:
+                self.fault(str(error.code), error.message, where, error.hint, inside=max(0, offset - hidden))
             return None
 
     def condition(self, value: Any, what: str, pointer: str) -> Template | None:
         """A boolean, or an expression that gives one."""
         if isinstance(value, bool) or is_expression(value):
             return self.template(value, pointer)
-        self.fault(
-            "document.condition",
-            f"{what} is true, false or an expression, not {brief(value)}",
-            pointer,
-            f"write ${{{value}}}" if isinstance(value, str) and value else "write ${…}",
-        )
+        message = f"{what} is true, false or an expression, not {brief(value)}"
+        hint = "write ${…}"
+        if isinstance(value, str) and value:
+            meant = OLD_BOOLEANS.get(value.lower())
+            hint = f"write {meant}" if meant else f"write ${{{value}}}"
+        self.fault("document.condition", message, pointer, hint)
         return None
 
 

@@ -7,21 +7,20 @@ may stand on the step, under `inputs` or under `nodes.<step>`; they lower to one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.manifests import ANNOTATION, NAMES
 from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
-from nodeling_runtime.workflow.model import Slot, Workflow
+from nodeling_runtime.workflow.included import read_included
+from nodeling_runtime.workflow.judged import primary
+from nodeling_runtime.workflow.model import Slot
 from nodeling_runtime.workflow.reading import Reading, brief, escape, is_expression
 
-if TYPE_CHECKING:
-    from nodeling_runtime.workflow.model import Scope
-
-Path_ = tuple[str | int, ...]
+Place = tuple[str | int, ...]
+JAVASCRIPT = "js/"
 
 
 def container_keys(spec: NodeSpec) -> Mapping[str, Any]:
@@ -39,63 +38,97 @@ def read_container(
     name: str,
     stop_on_failure: bool,
 ) -> tuple[Template | None, tuple[Slot, ...], str]:
-    """Gather a container's keys and read the children among them."""
-    keys = container_keys(spec)
-    given, places = _gather(reading, keys, data, own, pointer, name)
-    slots: list[Slot] = []
-    reader = _Slots(reading, slots, keys, given, stop_on_failure)
-    plain: dict[str, Any] = {}
-    for key, value in given.items():
-        plain[key] = reader.walk(value, keys[key], (key,), places[key])
-    pieces = {key: reading.template(value, places[key]) for key, value in plain.items()}
-    if any(piece is None for piece in pieces.values()):
-        return None, tuple(slots), pointer
+    """Gather a container's keys and read the children among them.
+
+    Args:
+        reading: The document under way.
+        spec: The container.
+        data: The step.
+        own: What `nodes` holds under the step's name.
+        pointer: Where the step stands.
+        name: The step's name.
+        stop_on_failure: What the step's `on_failure` says of its children's scope.
+    """
+    given = _Given(reading, container_keys(spec))
+    given.gather(data, own, pointer, name)
+    reader = _Slots(reading, given, stop_on_failure)
+    plain = {
+        key: reader.walk(value, given.keys[key], (key,), given.places[key])
+        for key, value in given.values.items()
+    }
+    pieces = [reading.template(value, given.places[key]) for key, value in plain.items()]
+    if any(piece is None for piece in pieces):
+        _validate(reading, spec, plain, given.places, pointer)
+        return None, tuple(reader.slots), pointer
     whole = reading.template(plain, pointer)
     if whole is not None:
-        _validate(reading, spec, plain, places, pointer, constant=whole.is_constant)
-    return whole, tuple(slots), pointer
+        _validate(reading, spec, plain, given.places, pointer)
+        whole = _placed(whole, given.places, pointer)
+    return whole, tuple(reader.slots), pointer
 
 
-def _gather(
-    reading: Reading, keys: Mapping[str, Any], data: Mapping[str, Any], own: Mapping[str, Any], pointer: str, name: str
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Each key's value and where it stands; a key given twice is a fault."""
-    sources: list[tuple[Mapping[str, Any], str, bool]] = [(data, pointer, False)]
-    place = f"/nodes/{escape(name)}"
-    if "inputs" not in keys:
-        for holder, where in ((data, pointer), (own, place)):
+def _placed(whole: Template, places: Mapping[str, str], pointer: str) -> Template:
+    """The template with every expression at the place where its key stands in the document."""
+    homes = {f"{pointer}/{escape(key)}": place for key, place in places.items()}
+    moved = []
+    for part in whole.parts:
+        key = part.pointer[len(pointer) + 1 :].partition("/")[0]
+        home = f"{pointer}/{key}"
+        moved.append(replace(part, pointer=homes[home] + part.pointer[len(home) :]))
+    return replace(whole, parts=tuple(moved))
+
+
+@dataclass
+class _Given:
+    """A container's keys, wherever they stand."""
+
+    reading: Reading
+    keys: Mapping[str, Any]
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+
+    def gather(self, data: Mapping[str, Any], own: Mapping[str, Any], pointer: str, name: str) -> None:
+        """Take each key's value and its place; a key given twice is a fault."""
+        self._take(data, pointer)
+        place = f"/nodes/{escape(name)}"
+        lifts = "inputs" not in self.keys
+        for holder, where in ((data, pointer), (own, place)) if lifts else ():
             if "inputs" in holder:
-                inner = reading.mapping(holder["inputs"], "`inputs`", f"{where}/inputs")
-                sources.append((inner, f"{where}/inputs", True))
-    sources.append(({k: v for k, v in own.items() if k != "inputs" or "inputs" in keys}, place, True))
-    given: dict[str, Any] = {}
-    places: dict[str, str] = {}
-    for source, where, strict in sources:
-        if strict:
-            reading.unknown_keys(source, keys, f"{name!r}", where)
+                inner = self.reading.mapping(holder["inputs"], "`inputs`", f"{where}/inputs")
+                self.reading.unknown_keys(inner, self.keys, f"step {name!r}", f"{where}/inputs")
+                self._take(inner, f"{where}/inputs")
+        rest = {key: value for key, value in own.items() if key != "inputs" or not lifts}
+        self.reading.unknown_keys(rest, self.keys, f"step {name!r}", place)
+        self._take(rest, place)
+
+    def _take(self, source: Mapping[str, Any], where: str) -> None:
         for key in source:
-            if key not in keys:
+            if key not in self.keys:
                 continue
             here = f"{where}/{escape(key)}"
-            if key in given:
-                reading.fault("document.twice", f"`{key}` stands here and at {places[key]}", here, "keep one of them", key=True)
+            if key not in self.values:
+                self.values[key], self.places[key] = source[key], here
                 continue
-            given[key], places[key] = source[key], here
-    return given, places
+            line = self.reading.document.locate(self.places[key], key=True)
+            held = f"line {line[0]}" if line else self.places[key]
+            message = f"`{key}` stands here and at {held}"
+            self.reading.fault("document.twice", message, here, "keep one of them", key=True)
 
 
 def _validate(
-    reading: Reading, spec: NodeSpec, plain: Mapping[str, Any], places: Mapping[str, str], pointer: str, *, constant: bool
+    reading: Reading, spec: NodeSpec, plain: Mapping[str, Any], places: Mapping[str, str], pointer: str
 ) -> None:
     """Judge what is known before the run; a value behind an expression is judged when it exists."""
-    for fault in spec.keys.check(plain) or []:
-        key = fault.pointer.split("/")[1].replace("~1", "/").replace("~0", "~") if fault.pointer else ""
-        if not constant and _is_dynamic(plain, fault.pointer):
+    for fault in primary(spec.keys.check(plain) or []):
+        if _is_dynamic(plain, fault.pointer):
             continue
-        rest = fault.pointer[len(escape(key)) + 1 :] if key in places else ""
-        where = places[key] + rest if key in places else pointer
-        code = "document.unknown_key" if fault.keyword == "additionalProperties" else "document.container"
-        reading.fault(code, f"{spec.name}: {fault.message}", where, fault.hint)
+        parts = fault.pointer.split("/")[1:]
+        key = parts[0].replace("~1", "/").replace("~0", "~") if parts else ""
+        where = places[key] + fault.pointer[len(parts[0]) + 1 :] if key in places else pointer
+        unknown = fault.keyword == "additionalProperties"
+        about = f"`{parts[-1]}` of {spec.name!r}" if parts and not unknown else repr(spec.name)
+        code = "document.unknown_key" if unknown else "document.container"
+        reading.fault(code, f"{about}: {fault.message}", where, fault.hint, key=unknown)
 
 
 def _is_dynamic(plain: Any, pointer: str) -> bool:
@@ -109,27 +142,19 @@ def _is_dynamic(plain: Any, pointer: str) -> bool:
             value = value[int(key)]
         else:
             return False
-    return isinstance(value, str) and ("${" in value or value.startswith("js/"))
+    return isinstance(value, str) and ("${" in value or value.startswith(JAVASCRIPT))
 
 
 class _Slots:
     """Walks a container's value beside its schema and takes out what is no value."""
 
-    def __init__(
-        self,
-        reading: Reading,
-        slots: list[Slot],
-        keys: Mapping[str, Any],
-        given: Mapping[str, Any],
-        stop_on_failure: bool,
-    ) -> None:
+    def __init__(self, reading: Reading, given: _Given, stop_on_failure: bool) -> None:
         self.reading = reading
-        self.slots = slots
-        self.keys = keys
         self.given = given
         self.stop_on_failure = stop_on_failure
+        self.slots: list[Slot] = []
 
-    def walk(self, value: Any, schema: Any, path: Path_, pointer: str) -> Any:
+    def walk(self, value: Any, schema: Any, path: Place, pointer: str) -> Any:
         """The value with None in place of every child and kept expression."""
         if not isinstance(schema, Mapping):
             return value
@@ -141,49 +166,57 @@ class _Slots:
             if names:
                 self.slots[before:] = [replace(slot, names=names) for slot in self.slots[before:]]
             return out
-        if isinstance(value, dict) and isinstance(schema.get("properties"), Mapping):
-            known = schema["properties"]
+        known, items = schema.get("properties"), schema.get("items")
+        if isinstance(value, dict) and isinstance(known, Mapping):
             return {
                 key: self.walk(item, known.get(key), (*path, key), f"{pointer}/{escape(key)}")
                 for key, item in value.items()
             }
-        if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
-            return [self.walk(item, schema["items"], (*path, i), f"{pointer}/{i}") for i, item in enumerate(value)]
+        if isinstance(value, list) and isinstance(items, Mapping):
+            return [self.walk(item, items, (*path, i), f"{pointer}/{i}") for i, item in enumerate(value)]
         return value
 
     def _named(self, name: str) -> str:
         """A name that the container gives; `{as}` stands for the value of the key `as`."""
-        for key, schema in self.keys.items():
+        for key, schema in self.given.keys.items():
             default = schema.get("default") if isinstance(schema, Mapping) else None
-            name = name.replace(f"{{{key}}}", str(self.given.get(key, default)))
+            name = name.replace(f"{{{key}}}", str(self.given.values.get(key, default)))
         return name
 
-    def _slot(self, kind: str, value: Any, path: Path_, pointer: str) -> Any:  # noqa: C901  (one arm a kind)
-        from nodeling_runtime.workflow.steps import read_steps
-
-        scope: Scope | None
+    def _slot(self, kind: str, value: Any, path: Place, pointer: str) -> Any:
+        what = f"`{next(part for part in reversed(path) if isinstance(part, str))}`"
         if kind in ("step", "steps"):
-            if kind == "steps" and not isinstance(value, list):
-                self.reading.fault("document.type", f"this is a list of steps, not {brief(value)}", pointer)
-                return None
-            scope = read_steps(
-                self.reading, value, pointer, "this scope", independent=kind == "steps", stop_on_failure=self.stop_on_failure
-            )
-            if scope is not None:
-                self.slots.append(Slot(path, "steps" if kind == "steps" else "step", pointer, scope=scope))
-            return None
+            return self._children(kind, value, path, pointer, what)
         if kind == "duration":
             return self._duration(value, path, pointer)
         if kind == "list":
-            return self._list(value, path, pointer)
+            return self._list(value, path, pointer, what)
         if kind == "workflow":
-            included = self._workflow(value, pointer)
+            included = read_included(self.reading, value, pointer)
             if included is not None:
                 self.slots.append(Slot(path, "workflow", pointer, workflow=included))
             return None
-        return self._expression(value, path, pointer, javascript=kind == "javascript")
+        return self._expression(value, path, pointer, what, javascript=kind == "javascript")
 
-    def _duration(self, value: Any, path: Path_, pointer: str) -> Any:
+    def _children(self, kind: str, value: Any, path: Place, pointer: str, what: str) -> None:
+        from nodeling_runtime.workflow.steps import read_steps
+
+        independent = kind == "steps"
+        if independent and not isinstance(value, list):
+            self.reading.fault("document.type", f"{what} is a list of steps, not {brief(value)}", pointer)
+            return
+        scope = read_steps(
+            self.reading,
+            value,
+            pointer,
+            what,
+            independent=independent,
+            stop_on_failure=self.stop_on_failure,
+        )
+        if scope is not None:
+            self.slots.append(Slot(path, "steps" if independent else "step", pointer, scope=scope))
+
+    def _duration(self, value: Any, path: Place, pointer: str) -> Any:
         if is_expression(value):
             template = self.reading.template(value, pointer)
             if template is not None:
@@ -192,57 +225,34 @@ class _Slots:
         try:
             return milliseconds(value)
         except DurationError as error:
-            self.reading.fault("document.duration", str(error), pointer)
+            self.reading.fault("document.duration", error.message, pointer, error.hint)
             return None
 
-    def _list(self, value: Any, path: Path_, pointer: str) -> None:
+    def _list(self, value: Any, path: Place, pointer: str, what: str) -> None:
         if not isinstance(value, list) and not is_expression(value):
-            self.reading.fault("document.type", f"this is a list, or an expression that gives one, not {brief(value)}", pointer)
+            message = f"{what} is a list, or an expression that gives one, not {brief(value)}"
+            self.reading.fault("document.type", message, pointer)
             return
         template = self.reading.template(value, pointer)
         if template is not None:
             self.slots.append(Slot(path, "list", pointer, expression=template))
 
-    def _expression(self, value: Any, path: Path_, pointer: str, *, javascript: bool) -> Any:
+    def _expression(self, value: Any, path: Place, pointer: str, what: str, *, javascript: bool) -> None:
         if javascript and isinstance(value, str) and not is_expression(value):
-            value = f"js/{value}" if value.strip() else True
-        template = self.reading.condition(value, "this", pointer)
+            template = self._javascript(value, pointer)
+        else:
+            template = self.reading.condition(value, what, pointer)
         if template is not None:
             self.slots.append(Slot(path, "expression", pointer, expression=template))
-        return None
 
-    def _workflow(self, value: Any, pointer: str) -> Workflow | None:
-        from nodeling.errors import ConfigError
-        from nodeling_runtime.documents.reader import read_document
-        from nodeling_runtime.workflow.load import DEEPEST_INCLUSION, load_workflow
-
-        reading = self.reading
-        name = reading.text(value, "a workflow's file", pointer)
-        if not name:
+    def _javascript(self, text: str, pointer: str) -> Template | None:
+        """A condition written as bare JavaScript; without any text it holds."""
+        if not text.strip():
+            return self.reading.template(True, pointer)
+        hidden = len(JAVASCRIPT)
+        template = self.reading.template(JAVASCRIPT + text, pointer, hidden=hidden)
+        if template is None:
             return None
-        if is_expression(name):
-            reading.fault("document.value", "a workflow's file is written out, not computed", pointer)
-            return None
-        here = Path(reading.document.name)
-        path = here.parent / name
-        if not path.is_file() and not path.suffix:
-            path = next((p for p in (path.with_suffix(s) for s in (".yaml", ".yml", ".json")) if p.is_file()), path)
-        identity = str(path.resolve())
-        if identity in reading.trail:
-            walk = " → ".join(Path(p).name for p in (*reading.trail[reading.trail.index(identity) :], identity))
-            reading.fault("workflow.includes_itself", f"this workflow includes itself: {walk}", pointer)
-            return None
-        if len(reading.trail) >= DEEPEST_INCLUSION:
-            reading.fault("workflow.depth", f"workflows are included {DEEPEST_INCLUSION} deep here", pointer)
-            return None
-        if not path.is_file():
-            reading.fault("document.not_found", f"no workflow file {str(path)!r}", pointer, "the path starts at this workflow's folder")
-            return None
-        try:
-            document = read_document(path)
-        except ConfigError as error:
-            reading.faults.extend(error.faults)
-            return None
-        workflow, faults = load_workflow(document, reading.registry, reading.functions, reading.trail)
-        reading.faults.extend(faults)
-        return workflow
+        return replace(
+            template, parts=tuple(replace(part, offset=part.offset - hidden) for part in template.parts)
+        )

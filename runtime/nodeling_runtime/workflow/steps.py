@@ -1,164 +1,186 @@
-"""Reading a list of steps: names, nodes, links and policies, each fault at its place."""
+"""Reading a list of steps: names, nodes, inputs, each fault at its place."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nodeling.errors import Fault, nearest
 from nodeling.manifest import Manifest, Version
 from nodeling_runtime.registry import NodeSpec
-from nodeling_runtime.workflow.keys import LATER, LINK, RETRY, STEP, TYPES
-from nodeling_runtime.workflow.model import ON_WORDS, Link, Retry, Scope, Step, Trigger
-from nodeling_runtime.workflow.plan import PHASES
+from nodeling_runtime.workflow.keys import LATER, STEP, TYPES
+from nodeling_runtime.workflow.links import read_links
+from nodeling_runtime.workflow.model import Scope, Step
+from nodeling_runtime.workflow.policies import read_flags, read_policies, stops_on_failure
 from nodeling_runtime.workflow.reading import Reading, brief, escape
 from nodeling_runtime.workflow.slots import container_keys, read_container
 
 UNKNOWN = NodeSpec(Manifest("unknown", Version(0)), "unknown")
+EXAMPLE = "write {name: …, node: …}"
+LANGUAGES = ("runtime.python3", "runtime.bash", "runtime.nodejs", "runtime.command")
 
 
 def read_steps(
-    reading: Reading, value: Any, pointer: str, what: str, *, independent: bool = False, stop_on_failure: bool = False
+    reading: Reading,
+    value: Any,
+    pointer: str,
+    what: str,
+    *,
+    independent: bool = False,
+    stop_on_failure: bool = False,
 ) -> Scope | None:
-    """Read one scope: a list of steps, or a single one. None when there is nothing to read."""
+    """Read one scope: a list of steps, or a single one. None when there is nothing to read.
+
+    Args:
+        reading: The document under way.
+        value: What stands where the steps should.
+        pointer: Where that is.
+        what: The key it stands under, for messages.
+        independent: The steps are children that do not see one another.
+        stop_on_failure: What the scope's `on_failure` says.
+    """
     single = isinstance(value, dict)
     items = [value] if single else value
     if not isinstance(items, list):
-        if value is None:
-            reading.fault("document.missing", f"{what} has no `steps`", pointer, "write steps: [{name: …, node: …}]")
-        else:
-            reading.fault("document.type", f"`steps` is a list of steps, not {brief(value)}", pointer)
+        reading.fault("document.type", f"{what} is a list of steps, not {brief(value)}", pointer, EXAMPLE)
         return None
     if not items and not independent:
-        reading.fault("document.empty", f"{what} has no steps", pointer, "write steps: [{name: …, node: …}]")
+        reading.fault("document.empty", f"{what} holds no steps", pointer, EXAMPLE)
         return None
-    ordered = not any(isinstance(item, dict) and "needs" in item for item in items)
     places = [pointer if single else f"{pointer}/{i}" for i in range(len(items))]
     steps = [
         _Step(reading, item, place, i, independent).read()
         for i, (item, place) in enumerate(zip(items, places, strict=True))
+        if _is_object(reading, item, place)
     ]
     return Scope(
         steps=tuple(step for step in steps if step is not None),
         pointer=pointer,
-        ordered=ordered and not independent,
+        ordered=not independent and not any(isinstance(item, dict) and "needs" in item for item in items),
         independent=independent,
         single=single,
         stop_on_failure=stop_on_failure,
     )
 
 
+def _is_object(reading: Reading, item: Any, pointer: str) -> bool:
+    if isinstance(item, dict):
+        return True
+    reading.fault("document.type", f"a step is an object, not {brief(item)}", pointer, EXAMPLE)
+    return False
+
+
 class _Step:
     """One step under way."""
 
-    def __init__(self, reading: Reading, data: Any, pointer: str, index: int, independent: bool) -> None:
+    def __init__(
+        self, reading: Reading, data: Mapping[str, Any], pointer: str, index: int, independent: bool
+    ) -> None:
         self.reading = reading
+        self.data = data
         self.pointer = pointer
         self.index = index
         self.independent = independent
-        self.data: Mapping[str, Any] = reading.mapping(data, "a step", pointer)
-        self.is_step = isinstance(data, dict)
+        given = data.get("name")
+        self.said = f"step {given!r}" if isinstance(given, str) and given else "a step"
 
     def read(self) -> Step | None:
-        if not self.is_step:
-            return None
-        reading, data = self.reading, self.data
-        name = self._name()
-        reference = self._text("node")
+        """The step; None when it has no name or no node, after all else about it was said."""
+        reading, data, pointer = self.reading, self.data, self.pointer
+        reference = data.get("node") if isinstance(data.get("node"), str) else None
         spec, resolved = self._spec(reference)
-        if name is None or reference is None:
-            self._unknown_keys(spec, resolved)
-            return None
-        self._unknown_keys(spec, resolved)
-        own = self._own_config(name)
-        kind = self._type(spec, resolved)
-        values: dict[str, Any] = dict(
-            name=name, index=self.index, node=reference, spec=spec, pointer=self.pointer, type=kind
-        )
         keys = container_keys(spec) if spec.manifest.flow else {}
-        values.update(self._flags(keys))
-        values.update(self._links(keys))
-        values.update(self._policies(keys))
+        misspelt = self._unknown_keys(keys, resolved)
+        name, node = self._name(misspelt), self._text("node", misspelt)
+        own = self._own_config(name) if name else {}
+        values: dict[str, Any] = {"type": self._type(spec, resolved)}
+        values.update(read_flags(reading, data, pointer, keys, independent=self.independent))
+        values.update(read_links(reading, data, pointer, keys))
+        values.update(read_policies(reading, data, pointer, keys))
+        said = name or "this step"
         if spec.manifest.flow:
-            stop = self._on_failure(keys)
-            template, slots, pointer = read_container(reading, spec, data, own, self.pointer, name, stop)
-            values.update(config=template, slots=slots, config_pointer=pointer)
-        elif resolved:
-            values.update(self._inputs(name, own))
+            stop = stops_on_failure(reading, data, pointer, keys)
+            template, slots, place = read_container(reading, spec, data, own, pointer, said, stop)
+            values.update(config=template, slots=slots, config_pointer=place)
         else:
-            self._inputs(name, own)
-        return Step(**values)
+            inputs = self._inputs(said, own)
+            values.update(inputs if resolved else {})
+        if name is None or node is None:
+            return None
+        return Step(name=name, index=self.index, node=node, spec=spec, pointer=pointer, **values)
 
     # -- what it is
 
-    def _name(self) -> str | None:
-        name = self._text("name")
+    def _name(self, misspelt: set[str]) -> str | None:
+        name = self._text("name", misspelt)
         if name is None:
             return None
-        place = f"{self.pointer}/name"
-        held = self.reading.names.get(name)
-        if held is not None:
-            line = self.reading.document.locate(held)
-            where = f"line {line[0]}" if line else held
-            self.reading.fault("document.duplicate_step", f"another step is called {name!r} ({where})", place, "step names are unique in a document")
+        reading, place = self.reading, f"{self.pointer}/name"
+        held = reading.names.get(name)
+        if held is None:
+            reading.names[name] = place
         else:
-            self.reading.names[name] = place
+            line = reading.document.locate(held)
+            where = f"line {line[0]}" if line else held
+            hint = "step names are unique in a document"
+            reading.fault("document.duplicate_step", f"{where} holds another step {name!r}", place, hint)
         if name.strip() != name or "/" in name:
-            self.reading.fault("document.value", f"{name!r} is no step name: no slash, no space at its ends", place)
+            message = f"{name!r} is no step name: no slash, no space at its ends"
+            reading.fault("document.value", message, place)
         return name
 
-    def _text(self, key: str) -> str | None:
-        if key not in self.data:
-            self.reading.fault("document.missing", f"a step has no `{key}`", self.pointer)
-            return None
-        return self.reading.text(self.data[key], f"a step's `{key}`", f"{self.pointer}/{key}") or None
+    def _text(self, key: str, misspelt: set[str]) -> str | None:
+        if key in self.data:
+            return self.reading.text(self.data[key], f"a step's `{key}`", f"{self.pointer}/{key}") or None
+        if key not in misspelt:
+            self.reading.fault("document.missing", f"{self.said} has no `{key}`", self.pointer, EXAMPLE)
+        return None
 
     def _spec(self, reference: str | None) -> tuple[NodeSpec, bool]:
-        if reference is None:
+        """The node that is meant, and whether there is one."""
+        if not reference:
             return UNKNOWN, False
-        found = self.reading.registry.find(reference)
+        found, place = self.reading.registry.find(reference), f"{self.pointer}/node"
         if isinstance(found, Fault):
-            self.reading.fault(found.code, found.message, f"{self.pointer}/node", found.hint)
+            self.reading.fault(found.code, found.message, place, found.hint)
             return UNKNOWN, False
         if found.arrives_with is not None:
-            self.reading.fault("document.later", f"node {reference!r}: {found.arrives_with}", f"{self.pointer}/node")
+            self.reading.fault("document.later", f"node {reference!r}: {found.arrives_with}", place)
         return found, True
 
     def _type(self, spec: NodeSpec, resolved: bool) -> str | None:
-        kind = self.data.get("type")
-        place = f"{self.pointer}/type"
+        kind, place = self.data.get("type"), f"{self.pointer}/type"
         if kind is None:
             return None
         if not isinstance(kind, str) or (kind not in TYPES and not kind.startswith("runtime.")):
-            near = nearest(str(kind), (*TYPES, "runtime.python3", "runtime.bash", "runtime.nodejs"))
+            near = nearest(str(kind), (*TYPES, *LANGUAGES))
             hint = f"did you mean {near!r}?" if near else "it is `module`, `local` or `runtime.<language>`"
             self.reading.fault("document.type_word", f"no step type is called {brief(kind)}", place, hint)
             return None
         if kind == "local" and resolved and not spec.is_local:
-            self.reading.fault("document.type_word", f"{spec.name!r} is no node of this project: {spec.owner} brings it", place, "write `type: module`")
+            message = f"{spec.name!r} is no node of this project: {spec.owner} brings it"
+            self.reading.fault("document.type_word", message, place, "write `type: module`")
         if kind.startswith("runtime.") and spec.arrives_with is None:
-            own = spec.manifest.runtime.type
-            if kind == "runtime.python3" and own in ("python", UNKNOWN.manifest.runtime.type):
-                self.reading.fault("document.later", "`type: runtime.python3` arrives with warm workers", place)
-            elif resolved and kind != own:
-                self.reading.fault("document.type_word", f"{spec.name!r} is a `{own}` node, not `{kind}`", place, f"write `type: {own}`, or leave it out")
-            elif not resolved and kind not in ("runtime.bash", "runtime.command"):
-                self.reading.fault("document.later", f"`type: {kind}` arrives with warm workers", place)
+            self._language(kind, spec, resolved, place)
         return kind
 
-    def _unknown_keys(self, spec: NodeSpec, resolved: bool) -> None:
-        keys = container_keys(spec) if spec.manifest.flow else {}
-        if not resolved:  # an unknown node may be a container: only what is certainly wrong is said
-            for key in self.data:
-                near = nearest(key, STEP) if key not in STEP and key not in LATER else None
-                if near:
-                    self._unknown(key, near)
-            return
-        self.reading.unknown_keys(self.data, [*STEP, *keys], "a step", self.pointer)
+    def _language(self, kind: str, spec: NodeSpec, resolved: bool, place: str) -> None:
+        own = spec.manifest.runtime.type
+        here = kind in ("runtime.bash", "runtime.command")
+        if (kind == "runtime.python3" and own == "python") or (not resolved and not here):
+            self.reading.fault("document.later", f"`type: {kind}` arrives with warm workers", place)
+        elif resolved and kind != own:
+            message = f"{spec.name!r} is a `{own}` node, not `{kind}`"
+            hint = "leave `type` out" if own == "python" else f"write `type: {own}`, or leave it out"
+            self.reading.fault("document.type_word", message, place, hint)
 
-    def _unknown(self, key: str, near: str) -> None:
-        place = f"{self.pointer}/{escape(key)}"
-        self.reading.fault("document.unknown_key", f"a step has no key {key!r}", place, f"did you mean {near!r}?", key=True)
+    def _unknown_keys(self, keys: Mapping[str, Any], resolved: bool) -> set[str]:
+        if resolved:
+            return self.reading.unknown_keys(self.data, [*STEP, *keys], self.said, self.pointer)
+        known = [*STEP, *LATER]  # an unknown node may be a container: only what is certainly wrong is said
+        sure = {key: value for key, value in self.data.items() if key in LATER or nearest(key, known)}
+        self.reading.used.update(_names_below(self.data))
+        return self.reading.unknown_keys(sure, STEP, self.said, self.pointer)
 
     def _own_config(self, name: str) -> Mapping[str, Any]:
         if name not in self.reading.nodes:
@@ -184,142 +206,29 @@ class _Step:
             inputs = self.data.get("inputs", own.get("inputs"))
             for key in out["parameters"]:
                 if isinstance(inputs, dict) and key in inputs:
-                    reading.fault("document.twice", f"{key!r} stands under `inputs` and under `parameters`", f"{pointer}/{escape(key)}", key=True)
+                    message = f"{key!r} stands under `inputs` and under `parameters`"
+                    at = f"{pointer}/{escape(key)}"
+                    reading.fault("document.twice", message, at, "keep one of them", key=True)
         return out
 
     def _given(self, key: str, own: Mapping[str, Any], place: str) -> tuple[Any, str]:
         if key in self.data and key in own:
-            self.reading.fault("document.twice", f"`{key}` stands on the step and under `nodes`", f"{place}/{key}", "keep one of them", key=True)
+            message = f"`{key}` stands on the step and under `nodes`"
+            self.reading.fault("document.twice", message, f"{place}/{key}", "keep one of them", key=True)
         if key in self.data:
             return self.data[key], f"{self.pointer}/{key}"
         if key in own:
             return own[key], f"{place}/{key}"
         return None, ""
 
-    # -- when it runs
 
-    def _flags(self, container: Mapping[str, Any]) -> dict[str, Any]:
-        reading, data, place = self.reading, self.data, self.pointer
-        out: dict[str, Any] = {"description": str(data.get("description", ""))}
-        for key, name, default in (("active", "active", True), ("stop", "stops", False), ("recover", "recovers", False)):
-            if key in data and key not in container:
-                out[name] = reading.boolean(data[key], f"`{key}`", f"{place}/{key}", default)
-        if "set_var" in data:
-            value = data["set_var"]
-            if not isinstance(value, (bool, str)) or value == "":
-                reading.fault("document.type", f"`set_var` is a name, true or false, not {brief(value)}", f"{place}/set_var")
-            else:
-                out["set_var"] = value
-        trigger: Trigger = "body"
-        if "trigger" in data:
-            trigger = reading.choice(data["trigger"], PHASES, "`trigger`", f"{place}/trigger", "body")
-        out["trigger"] = trigger
-        if out.get("recovers") and trigger != "on_error":
-            reading.fault("document.value", "`recover` stands on steps with `trigger: on_error`", f"{place}/recover")
-        if self.independent:
-            for key in ("needs", "join", "trigger", "stop"):
-                if key in data:
-                    reading.fault("document.independent", f"children here are independent: `{key}` cannot stand on one", f"{place}/{key}", "put them in a `sequence`", key=True)
-        return out
-
-    def _links(self, container: Mapping[str, Any]) -> dict[str, Any]:
-        reading, data, place = self.reading, self.data, self.pointer
-        out: dict[str, Any] = {}
-        if "if" in data and "if" not in container:
-            out["condition"] = reading.condition(data["if"], "`if`", f"{place}/if")
-        if "needs" not in data:
-            if "join" in data:
-                reading.fault("document.value", "`join` needs `needs`", f"{place}/join", key=True)
-            return out
-        value = data["needs"]
-        items: Sequence[Any] = value if isinstance(value, list) else [value]
-        if value is None:
-            reading.fault("document.type", "`needs` is a list of steps", f"{place}/needs", "write [] when it waits for none")
-            items = []
-        links = [self._link(item, f"{place}/needs/{i}" if isinstance(value, list) else f"{place}/needs") for i, item in enumerate(items)]
-        out["links"] = tuple(link for link in links if link is not None)
-        seen: set[str] = set()
-        for link in out["links"]:
-            if link.source in seen:
-                reading.fault("document.twice", f"`needs` names {link.source!r} twice", link.pointer, "use one link with a list of words under `on`")
-            seen.add(link.source)
-        if "join" in data:
-            out["needed"] = self._join(data["join"], len(out["links"]))
-        return out
-
-    def _link(self, item: Any, pointer: str) -> Link | None:
-        reading = self.reading
-        if isinstance(item, str):
-            return Link(item, frozenset({"success"}), None, pointer)
-        if not isinstance(item, dict):
-            reading.fault("document.type", f"a link is a step's name or an object, not {brief(item)}", pointer)
-            return None
-        reading.unknown_keys(item, LINK, "a link", pointer)
-        source = item.get("step")
-        if not isinstance(source, str):
-            reading.fault("document.missing", "a link has no `step`", pointer)
-            return None
-        words = item.get("on", "success")
-        words = words if isinstance(words, list) else [words]
-        on = [reading.choice(word, ON_WORDS, "`on`", f"{pointer}/on", "success") for word in words]
-        if not on:
-            reading.fault("document.empty", "`on` names no status", f"{pointer}/on", f"it may name {', '.join(ON_WORDS)}")
-        condition = reading.condition(item["if"], "a link's `if`", f"{pointer}/if") if "if" in item else None
-        return Link(source, frozenset(on), condition, pointer)
-
-    def _join(self, value: Any, links: int) -> int:
-        pointer = f"{self.pointer}/join"
+def _names_below(data: Any) -> Iterator[str]:
+    """The names of what look like steps inside a step whose node nobody knows."""
+    todo = list(data.values())
+    for value in todo:
         if isinstance(value, dict):
-            self.reading.unknown_keys(value, ("at_least",), "`join`", pointer)
-            wanted = self.reading.count(value.get("at_least"), "`at_least`", f"{pointer}/at_least", 1)
-            if wanted > max(links, 1):
-                self.reading.fault("document.value", f"`at_least: {wanted}` of {links} links can never be met", f"{pointer}/at_least")
-            return wanted
-        word = self.reading.choice(value, ("all", "any"), "`join`", pointer, "all")
-        return 1 if word == "any" and links else 0
-
-    def _policies(self, container: Mapping[str, Any]) -> dict[str, Any]:
-        reading, data, place = self.reading, self.data, self.pointer
-        out: dict[str, Any] = {}
-        if "retry" in data:
-            out["retry"] = self._retry(data["retry"])
-        for key, name in (("timeout", "timeout_ms"), ("deadline", "deadline_ms")):
-            if key in data and key not in container:
-                out[name] = reading.duration_or_expression(data[key], f"{place}/{key}")
-        if "on_error" in data and "on_error" not in container:
-            out["continues"] = reading.choice(data["on_error"], ("continue", "fail"), "`on_error`", f"{place}/on_error", "fail") == "continue"
-        if "merge" in data and "merge" not in container:
-            out["merge"] = reading.choice(data["merge"], ("last", "deep"), "`merge`", f"{place}/merge", "last")
-        return out
-
-    def _on_failure(self, container: Mapping[str, Any]) -> bool:
-        if "on_failure" not in self.data or "on_failure" in container:
-            return False
-        return self.reading.choice(self.data["on_failure"], ("continue", "stop"), "`on_failure`", f"{self.pointer}/on_failure", "continue") == "stop"
-
-    def _retry(self, value: Any) -> Retry:
-        reading, place = self.reading, f"{self.pointer}/retry"
-        if isinstance(value, int) and not isinstance(value, bool):
-            return Retry(attempts=reading.count(value, "`retry`", place, 1))
-        data = reading.mapping(value, "`retry`", place)
-        reading.unknown_keys(data, RETRY, "`retry`", place)
-        found: dict[str, Any] = {}
-        if "attempts" in data:
-            found["attempts"] = reading.count(data["attempts"], "`attempts`", f"{place}/attempts", 1)
-        for key, name in (("delay", "delay_ms"), ("max_delay", "max_delay_ms")):
-            if key in data:
-                duration = reading.duration(data[key], f"{place}/{key}")
-                if duration is not None:
-                    found[name] = duration
-        if "on" in data:
-            found["on"] = self._retry_on(data["on"], f"{place}/on")
-        return Retry(**found)
-
-    def _retry_on(self, value: Any, pointer: str) -> tuple[int | str, ...]:
-        items = value if isinstance(value, list) else [value]
-        words = ("timeout", "crash", "transient")
-        for item in items:
-            if isinstance(item, bool) or not (isinstance(item, int) or item in words):
-                near = nearest(str(item), words)
-                self.reading.fault("document.value", f"`on` lists codes or {', '.join(words)}, not {brief(item)}", pointer, f"did you mean {near!r}?" if near else None)
-        return tuple(item for item in items if isinstance(item, (int, str)))
+            if isinstance(value.get("name"), str) and "node" in value:
+                yield value["name"]
+            todo.extend(value.values())
+        elif isinstance(value, list):
+            todo.extend(value)
