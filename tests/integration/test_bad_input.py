@@ -1,8 +1,8 @@
-"""Bad documents: each is refused with the full text and the data of a golden file, and nothing of it is run.
+"""Bad documents: each is refused with the text and the data of a golden file, and nothing is run.
 
-Each folder of tests/golden holds a document, `flow.*`, and what is said about it: `expected.txt` as people read
-it, `expected.json` as programs do. NODELING_REGENERATE=1 writes them anew, to be read before they are committed.
-The nodes of these documents cannot even be imported.
+Each folder of tests/golden holds a document, `flow.*`, and what is said about it: `expected.txt` as
+people read it, `expected.json` as programs do. NODELING_REGENERATE=1 writes them anew, to be read
+before they are committed. The nodes of these documents cannot even be imported.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+
 from nodeling.errors import ConfigError, Fault
 from nodeling_runtime.cli.faults import lines_of
 from nodeling_runtime.cli.main import cli
