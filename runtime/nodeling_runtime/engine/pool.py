@@ -35,7 +35,6 @@ class PoolRun:
         self._by_job: dict[Job, ChildRun] = {}
         self._running: set[ChildRun] = set()
         self._peak = 0
-        self._leaked = 0
         self._exhausted = False
         self._starts: Iterator[Start] = iter(())
         self._settled: Callable[[ChildRun], object] | None = None
@@ -44,7 +43,7 @@ class PoolRun:
         self._failure: BaseException | None = None
         self._pulling = False
         self._grows = False
-        self._team: Team | None = None
+        self._team = Team(self._take, self._end, self._limit)  # one for all calls: the bound is the pool's
         self.expired = False
 
     async def run(
@@ -57,14 +56,12 @@ class PoolRun:
         self._exhausted = False
         self._batch = []
         self._done = asyncio.get_running_loop().create_future()
-        team = self._team = Team(self._take, self._end, self._limit)
         known = operator.length_hint(starts, -1)
         self._grows = known < 0
-        team.wake(1 if self._grows else max(1, min(self._limit, known)))
+        self._team.wake(1 if self._grows else max(1, min(self._limit, known)))
         try:
             await self._done
         finally:
-            self._leaked += team.leaked
             self._closed = self._flow.job.engine.clock()
             if self._timer is not None:
                 self._timer.cancel()
@@ -99,7 +96,7 @@ class PoolRun:
             "work_ms": round(work, 3),
             "speedup": round(work / wall, 2) if wall > 0 and records else 0.0,
             "concurrent_peak": self._peak,
-            "leaked": self._leaked,
+            "leaked": self._team.leaked,
         }
         if strategy is not None:
             info["strategy"] = strategy
@@ -142,7 +139,7 @@ class PoolRun:
                 self._end(child.job)
                 continue
             child.job.counted = functools.partial(self._count, child)
-            if self._grows and self._team is not None:
+            if self._grows:
                 self._team.wake()
             return child.job
         self._exhausted = True
