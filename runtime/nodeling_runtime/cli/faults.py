@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nodeling.errors import Fault, NodelingError
+from nodeling_runtime.cli.output import talk
 
 WIDEST = 160  # a longer line is cut around the place that matters
 
@@ -31,8 +32,8 @@ def print_faults(faults: Sequence[Fault]) -> None:
     if not faults:
         return
     for text in lines_of(faults):
-        click.echo(text, err=True)
-    click.echo(click.style(count_of(faults), bold=True), err=True)
+        talk(text)
+    talk(count_of(faults), bold=True)
 
 
 def lines_of(faults: Sequence[Fault]) -> Iterable[str]:
@@ -69,13 +70,13 @@ def expression_errors(error: NodelingError) -> list[Any]:
 
 def print_expression(error: Any) -> None:
     """Print what is wrong with one expression, its text with a caret, and what to try."""
-    click.echo(f"nodectl: {error.message}", err=True)
+    talk(f"nodectl: {error.message}")
     before = error.source[: error.position or 0]
     number, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
     for line in _excerpt(error.source.split("\n"), number, column):
-        click.echo(line, err=True)
+        talk(line)
     if error.hint:
-        click.echo(f"try: {error.hint}", err=True)
+        talk(f"try: {error.hint}")
 
 
 def _number(count: int, word: str) -> str:

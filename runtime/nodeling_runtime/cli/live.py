@@ -125,8 +125,8 @@ class LiveView:
         while above:
             if above in self._rows:
                 return self._rows[above], label
-            bare, bracket, number = above.rpartition("[")
-            if bracket and bare in self._rows:
+            bare, _, number = above.rpartition("[")
+            if above.endswith("]") and bare in self._rows:
                 return self._rows[bare], f"{label} [{number}"
             above, _, middle = above.rpartition("/")
             label = f"{middle}/{label}"

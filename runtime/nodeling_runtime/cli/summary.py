@@ -57,11 +57,13 @@ class Timeline:
             self.starts[path].worker = event.get("worker")
 
     def together(self) -> list[list[str]]:
-        """Groups of two and more steps that started at the same moment."""
+        """Groups of two and more steps that started at the same moment, none because of another."""
         groups: list[list[Start]] = []
         for start in sorted(self.starts.values(), key=lambda one: one.at):
-            if groups and start.at - groups[-1][-1].at <= TOGETHER_SECONDS:
-                groups[-1].append(start)
+            group = groups[-1] if groups else []
+            caused = any(other.path in start.waited_for for other in group)
+            if group and not caused and start.at - group[-1].at <= TOGETHER_SECONDS:
+                group.append(start)
             else:
                 groups.append([start])
         return [[start.path for start in group] for group in groups if len(group) > 1]

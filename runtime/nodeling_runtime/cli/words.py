@@ -19,7 +19,8 @@ def complete_nodes(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 def complete_parameters(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """`step.` of each step at the top of the file that was named already."""
-    file = ctx.params.get("file")
+    # the file is still among the unread words while the value of an option is missing
+    file = ctx.params.get("file") or next(iter(ctx.args), None)
     if not file or "=" in incomplete:
         return []
     from nodeling_runtime.documents.reader import read_document
