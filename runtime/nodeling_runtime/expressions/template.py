@@ -34,28 +34,17 @@ Build = Callable[[Scope, Budget], Any]
 class TemplateErrors(WorkflowError):
     """Everything wrong with the expressions of one value.
 
-    `faults` lists the pointer of each string, its error, and the offset of the fault in that string.
+    `found` lists the pointer of each string, its error, and the offset of the fault in that string.
     """
 
     default_code = "expr.syntax"
 
-    faults: list[tuple[str, ExpressionError, int]]  # type: ignore[assignment]
-
-    def __init__(self, faults: list[tuple[str, ExpressionError, int]]) -> None:
-        first = faults[0][1]
-        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-        super().__init__(f"{first}{more}", code=first.code)
-        self.faults = faults
-
-    def to_json(self) -> dict[str, Any]:
-        """The error as data, each fault as a fault of the document."""
-        found, self.faults = self.faults, []
-        try:
-            body = super().to_json()
-        finally:
-            self.faults = found
-        body["faults"] = [error.to_fault(pointer).to_json() for pointer, error, _ in found]
-        return body
+    def __init__(self, found: list[tuple[str, ExpressionError, int]]) -> None:
+        first = found[0][1]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        faults = [error.to_fault(pointer) for pointer, error, _ in found]
+        super().__init__(f"{first.message}{more}", code=first.code, faults=faults)
+        self.found = found
 
 
 @dataclass(frozen=True, slots=True)

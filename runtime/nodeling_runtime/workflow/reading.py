@@ -152,7 +152,7 @@ class Reading:
         try:
             return compile_template(value, self.functions, root_pointer=pointer)
         except TemplateErrors as errors:
-            for where, error, offset in errors.faults:
+            for where, error, offset in errors.found:
                 self.fault(str(error.code), error.message, where, error.hint, inside=max(0, offset - hidden))
             return None
 

@@ -91,8 +91,8 @@ def test_any_value_is_a_template_or_lists_its_faults(value: Any) -> None:
     try:
         template = compile_template(value)
     except TemplateErrors as errors:
-        assert errors.faults
-        assert all(isinstance(error, ExpressionError) for _, error, _ in errors.faults)
+        assert errors.found
+        assert all(isinstance(error, ExpressionError) for _, error, _ in errors.found)
         return
     try:
         template.evaluate(Names({**SCOPE, "ctx": SCOPE}))

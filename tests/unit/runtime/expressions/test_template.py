@@ -23,7 +23,7 @@ def value_of(value: Any) -> Any:
 def faults_of(value: Any) -> list[tuple[str, str | int, int]]:
     with pytest.raises(TemplateErrors) as caught:
         compile_template(value)
-    return [(pointer, error.code, offset) for pointer, error, offset in caught.value.faults]
+    return [(pointer, error.code, offset) for pointer, error, offset in caught.value.found]
 
 
 @pytest.mark.parametrize(
