@@ -1,8 +1,8 @@
 """The outline as a Graphviz digraph.
 
-A container is a cluster with its own box at the top and an unseen point at the bottom, so that its children are
-drawn between the two and links can begin and end at its border. Ids are made here; every text is a quoted string in which backslash and quote are escaped, so Graphviz reads
-none of it as its own.
+A container is a cluster with its own box at the top and an unseen point at the bottom, so that its children
+are drawn between the two and links can begin and end at its border. Ids are made here; every text is a quoted
+string in which backslash and quote are escaped, so Graphviz reads none of it as its own.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from nodeling_runtime.report.wording import MARKS, clip, count, duration
 MOST_BARS = 200  # children of one container
 MOST_BAD = 40  # failed ones shown beyond those
 MOST_ROWS = 1_500
-LABELS, PLOT, TAIL = 250.0, 800.0, 90.0
+LABELS, PLOT, TAIL = 240.0, 770.0, 120.0
 ROW, BAR, THIN = 24.0, 14.0, 6.0
 CROWD = 54.0  # the height of the picture of how many ran at once
 AXIS = 26.0
@@ -116,7 +116,7 @@ class _TimeLine:
 
     def _crowd(self) -> Iterator[Markup]:
         """How many steps that hold no others ran at each moment."""
-        steps = crowd([story for story in self.account.steps.values() if not story.container])
+        steps = crowd(leaves(self.account))
         peak = max((many for _, many in steps), default=0)
         if not peak:
             return
@@ -199,6 +199,16 @@ def crowd(stories: Sequence[Story]) -> list[tuple[float, int]]:
         many += changes[at]
         found.append((at, many))
     return found
+
+
+def peak_of(account: Account) -> int:
+    """How many steps that hold no others ran at the fullest moment."""
+    return max((many for _, many in crowd(leaves(account))), default=0)
+
+
+def leaves(account: Account) -> list[Story]:
+    """The steps that hold no others."""
+    return [story for story in account.steps.values() if not story.container]
 
 
 def thinned(steps: Sequence[tuple[float, int]], whole: float) -> list[tuple[float, int]]:

@@ -19,8 +19,8 @@ MOST_SHOWN = 60  # members of one group
 MOST_BAD = 20  # members shown beyond those, because they ended badly
 BOX_HEIGHT = 44.0
 MORE_HEIGHT = 30.0
-LETTER = 6.9
-NARROWEST, WIDEST = 104.0, 210.0
+LETTER = 7.4
+NARROWEST, WIDEST = 110.0, 230.0
 HEAD = 46.0  # a container's own lines
 TITLE = 24.0  # a group's title
 PAD = 14.0
@@ -82,8 +82,7 @@ def lay_out_drawing(drawing: Outline, bad: Collection[int] = ()) -> Layout:
 
 def box_width(name: str, node: str) -> float:
     """How wide a step's box is for its texts."""
-    letters = max(len(name) + 3, len(node) + 7)
-    return min(max(letters * LETTER + 20, NARROWEST), WIDEST)
+    return min(max(len(name) * LETTER + 42, (len(node) + 10) * LETTER * 0.82 + 24, NARROWEST), WIDEST)
 
 
 class _Placing:

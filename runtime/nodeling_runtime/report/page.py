@@ -15,7 +15,7 @@ from nodeling import __version__
 from nodeling.results import RunResult
 from nodeling_runtime.graph.outline import Outline, outline
 from nodeling_runtime.report import sections
-from nodeling_runtime.report.gantt import draw_time_line
+from nodeling_runtime.report.gantt import draw_time_line, peak_of
 from nodeling_runtime.report.markup import Markup, el, join, page, style_sheet
 from nodeling_runtime.report.picture import draw_picture
 from nodeling_runtime.report.story import Account, account
@@ -52,7 +52,7 @@ def render(loaded: Loaded, result: RunResult, events: Sequence[Mapping[str, Any]
     body = el(
         "main",
         _header(drawing, result, told, workflow.settings.estimated_duration_ms),
-        _tiles(drawing, result, told),
+        _tiles(result, told),
         sections.section("Graph", _graph(drawing, told)),
         sections.section("Time line", el("div", draw_time_line(told), class_="scroll")),
         *_optional("Errors", sections.errors_list(told)),
@@ -108,7 +108,7 @@ def _alert(error: Mapping[str, Any]) -> Markup:
     )
 
 
-def _tiles(drawing: Outline, result: RunResult, told: Account) -> Markup:
+def _tiles(result: RunResult, told: Account) -> Markup:
     statuses = [story.status for story in told.steps.values()]
     held = [word for word in MARKS if word in statuses]
     tiles = [
@@ -121,7 +121,9 @@ def _tiles(drawing: Outline, result: RunResult, told: Account) -> Markup:
         tiles.append(_tile(f"{tries:,}", "repeated attempts"))
     if result.leaked:
         tiles.append(_tile(f"{result.leaked:,}", "calls that never came back", " st-failed"))
-    tiles.append(_tile(f"{drawing.top.depth:,} × {drawing.top.max_width:,}", "waves × widest wave"))
+    peak = peak_of(told)
+    if peak:
+        tiles.append(_tile(f"{peak:,}", "at once at most"))
     return el("div", *tiles, class_="tiles")
 
 

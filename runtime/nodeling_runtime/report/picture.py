@@ -15,6 +15,7 @@ from nodeling_runtime.report.wording import MARKS, clip, count, duration
 BAD = ("failed", "cancelled", "running")
 HANDLERS = {"on_error": "on error", "always": "always"}
 LONGEST_LABEL = 34
+FITS = 1_560  # up to this width the picture is shrunk to the page; a wider one scrolls
 
 
 def draw_picture(drawing: Outline, runs: Mapping[str, Sequence[Story]]) -> Markup:
@@ -49,7 +50,7 @@ class _Picture:
             "svg",
             *parts,
             xmlns="http://www.w3.org/2000/svg",
-            class_="graph",
+            class_="graph fit" if width <= FITS else "graph",
             width=round(width),
             height=round(height),
             viewBox=f"0 0 {width:.0f} {height:.0f}",
@@ -102,10 +103,7 @@ class _Picture:
         held = [self.status[i] for i in group.members if i not in self.layout.nodes]
         tally = ", ".join(f"{held.count(word):,} {word}" for word in MARKS if word in held)
         said = f"and {count(hidden, 'more step')}{f': {tally}' if tally else ''}"
-        middle = box.x + box.width / 2
-        label = el(
-            "text", said, x=middle, y=box.y + box.height / 2 + 4, text_anchor="middle", class_="more-text"
-        )
+        label = el("text", said, x=box.x + 14, y=box.y + box.height / 2 + 4, class_="more-text")
         return el("g", _rect(box, "more", 6), label)
 
     def _node(self, node: Node, box: Box) -> Markup:
@@ -136,7 +134,11 @@ class _Picture:
             ),
             el("text", clip(node.name, letters), x=box.x + 13, y=top, class_="name"),
             el(
-                "text", clip(_second_line(node, stories), letters + 6), x=box.x + 13, y=top + 16, class_="sub"
+                "text",
+                clip(_second_line(node, stories), int((box.width - 22) / (LETTER * 0.82))),
+                x=box.x + 13,
+                y=top + 16,
+                class_="sub",
             ),
             mark,
             class_=classes,

@@ -145,9 +145,9 @@ def hints(error: Mapping[str, Any]) -> Iterator[str]:
             yield holder["hint"]
     limit = (details or {}).get("limit")
     if error.get("code") == 9005 and limit == "run_timeout":
-        yield "the whole run's `timeout` ended it"
+        yield "the whole run's timeout ended it"
     elif error.get("code") == 9005 and isinstance(limit, str):
-        yield f"its `{limit}` ended it: give it longer, or make the node quicker"
+        yield f"its {limit} ended it: give it longer, or make the node quicker"
 
 
 def _folded(details: Mapping[str, Any]) -> Iterator[Markup]:

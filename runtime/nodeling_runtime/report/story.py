@@ -156,7 +156,7 @@ class _Reading:
             event.get("error"),
             event.get("metrics") or {},
         )
-        story.ended = at if story.started is None else story.started + story.duration_ms
+        story.ended = max(at, story.started or 0.0)
         output = event.get("output")
         details = (story.error or {}).get("details")
         for holder in (output, details):

@@ -12,7 +12,9 @@ MARKS = {"succeeded": "✓", "failed": "✗", "skipped": "–", "cancelled": "�
 
 
 def duration(ms: float) -> str:
-    """`0.8 ms`, `812 ms`, `1.24 s`, `2 m 05 s`."""
+    """`85 µs`, `8.3 ms`, `812 ms`, `1.24 s`, `2 m 05 s`."""
+    if 0 < ms < 0.95:
+        return f"{max(ms * 1_000, 1):.0f} µs"
     if ms < 10:
         return f"{ms:.1f} ms"
     if ms < 999.5:
