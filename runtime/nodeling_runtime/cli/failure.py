@@ -152,14 +152,16 @@ def flush_streams() -> None:
 
 
 def _explain_ours(error: NodelingError) -> None:
-    from nodeling_runtime.cli.faults import document_faults, expression_errors, print_expression, print_faults
+    from nodeling_runtime.cli.faults import expression_errors, print_expression, print_faults
 
-    expressions = expression_errors(error)
+    # only what evaluates expressions imports their errors; a file that is missing need not
+    loaded = "nodeling_runtime.expressions.template" in sys.modules
+    expressions = expression_errors(error) if loaded else []
+    faults = error.faults
     for one in expressions:
         print_expression(one)
     if expressions:
         return
-    faults = document_faults(error)
     if len(faults) == 1 and faults[0].line is None:
         _talk(f"{faults[0].message}; {faults[0].hint}" if faults[0].hint else faults[0].message)
     elif faults:

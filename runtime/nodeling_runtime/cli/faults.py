@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from nodeling.errors import Fault, NodelingError
 from nodeling_runtime.cli.output import talk
 
+if TYPE_CHECKING:
+    from nodeling_runtime.expressions.errors import ExpressionError
+
 WIDEST = 160  # a longer line is cut around the place that matters
-
-
-def document_faults(error: NodelingError) -> list[Fault]:
-    """The faults an error carries, those of templates included."""
-    found: list[Fault] = []
-    for fault in error.faults:
-        entry: Any = fault
-        if isinstance(entry, Fault):
-            found.append(entry)
-        else:
-            pointer, inner, _offset = entry
-            found.append(inner.to_fault(pointer))
-    return found
 
 
 def print_faults(faults: Sequence[Fault]) -> None:
@@ -59,21 +49,23 @@ def count_of(faults: Sequence[Fault]) -> str:
     return f"{' and '.join(words)}{where}"
 
 
-def expression_errors(error: NodelingError) -> list[Any]:
+def expression_errors(error: NodelingError) -> list[ExpressionError]:
     """The errors of single expressions that an error consists of: itself, or a template's."""
-    if getattr(error, "source", None) is not None:
-        return [error]
-    entries: tuple[Any, ...] = error.faults
-    inner = [entry[1] for entry in entries if isinstance(entry, tuple)]
-    return [one for one in inner if one.source is not None]
+    from nodeling_runtime.expressions.errors import ExpressionError
+    from nodeling_runtime.expressions.template import TemplateErrors
+
+    if isinstance(error, TemplateErrors):
+        return [one for _, one, _ in error.found]
+    return [error] if isinstance(error, ExpressionError) else []
 
 
-def print_expression(error: Any) -> None:
+def print_expression(error: ExpressionError) -> None:
     """Print what is wrong with one expression, its text with a caret, and what to try."""
     talk(f"nodectl: {error.message}")
-    before = error.source[: error.position or 0]
+    source = error.source or ""
+    before = source[: error.position or 0]
     number, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-    for line in _excerpt(error.source.split("\n"), number, column):
+    for line in _excerpt(source.split("\n"), number, column):
         talk(line)
     if error.hint:
         talk(f"try: {error.hint}")
