@@ -53,7 +53,7 @@ async def _all(loaded: list[Shape], rounds: int) -> list[dict[str, Any]]:
 async def _measure(shape: Shape, rounds: int) -> dict[str, Any]:
     for _ in range(min(WARM_UP, rounds)):
         pair = await _once(shape.engine) + await _once(shape.bare)
-    rounds = max(3, min(rounds, int(BUDGET_SECONDS * 1_000 / pair)))
+    rounds = max(min(rounds, 3), min(rounds, int(BUDGET_SECONDS * 1_000 / pair)))
     engine, bare = [], []
     for turn in range(rounds):
         order = [(shape.engine, engine), (shape.bare, bare)]
