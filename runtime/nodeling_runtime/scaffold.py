@@ -29,7 +29,7 @@ LONGEST_NAME = 64
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PLACEHOLDER = re.compile(r"\{\{([a-z_]+)\}\}")
-_ALIASES = re.compile(r'\s*"aliases"\s*:\s*\[[^\]]*\]\s*,?')
+_ALIASES = re.compile(r'\s*"aliases"\s*:\s*\[[^\]]*\]\s*,|,\s*"aliases"\s*:\s*\[[^\]]*\]')
 _LEFT_BEHIND = ("__pycache__",)
 
 

@@ -100,25 +100,18 @@ def create_workflow(path: Path | None, name: str | None, force: bool, as_json: b
     from nodeling_runtime.scaffold import find_template, render, valid_name
 
     chosen = find_template("workflow", "workflow")
-    root = _home()
-    target: Path | None = None
+    root, folder, file = _home(), "", None
     if path is not None and path.suffix in (".yaml", ".yml"):
-        target, given = path, name or path.stem
-    elif path is not None and _is_word(path):
-        given = name or str(path)
-    elif path is not None:
+        root, file, given = path.parent, path.name, name or path.stem
+    elif path is not None and not _is_word(path):
         root, given = path, name or chosen.default_name
     else:
-        given = name or _ask(chosen.default_name)
+        folder = f"{WORKFLOWS}/" if (root / WORKFLOWS).is_dir() and _is_marked(root) else ""
+        given = name or (str(path) if path is not None else _ask(chosen.default_name))
     given = valid_name(given, "workflow")
     files = render(chosen, given)
-    file = f"{given}.yaml"
-    if target is None and (root / WORKFLOWS).is_dir() and _is_marked(root):
-        target = root / WORKFLOWS / file
-    if target is not None:
-        root = target.parent if path is not None else root
-        files[os.path.relpath(target, root)] = files.pop(file)
-        file = os.path.relpath(target, root)
+    file = file or f"{folder}{given}.yaml"
+    files[file] = files.pop(f"{given}.yaml")
     written = _write(files, root, force, keep=(f"{NODES}/",))
     shown = _near(root / file)
     steps = [f"nodectl check {shown}", f"nodectl run {shown}", f"nodectl graph {shown}"]
