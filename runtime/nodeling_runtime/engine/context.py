@@ -50,7 +50,8 @@ class Frame:
     records: list[Any] = field(default_factory=list)
     shelves: dict[int, tuple[str | None, bool]] = field(default_factory=dict)
     _writes: dict[str, list[Write]] = field(default_factory=dict)
-    _contested: set[str] = field(default_factory=set)
+    _writers: dict[str, int] = field(default_factory=dict)  # the same steps as bits
+    _contested: dict[str, None] = field(default_factory=dict)
     _failed: dict[int, Delta] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,8 +64,9 @@ class Frame:
         for key, write in delta.items():
             held = self._writes.setdefault(key, [])
             held.append(Write(step, write.data, write.who))
+            self._writers[key] = self._writers.get(key, 0) | 1 << step
             if len(held) > 1:
-                self._contested.add(key)
+                self._contested[key] = None
 
     def write_failed(self, step: int, delta: Mapping[str, Write]) -> None:
         """Keep what a failed step wrote, for those few who may see it."""
@@ -90,43 +92,55 @@ class Frame:
                 extra.setdefault(key, []).append(write)
         resolved: dict[str, Write] = {}
         how = merge or ("last" if is_handler else None)
-        for key in (*self._contested, *extra):
-            if key in resolved:
-                continue
-            seen = [w for w in self._writes.get(key, ()) if visible >> w.step & 1]
-            found = self._resolve(key, [*seen, *extra.get(key, ())], how)
+        for key in {**self._contested, **extra}:
+            found = self._resolve(key, self._last_words(key, visible, extra.get(key, ())), how)
             if found is not None:
                 resolved[key] = found
         merged = {k: w for k, w in resolved.items() if w.step < 0 and not is_handler}
         return View(self, visible, resolved, merged)
 
-    def _resolve(self, key: str, writes: list[Write], merge: Merge | None) -> Write | None:
-        """The one write that stands, or a merged one with the step -1."""
-        last: dict[int, Write] = {write.step: write for write in writes}
+    def _last_words(self, key: str, visible: int, extra: Iterable[Write]) -> list[Write]:
+        """The visible writes of a key that no visible descendant overrides, in declaration order.
+
+        Walking back from the newest write, each that is met hides its ancestors, and the walk ends when
+        nothing is left: in a chain at once. A step that did not wait for all its sources may have ended
+        before one of them, so what was met is looked through once more.
+        """
         ancestors = self.plan.ancestors
-        top = [
-            write
-            for step, write in sorted(last.items())
-            if not any(ancestors[other] >> step & 1 for other in last if other != step)
-        ]
+        left = visible & self._writers.get(key, 0)
+        met = list(extra)
+        hidden = 0
+        for write in met:
+            hidden |= ancestors[write.step]
+        left &= ~hidden
+        for write in reversed(self._writes.get(key, ())) if left else ():
+            if left >> write.step & 1:
+                met.append(write)
+                hidden |= ancestors[write.step]
+                left &= ~(hidden | 1 << write.step)
+                if not left:
+                    break
+        return sorted((w for w in met if not hidden >> w.step & 1), key=lambda write: write.step)
+
+    def _resolve(self, key: str, top: list[Write], merge: Merge | None) -> Write | None:
+        """The one write that stands, or a merged one with the step -1."""
         if not top:
             return None
         first = top[0]
-        if all(same(first.data, other.data) for other in top[1:]):
+        rivals = [write for write in top[1:] if not same(first.data, write.data)]
+        if not rivals:
             return first
         if merge == "last":
             return Write(-1, top[-1].data, top[-1].who)
         if merge == "deep":
             return Write(-1, deep_merge([w.data for w in top]), " and ".join(w.who for w in top))
-        rivals = [w for w in top if not same(w.data, first.data)]
         raise conflict(key, first, rivals[0])
 
     def latest(self, key: str, visible: int) -> Write | None:
         """The visible write of an uncontested key."""
-        for write in reversed(self._writes.get(key, ())):
-            if visible >> write.step & 1:
-                return write
-        return None
+        if not visible & self._writers.get(key, 0):
+            return None
+        return next((w for w in reversed(self._writes[key]) if visible >> w.step & 1), None)
 
     def keys(self) -> Iterable[str]:
         """Every key somebody wrote here."""
