@@ -52,7 +52,8 @@ def run_loaded(loaded: Loaded, options: RunOptions, wanted: Wanted) -> int:
             _writable(path, option)
     timeline = Timeline()
     kept: list[Event] = []
-    options.listeners.append(timeline.hear)
+    if wanted.verbose and not wanted.quiet:  # a run that nobody listens to is spared the telling
+        options.listeners.append(timeline.hear)
     if wanted.report is not None:
         options.listeners.append(kept.append)
     limit = options.timeout_ms or workflow.settings.timeout_ms

@@ -59,3 +59,21 @@ def test_a_missing_secret_is_told_before_anything_runs(
     error = json.loads(result.stdout)["error"]
     assert error["code"] == "secret.missing"
     assert "NODELING_SECRET_TOKEN" in error["hint"]
+
+
+def test_a_report_holds_the_run_and_not_the_secret(project: Path) -> None:
+    report = project / "report.html"
+    flow = write_workflow(project, {"steps": [{"name": "a", "node": "leaky"}]})
+    result = invoke("run", flow, "--report", report, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["status"] == "succeeded"
+    page = report.read_text(encoding="utf-8")
+    assert "leaky" in page
+    assert not leaks(page)
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_run(project: Path) -> None:
+    flow = write_workflow(project, {"steps": [{"name": "a", "node": "leaky"}]})
+    result = invoke("run", flow, "--report", "/nowhere/report.html")
+    assert result.exit_code == 2
+    assert "started" not in result.stderr
