@@ -37,8 +37,10 @@ def label(*parts: str) -> str:
 
 
 def _escape(text: str) -> str:
+    """Entities for what Mermaid reads; two dollars, which begin a formula even as entities, are parted."""
+    parted = text.replace("$$", "$\u200b$").replace("$$", "$\u200b$")
     return "".join(
-        letter if letter.isalnum() or letter in HARMLESS else f"#{ord(letter)};" for letter in text
+        letter if letter.isalnum() or letter in HARMLESS else f"#{ord(letter)};" for letter in parted
     )
 
 
@@ -54,13 +56,18 @@ def _boxes(drawing: Outline) -> Iterator[str]:
             left, right = ("([", "])") if mark.node.trigger != "body" else ("[", "]")
             yield f"{indent}n{mark.node.id}{left}{_said(mark.node)}{right}"
         elif isinstance(mark, Container):
-            yield f"{indent}subgraph c{mark.node.id}[{_said(mark.node)}]"
+            yield f"{indent}subgraph c{mark.node.id}[{_title(mark.node)}]"
         elif isinstance(mark, Slot):
             yield f"{indent}subgraph g{mark.group.id}[{label(title_of(mark.group))}]"
         elif isinstance(mark, Handlers):
             yield f"{indent}subgraph {mark.trigger}{mark.group.id}[{label(HANDLERS[mark.trigger])}]"
         else:
             yield f"{indent}end"
+
+
+def _title(node: Node) -> str:
+    """One line: Mermaid draws what is inside a subgraph over any further ones."""
+    return label(" · ".join(lines_of(node, LONGEST_EXPRESSION)))
 
 
 def _said(node: Node) -> str:

@@ -238,7 +238,7 @@ HOSTILE = [
     "\u202eevil",
     "a;b",
     "a|b",
-    "$$x$$",
+    "$$x$$ $$$",
     "\x1b[2J",
 ]
 HOSTILE = [name.replace("/", "∕") for name in HOSTILE]
@@ -254,7 +254,8 @@ def test_a_hostile_name_is_only_a_label(name: str) -> None:
     assert label is not None
     assert not set(re.sub(r"#\d+;", "", label[1])) & set('"#;<>{}|`\\%$:&*')
     said = re.sub(r"#(\d+);", lambda match: chr(int(match[1])), label[1])
-    assert said == visible(name)
+    assert "$$" not in said
+    assert said.replace("\u200b", "") == visible(name)
     box = next(line for line in draw_dot(drawing).splitlines() if line.startswith("  n0 ["))
     quoted = re.fullmatch(r'  n0 \[label="((?:[^"\\]|\\.)*)"\];', box)
     assert quoted is not None
