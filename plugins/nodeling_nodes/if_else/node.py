@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nodeling import Child, Context, Flow, FlowNode, NodeError
-from nodeling.flow import outcome_of
+from nodeling.flow import outcome_of, truth_of
 
 
 class IfElse(FlowNode):
@@ -22,7 +22,8 @@ class IfElse(FlowNode):
 
 
 def _plain(inputs: dict[str, Any], flow: Flow) -> Child | None:
-    chosen: Child | None = inputs["then"] if flow.evaluate(inputs["if"]) else inputs.get("else")
+    holds = truth_of(flow.evaluate(inputs["if"]), "`if`")
+    chosen: Child | None = inputs["then"] if holds else inputs.get("else")
     return chosen
 
 
@@ -34,7 +35,7 @@ def _conditions(inputs: dict[str, Any], flow: Flow) -> Child | None:
         raise NodeError("`else` stands last", code=4002, retryable=False)
     for entry in conditions:
         asked = entry.get("condition")
-        if entry["type"] == "else" or asked is None or flow.evaluate(asked):
+        if entry["type"] == "else" or asked is None or truth_of(flow.evaluate(asked), "a condition"):
             chosen: Child = entry["steps"]
             return chosen
     return None

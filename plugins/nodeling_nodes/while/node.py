@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nodeling import ChildRun, Context, Flow, FlowNode, NodeError, Start
-from nodeling.flow import outcome_of
+from nodeling.flow import outcome_of, truth_of
 
 MOST_ITERATIONS = 1_000
 
@@ -19,7 +19,7 @@ class While(FlowNode):
         name = inputs.get("as", "iteration")
         last: tuple[ChildRun, ...] = ()
         rounds = 0
-        while flow.evaluate(inputs["while"], {name: rounds}, last):
+        while truth_of(flow.evaluate(inputs["while"], {name: rounds}, last), "`while`"):
             if rounds >= most:
                 raise NodeError(
                     f"the condition still holds after {most} rounds",

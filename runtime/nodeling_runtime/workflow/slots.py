@@ -246,13 +246,14 @@ class _Slots:
             self.slots.append(Slot(path, "expression", pointer, expression=template))
 
     def _javascript(self, text: str, pointer: str) -> Template | None:
-        """A condition written as bare JavaScript; without any text it holds."""
+        """A condition written as bare JavaScript, which JavaScript itself makes true or false."""
         if not text.strip():
             return self.reading.template(True, pointer)
-        hidden = len(JAVASCRIPT)
-        template = self.reading.template(JAVASCRIPT + text, pointer, hidden=hidden)
+        if self.reading.template(JAVASCRIPT + text, pointer, hidden=len(JAVASCRIPT)) is None:
+            return None
+        opening = f"{JAVASCRIPT}!!("
+        template = self.reading.template(f"{opening}{text})", pointer, hidden=len(opening))
         if template is None:
             return None
-        return replace(
-            template, parts=tuple(replace(part, offset=part.offset - hidden) for part in template.parts)
-        )
+        moved = (replace(part, offset=part.offset - len(opening)) for part in template.parts)
+        return replace(template, parts=tuple(moved))

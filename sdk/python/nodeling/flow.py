@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 from nodeling.context import Context
 from nodeling.errors import NodeError
 
-__all__ = ["Child", "ChildRun", "Expression", "Flow", "FlowNode", "Pool", "Start", "outcome_of"]
+__all__ = ["Child", "ChildRun", "Expression", "Flow", "FlowNode", "Pool", "Start", "outcome_of", "truth_of"]
 
 ChildStatus = Literal["running", "succeeded", "failed", "skipped", "cancelled"]
 
@@ -190,3 +190,18 @@ def outcome_of(run: ChildRun) -> Any:
     if run.status == "cancelled":
         raise NodeError(f"{run.name} was cancelled", code=9006, retryable=False)
     return run.output
+
+
+def truth_of(value: Any, what: str) -> bool:
+    """What a condition gave, which must be true or false.
+
+    Raises:
+        NodeError: It is neither; nothing else stands for either of them.
+    """
+    if not isinstance(value, bool):
+        text = repr(value)
+        shown = text if len(text) <= 60 else f"{text[:57]}..."
+        raise NodeError(
+            f"{what} gave {shown}, which is neither true nor false", code="expr.type", retryable=False
+        )
+    return value
