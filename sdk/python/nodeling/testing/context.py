@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,7 @@ class FakeContext(Context):
         attempt: Which attempt this is.
     """
 
-    __slots__ = ("_folders", "_is_cancelled", "events")
+    __slots__ = ("__weakref__", "_is_cancelled", "events")
 
     def __init__(
         self,
@@ -76,7 +78,6 @@ class FakeContext(Context):
     ) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self._is_cancelled = cancelled
-        self._folders: list[tempfile.TemporaryDirectory[str]] = []
         parts: dict[str, Any] = {
             f"request.{key}": value for key, value in {**REQUEST, **(request or {})}.items()
         }
@@ -123,6 +124,6 @@ class FakeContext(Context):
         return {str(data["name"]): data["value"] for kind, data in self.events if kind == "metric"}
 
     def _folder(self) -> Path:
-        folder = tempfile.TemporaryDirectory(prefix="nodeling-test-", ignore_cleanup_errors=True)
-        self._folders.append(folder)
-        return Path(folder.name)
+        folder = tempfile.mkdtemp(prefix="nodeling-test-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
