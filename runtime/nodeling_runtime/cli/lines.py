@@ -20,10 +20,14 @@ class Lines:
         self._write = write
         self._began: float | None = None
 
+    def begin(self, moment: float) -> None:
+        """Count the time from here on; otherwise it counts from the first event."""
+        self._began = moment
+
     def hear(self, event: Event) -> None:
         """Print an event."""
         if self._began is None:
-            self._began = event["ts"]
+            self.begin(event["ts"])
         word = self.words(event)
         if word is not None:
             text, style = word
@@ -75,8 +79,10 @@ class Lines:
     def _step_progress(self, event: Event) -> tuple[str, dict[str, Any]]:
         return f"{event['step']} {progress_line(event)}", {}
 
-    def _step_log(self, event: Event) -> tuple[str, dict[str, Any]]:
+    def _step_log(self, event: Event) -> tuple[str, dict[str, Any]] | None:
         level = str(event.get("level", "info"))
+        if level == "debug" and not self._verbose:
+            return None
         data = f" {one_line(str(event['data']))}" if event.get("data") else ""
         style = {"warning": {"fg": "yellow"}, "error": {"fg": "red"}}.get(level, {})
         return f"{event['step']} {level}: {one_line(event.get('message', ''))}{data}", style

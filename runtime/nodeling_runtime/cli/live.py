@@ -99,6 +99,7 @@ class LiveView:
         with self._lock:
             if kind == "run.started":
                 self._root = Row(str(event["workflow"]), started=event["ts"])
+                self._lines.begin(event["ts"])
             elif kind == "step.started":
                 self._start(event)
             elif kind == "step.finished":

@@ -148,12 +148,21 @@ def _error_lines(error: Mapping[str, Any], *, verbose: bool) -> Iterator[str]:
     if hint:
         yield f"  try: {hint}"
     details = error.get("details")
-    trace = details.get("traceback") if isinstance(details, Mapping) else None
-    if isinstance(trace, str):
+    if not isinstance(details, Mapping):
+        return
+    for key, title in (("traceback", "the traceback"), ("stderr", "what it wrote on stderr")):
+        text = details.get(key)
+        if not isinstance(text, str) or len(text.splitlines()) < 2:
+            continue  # a single line stands in the message already
         if verbose:
-            yield from (f"    {line}" for line in trace.rstrip().splitlines())
+            yield from (f"    {_visible(line)}" for line in text.rstrip().splitlines())
         else:
-            yield "  --verbose shows the traceback"
+            yield f"  --verbose shows {title}"
+
+
+def _visible(line: str) -> str:
+    """A line of a node's, without what would move a cursor."""
+    return "".join(letter if letter.isprintable() or letter == "\t" else "?" for letter in line)
 
 
 def _children(info: Mapping[str, Any], errors: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:

@@ -123,3 +123,16 @@ def test_steps_that_start_at_one_moment_are_told_but_not_one_that_another_caused
 
 def test_calls_that_never_returned_are_told() -> None:
     assert "2 calls never returned" in lines(step("a"), leaked=2)[-1]
+
+
+def test_a_traceback_is_for_the_verbose_and_moves_no_cursor() -> None:
+    error = {
+        "code": 4000,
+        "message": "m",
+        "details": {"traceback": "one\n\x1b[2Jtwo\n", "stderr": "only line"},
+    }
+    plain = lines(step("a", "failed", error=error), status="failed", error=error)
+    assert any(line.endswith("--verbose shows the traceback") for line in plain)
+    assert not any("stderr" in line for line in plain)
+    told = lines(step("a", "failed", error=error), status="failed", error=error, verbose=True)
+    assert any(line.endswith("?[2Jtwo") for line in told)
