@@ -8,13 +8,13 @@ from nodeling_runtime.graph.outline import Edge, Group, Node, Outline
 from nodeling_runtime.graph.walk import lines_of, title_of
 from nodeling_runtime.report.layers import Point
 from nodeling_runtime.report.layout import HEAD, LETTER, TITLE, Box, Layout, lay_out_drawing
-from nodeling_runtime.report.markup import Markup, el, join
+from nodeling_runtime.report.markup import Markup, el
 from nodeling_runtime.report.story import Story, worst
 from nodeling_runtime.report.wording import MARKS, clip, count, duration
 
 BAD = ("failed", "cancelled", "running")
 HANDLERS = {"on_error": "on error", "always": "always"}
-LONGEST_LABEL = 34
+LONGEST_LABEL = 20
 FITS = 1_560  # up to this width the picture is shrunk to the page; a wider one scrolls
 
 
@@ -46,6 +46,7 @@ class _Picture:
         for group in self.drawing.groups:
             if group.id in self.layout.groups:
                 parts.extend(self._group(group, links.get(group.id, [])))
+        parts.extend(self._labels())  # over everything, or a box would hide them
         return el(
             "svg",
             *parts,
@@ -152,15 +153,22 @@ class _Picture:
             if (edge.source, edge.target) in self.critical
             else "plain"
         )
-        line = el("path", d=_curve(points), class_=f"link {kind}", marker_end=f"url(#tip-{kind})")
-        if not edge.label:
-            return line
-        start, end = points[1], points[2]
-        x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 - 5
-        label = el(
-            "text", clip(edge.label, LONGEST_LABEL), x=x, y=y, text_anchor="middle", class_="link-label"
-        )
-        return join(line, el("g", el("title", edge.label), label))
+        return el("path", d=_curve(points), class_=f"link {kind}", marker_end=f"url(#tip-{kind})")
+
+    def _labels(self) -> Iterator[Markup]:
+        for edge, points in self.layout.links:
+            if edge.label:
+                (x, y), (nx, ny) = points[1], points[2]
+                yield _label(edge.label, (x + nx) / 2, (y + ny) / 2 - 5, "middle")
+        for i, box in self.layout.nodes.items():
+            join = self.drawing.nodes[i].join
+            if join != "all":
+                yield _label(f"join {join}", box.x - 5, box.y + box.height / 2 - 7, "end")
+
+
+def _label(said: str, x: float, y: float, anchor: str) -> Markup:
+    shown = clip(said, LONGEST_LABEL)
+    return el("g", el("title", said), el("text", shown, x=x, y=y, text_anchor=anchor, class_="link-label"))
 
 
 def _second_line(node: Node, stories: Sequence[Story]) -> str:
