@@ -114,12 +114,21 @@ class InProcessDispatcher:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             live.cancelled = True
-            done, _ = await asyncio.wait([future], timeout=CANCEL_GRACE_SECONDS)
-            if not done:
+            if not await _back_within_grace(future):
                 self.threads.abandon(worker)
-            elif not future.cancelled():
-                future.exception()  # looked at, so that nobody warns of it
             raise
+
+
+async def _back_within_grace(future: asyncio.Future[Any]) -> bool:
+    """Whether a thread that was told to end did so. Being told again neither shortens nor renews the grace."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + CANCEL_GRACE_SECONDS
+    while not future.done() and (left := end - loop.time()) > 0:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([future], timeout=left)
+    if future.done() and not future.cancelled():
+        future.exception()  # looked at, so that nobody warns of it
+    return future.done()
 
 
 def _context(call: NodeCall, live: _Live) -> Context:

@@ -32,7 +32,20 @@ from nodeling_runtime.workflow.model import Workflow
 if TYPE_CHECKING:
     from nodeling.workflow import Workflow as SdkWorkflow
 
-OPTIONS = ("inputs", "store", "max_concurrent", "timeout", "parameters", "request", "on_event", "nodes", "random", "run_id")
+OPTIONS = (
+    "inputs",
+    "store",
+    "max_concurrent",
+    "timeout",
+    "parameters",
+    "request",
+    "on_event",
+    "nodes",
+    "random",
+    "run_id",
+)
+CLOSING_ROUNDS = 3
+CLOSING_SECONDS = 0.05  # for each round: the run has its result, and nobody waits for these
 REQUEST_PARTS = ("method", "headers", "query", "params", "path", "body")
 
 
@@ -84,7 +97,9 @@ def registry_for(base: Path | None, folders: Sequence[Path] = (), *, installed: 
     """The nodes a workflow in `base` may use: installed ones, the project's, and those of `folders`."""
     here = (base or Path.cwd()).resolve()
     near = [here / "nodes", project_root(here) / "nodes"]
-    return build_registry([path for path in near if path.is_dir()] + [Path(f) for f in folders], installed=installed)
+    return build_registry(
+        [path for path in near if path.is_dir()] + [Path(f) for f in folders], installed=installed
+    )
 
 
 def load(
@@ -148,15 +163,21 @@ def run_options(given: Mapping[str, Any]) -> RunOptions:
     """
     unknown = [name for name in given if name not in OPTIONS]
     if unknown:
-        raise ConfigError(f"a run has no option {unknown[0]!r}", code="run.option", hint=f"it has {', '.join(OPTIONS)}")
+        raise ConfigError(
+            f"a run has no option {unknown[0]!r}", code="run.option", hint=f"it has {', '.join(OPTIONS)}"
+        )
     if given.get("store") not in (None, "none"):
-        raise StoreError("a store arrives with durable runs", code="store.unavailable", hint="leave `store` out")
+        raise StoreError(
+            "a store arrives with durable runs", code="store.unavailable", hint="leave `store` out"
+        )
     from nodeling_runtime import plugins
 
     request = dict(given.get("request") or {})
     for part in request:
         if part not in REQUEST_PARTS:
-            raise ConfigError(f"a request has no {part!r}", code="run.request", hint=f"it has {', '.join(REQUEST_PARTS)}")
+            raise ConfigError(
+                f"a request has no {part!r}", code="run.request", hint=f"it has {', '.join(REQUEST_PARTS)}"
+            )
     if given.get("inputs") is not None or "body" not in request:
         request["body"] = given.get("inputs")
     try:
@@ -287,7 +308,7 @@ class EngineHost:
 def in_own_loop(start: Callable[[], Any]) -> Any:
     """Run a coroutine on a new loop in a new thread, and wait for it here.
 
-    The thread is a daemon and the loop is left, not joined, when an abandoned coroutine still holds it.
+    The thread is a daemon: its caller does not wait for what an abandoned coroutine does to the loop.
     An interrupt here cancels the run; a second one leaves it behind.
     """
     loop = asyncio.new_event_loop()
@@ -302,9 +323,7 @@ def in_own_loop(start: Callable[[], Any]) -> Any:
             loop.run_forever()
         finally:
             ended.set()
-            if not asyncio.all_tasks(loop):
-                loop.run_until_complete(loop.shutdown_asyncgens())
-                loop.close()
+            close_loop(loop)
 
     threading.Thread(target=drive, name="nodeling-engine", daemon=True).start()
     interrupts = 0
@@ -321,6 +340,21 @@ def in_own_loop(start: Callable[[], Any]) -> Any:
     if "error" in box:
         raise box["error"]
     return box["result"]
+
+
+def close_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Close a loop whose run is over, whatever was given up on it: told thrice more to end, then dropped."""
+    for _ in range(CLOSING_ROUNDS):
+        left = asyncio.all_tasks(loop)
+        if not left:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            break
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(left, timeout=CLOSING_SECONDS))
+    else:
+        loop.set_exception_handler(lambda _loop, _context: None)  # that they were pending is known
+    loop.close()
 
 
 async def _captured(start: Callable[[], Any], box: dict[str, Any]) -> None:

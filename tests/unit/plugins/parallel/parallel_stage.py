@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from parallel_model import GRACE_MS, LATE_MS, ChildPlan, Policy
+
 from nodeling import Context, node
 from nodeling_runtime.dispatch.inprocess import InProcessDispatcher
 from nodeling_runtime.dispatch.loading import load_implementation
@@ -14,7 +16,6 @@ from nodeling_runtime.engine.host import Loaded, load
 from nodeling_runtime.engine.run import Run, RunOptions, RunOutcome, all_steps
 from nodeling_runtime.registry import PROJECT, Registry, build_registry, register
 from nodeling_runtime.values import Value
-from parallel_model import GRACE_MS, LATE_MS, ChildPlan, Policy
 from probes import Probe
 from virtual_time import VirtualLoop
 

@@ -16,13 +16,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from parallel_model import ChildPlan, ChildState, Interpreter, Policy
+from parallel_stage import STAGE
 
 from nodeling_runtime.engine.permits import Permits
 from nodeling_runtime.engine.pool import PoolRun
 from nodeling_runtime.engine.step import StepJob
 from nodeling_runtime.values import Value
-from parallel_model import ChildPlan, ChildState, Interpreter, Policy
-from parallel_stage import STAGE
 from probes import Probe
 
 SIZES = st.integers(1, 4)
@@ -223,7 +223,7 @@ QUICK = settings(
     suppress_health_check=list(HealthCheck),
     derandomize=False,
 )
-HUNT = settings(QUICK, max_examples=400, phases=[Phase.generate], report_multiple_bugs=False, database=None)
+HUNT = settings(QUICK, max_examples=600, phases=[Phase.generate], report_multiple_bugs=False, database=None)
 
 
 def test_parallel_does_what_the_sequential_interpreter_of_its_policy_says() -> None:
