@@ -16,7 +16,7 @@ from nodeling_runtime.workflow.plan import Plan, plan_of
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.flow import FlowHandle
-    from nodeling_runtime.engine.scope import ScopeJob
+    from nodeling_runtime.engine.scope_job import ScopeJob
     from nodeling_runtime.engine.step import StepJob
 
 ChildStatus = Literal["running", "succeeded", "failed", "skipped", "cancelled"]
@@ -30,7 +30,7 @@ def scope_children() -> Plan:
 
 
 class Item:
-    """One item of a list that is handed out without being copied: shared, so never shown to a node as it is."""
+    """One item of a list that is handed out uncopied: shared, so never shown to a node as it is."""
 
     __slots__ = ("value",)
 
@@ -152,16 +152,26 @@ def child_of(
     elif slot.kind == "step" and slot.scope is not None and not slot.scope.single:
         run.job, run.record = _scope_job(flow, slot, start, base, parts, timeout_ms)
     else:
-        run.job, run.record = _step_job(flow, slot, number, shared, start, f"{base}/{start.child.name}", parts, timeout_ms, ended)
+        run.job, run.record = _step_job(
+            flow, slot, number, shared, start, f"{base}/{start.child.name}", parts, timeout_ms, ended
+        )
     if ended is not None:
         run.job.end(ended)
     return run
 
 
 def _step_job(
-    flow: FlowHandle, slot: Slot, number: int | None, shared: dict[str, Any], start: Start, path: str, parts: Parts, timeout_ms: float | None, ended: str | None
+    flow: FlowHandle,
+    slot: Slot,
+    number: int | None,
+    shared: dict[str, Any],
+    start: Start,
+    path: str,
+    parts: Parts,
+    timeout_ms: float | None,
+    ended: str | None,
 ) -> tuple[StepJob, StepRecord]:
-    from nodeling_runtime.engine.scope import admit_alone
+    from nodeling_runtime.engine.scope_job import admit_alone
 
     scope = slot.scope
     if scope is None:
@@ -182,19 +192,21 @@ def _step_job(
 def _scope_job(
     flow: FlowHandle, slot: Slot, start: Start, path: str, parts: Parts, timeout_ms: float | None
 ) -> tuple[ScopeJob, StepRecord]:
-    from nodeling_runtime.engine.scope import ScopeJob
+    from nodeling_runtime.engine.scope_job import ScopeJob
 
     if slot.scope is None:
         raise AssertionError("a scope slot has a scope")
     record = StepRecord(path, start.child.name, flow.job.step.node, container=True)
     frame = _frame(flow, slot.scope, start)
-    return ScopeJob(flow.job.engine, slot.scope, frame, path, parts, record, flow.job.step.merge, timeout_ms), record
+    return ScopeJob(
+        flow.job.engine, slot.scope, frame, path, parts, record, flow.job.step.merge, timeout_ms
+    ), record
 
 
 def _workflow_job(
     flow: FlowHandle, slot: Slot, start: Start, path: str, timeout_ms: float | None
 ) -> tuple[ScopeJob, StepRecord]:
-    from nodeling_runtime.engine.scope import ScopeJob
+    from nodeling_runtime.engine.scope_job import ScopeJob
     from nodeling_runtime.engine.top import parts_of
 
     if slot.workflow is None:

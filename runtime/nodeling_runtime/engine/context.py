@@ -230,7 +230,7 @@ def conflict(key: str, one: Write, other: Write) -> ConflictError:
     """The error that names both writers."""
     return ConflictError(
         f"{one.who} and {other.who} both wrote {key!r}, with different values, and neither follows the other",
-        hint="order them with `needs`, write under different keys, or set `merge: last` or `merge: deep` on this step",
+        hint="order them with `needs`, write under other keys, or set `merge: last` or `merge: deep` here",
         details={"key": key, "writers": [one.who, other.who]},
     )
 

@@ -55,7 +55,9 @@ class FlowHandle:
             team.wake()
         return child
 
-    def pool(self, *, limit: int, timeout_ms: float | None = None, deadline_ms: float | None = None) -> PoolRun:
+    def pool(
+        self, *, limit: int, timeout_ms: float | None = None, deadline_ms: float | None = None
+    ) -> PoolRun:
         """Open a pool."""
         pool = PoolRun(self, limit, timeout_ms, deadline_ms)
         self._pools.append(pool)
@@ -140,7 +142,9 @@ class FlowHandle:
 
     def _before_children(self) -> View | None:
         """What the first child sees: its own scope, with nothing done yet."""
-        scopes = [slot.scope for slot in self.job.step.slots if slot.kind == "step" and slot.scope is not None]
+        scopes = [
+            slot.scope for slot in self.job.step.slots if slot.kind == "step" and slot.scope is not None
+        ]
         return Frame(plan_of(scopes[0]), self.job.view, {}).view(0, None) if len(scopes) == 1 else None
 
     # -- keys

@@ -45,7 +45,11 @@ def missing(what: str, key: str, known: Iterable[str]) -> ExpressionError:
     """The error of a key that is not there."""
     names = list(known)
     near = nearest(key, names)
-    hint = f"did you mean {near!r}?" if near else (f"there is {', '.join(names[:12])}" if names else "it is empty")
+    hint = (
+        f"did you mean {near!r}?"
+        if near
+        else (f"there is {', '.join(names[:12])}" if names else "it is empty")
+    )
     return ExpressionError(f"{what} has no {key!r}", code="expr.no_such_key", hint=hint)
 
 
@@ -151,7 +155,9 @@ class Names:
         raise ExpressionError(
             f"nothing is called {name!r} here",
             code="expr.unknown_name",
-            hint=f"did you mean {near!r}?" if near else f"there is {', '.join((*ROOTS, *self.local_names()))}",
+            hint=f"did you mean {near!r}?"
+            if near
+            else f"there is {', '.join((*ROOTS, *self.local_names()))}",
         )
 
     def local_names(self) -> list[str]:

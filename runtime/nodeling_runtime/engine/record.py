@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from nodeling_runtime.dispatch.base import CallError
+from nodeling_runtime.dispatch.base import CallError, Outcome
 from nodeling_runtime.values import Value
 
 RAN = ("succeeded", "failed", "cancelled")
@@ -40,6 +40,15 @@ class StepRecord:
         if self.started_at is None or self.ended_at is None:
             return 0.0
         return (self.ended_at - self.started_at) * 1_000
+
+    def measured(self, outcome: Outcome) -> None:
+        """Add what one attempt cost."""
+        self.worker = outcome.worker or self.worker
+        if outcome.cpu_ms is not None:
+            self.cpu_ms = outcome.cpu_ms + (self.cpu_ms or 0.0)
+        if outcome.peak_rss_mb is not None:
+            self.peak_rss_mb = max(outcome.peak_rss_mb, self.peak_rss_mb or 0.0)
+        self.metrics.update(outcome.metrics)
 
     def error_json(self) -> dict[str, Any] | None:
         """The error as results carry it."""

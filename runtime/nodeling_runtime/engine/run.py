@@ -16,9 +16,10 @@ from nodeling.errors import ConfigError
 from nodeling_runtime.dispatch.base import CallError, Dispatcher
 from nodeling_runtime.engine.context import Frame
 from nodeling_runtime.engine.events import Events, Listener
+from nodeling_runtime.engine.failure import refused_input
 from nodeling_runtime.engine.permits import Permits
 from nodeling_runtime.engine.record import StepRecord
-from nodeling_runtime.engine.scope import ScopeJob, refused_input
+from nodeling_runtime.engine.scope_job import ScopeJob
 from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.engine.top import parts_of
 from nodeling_runtime.engine.watchdog import watched
@@ -63,7 +64,11 @@ class Run:
     """Everything the steps of one run share."""
 
     def __init__(
-        self, workflow: Workflow, options: RunOptions, dispatchers: Mapping[str, Dispatcher], secrets: Mapping[str, str]
+        self,
+        workflow: Workflow,
+        options: RunOptions,
+        dispatchers: Mapping[str, Dispatcher],
+        secrets: Mapping[str, str],
     ) -> None:
         self.id = options.run_id or uuid.uuid4().hex
         self.workflow = workflow
@@ -166,7 +171,10 @@ class Run:
                 self._work_root.cleanup()
         duration = (self.clock() - began) * 1_000
         self.events.emit("run.finished", status=status, error=error, duration_ms=round(duration, 3))
-        records = {step.name: frame.records[step.index] or StepRecord(step.name, step.name, step.node) for step in self.workflow.scope.steps}
+        records = {
+            step.name: frame.records[step.index] or StepRecord(step.name, step.name, step.node)
+            for step in self.workflow.scope.steps
+        }
         output = record.output if status == "succeeded" else None
         return RunOutcome(
             self.id,
@@ -239,7 +247,9 @@ class Run:
     def _verdict(self, record: StepRecord) -> tuple[str, dict[str, Any] | None]:
         if self._timed_out is not None and record.status == "cancelled":
             details = {"limit": "run_timeout", "limit_ms": self._timed_out}
-            error = CallError(9005, f"timed out after {self._timed_out:.0f} ms", "TimeoutError", details=details)
+            error = CallError(
+                9005, f"timed out after {self._timed_out:.0f} ms", "TimeoutError", details=details
+            )
             return "failed", {**error.to_json(), "step": None, "others": []}
         if record.error is None:
             return record.status, None

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from nodeling.errors import NodelingError
 from nodeling_runtime.dispatch.base import CallError
-from nodeling_runtime.engine.context import ConflictError, Delta, Frame, Merge, View
+from nodeling_runtime.engine.context import Delta, Frame, Merge, View
+from nodeling_runtime.engine.failure import engine_error
 from nodeling_runtime.engine.names import Names
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.scheduler import Scheduler
 from nodeling_runtime.engine.step import StepJob
 from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.expressions.errors import ExpressionError
-from nodeling_runtime.values import NULL, InvalidValue, Value
-from nodeling_runtime.workflow.model import Scope, Step, Workflow
+from nodeling_runtime.values import NULL, Value
+from nodeling_runtime.workflow.model import Scope
 from nodeling_runtime.workflow.plan import CANCELLED, FAILED, SKIPPED, SUCCEEDED
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class ScopeRun:
         source = self.plan.links[step][number].source
         past = self.plan.ancestors[source] | 1 << source
         view = self.frame.view(past & self._succeeded, "last", failed=[source])
-        return condition is None or self._truth(condition.evaluate(self._names(step, view)), "a link's `if`")
+        return condition is None or truth(condition.evaluate(self._names(step, view)), "a link's `if`")
 
     def admit(self, step: int, satisfied: list[int]) -> bool:
         """Freeze what the step sees, then evaluate its `if`."""
@@ -91,7 +91,7 @@ class ScopeRun:
         )
         if model.condition is None:
             return True
-        return self._truth(model.condition.evaluate(self._names(step, view)), "`if`")
+        return truth(model.condition.evaluate(self._names(step, view)), "`if`")
 
     def settled(self, step: int, status: int, reason: str | None, error: Exception | None) -> None:
         """A step ended without having run."""
@@ -169,7 +169,9 @@ class ScopeRun:
         if record is None:
             model = self.plan.steps[step]
             path = f"{self.path}/{model.name}" if self.path else model.name
-            record = self.frame.records[step] = StepRecord(path, model.name, model.node, container=model.is_container)
+            record = self.frame.records[step] = StepRecord(
+                path, model.name, model.node, container=model.is_container
+            )
         return record  # type: ignore[no-any-return]
 
     # -- what expressions and nodes read
@@ -218,12 +220,6 @@ class ScopeRun:
             before = self.plan.links[source]
             source = before[0].source if before else None
         return source
-
-    @staticmethod
-    def _truth(value: Any, what: str) -> bool:
-        if isinstance(value, bool):
-            return value
-        raise ExpressionError(f"{what} gave {value!r}, which is neither true nor false", code="expr.type")
 
     # -- the scope's end
 
@@ -277,174 +273,12 @@ class ScopeRun:
         return self._scope_error() or self.error or CallError("internal", "the scope failed")
 
 
-class ScopeJob(Job):
-    """A scope as one child of a container, or as the whole of a run."""
+def truth(value: Any, what: str) -> bool:
+    """A condition's value.
 
-    def __init__(
-        self,
-        run: Run,
-        scope: Scope,
-        frame: Frame,
-        path: str,
-        parts: Parts,
-        record: StepRecord,
-        merge: Merge | None,
-        timeout_ms: float | None = None,
-    ) -> None:
-        super().__init__()
-        self.engine = run
-        self.record = record
-        self.delta: Delta = {}
-        self.partial: Delta = {}  # what its steps wrote before it failed or was ended
-        self.scope_run = ScopeRun(run, scope, frame, path, parts)
-        self._merge = merge
-        self._timeout_ms = timeout_ms
-        self._expired = False
-        self._workflow: tuple[Workflow, Any] | None = None
-
-    def expects(self, workflow: Workflow, body: Any) -> None:
-        """The scope is a whole workflow: its input is judged by its schema first."""
-        self._workflow = (workflow, body)
-
-    def inner_view(self) -> View:
-        """What a step behind the scope's last one would see."""
-        return self.scope_run.inner_view()
-
-    async def run(self) -> None:
-        """Run the scope and conclude."""
-        record = self.record
-        record.status, record.started_at, record.attempts = "running", self.engine.clock(), 1
-        if self.counted is not None:
-            self.counted()
-        if self._workflow is not None:
-            refusal = refused_input(*self._workflow)
-            if refusal is not None:
-                self._conclude("failed", None, refusal)
-                return
-        timer = None
-        if self._timeout_ms is not None:
-            timer = asyncio.get_running_loop().call_later(self._timeout_ms / 1_000, self._expire)
-        try:
-            outcome = await self.scope_run.execute()
-        finally:
-            if timer is not None:
-                timer.cancel()
-        self._judge(outcome)
-
-    def interrupt(self) -> None:
-        """A scope ends by ending its steps; its own task is left to see that."""
-        self.scope_run.cancel(self.ending or "cancelled")
-
-    def hurry(self, reason: str) -> None:
-        """A scope that is hurried ends its `always` steps too."""
-        self.end(reason)
-        if not self.done:
-            self.scope_run.hurry(reason)
-
-    def conclude_interrupted(self) -> None:
-        """Ended before it began."""
-        if not self.done:
-            self._conclude("cancelled", self.ending, None)
-
-    def conclude_broken(self, error: Exception) -> None:
-        """The engine failed at this scope."""
-        if not self.done:
-            self._conclude("failed", None, engine_error(error))
-
-    def _expire(self) -> None:
-        self._expired = True
-        self.scope_run.cancel("timeout")
-
-    def _judge(self, outcome: str) -> None:
-        if outcome != "succeeded":
-            self.partial = self.scope_run.leaving("last")
-        if self._expired:
-            limit = self._timeout_ms or 0.0
-            details = {"limit": "timeout", "limit_ms": limit}
-            self._conclude("failed", None, CallError(9005, f"timed out after {limit:.0f} ms", "TimeoutError", details=details))
-        elif outcome == "cancelled":
-            self._conclude("cancelled", self.ending or self.scope_run.scheduler.cancelled, None)
-        elif outcome == "failed":
-            self._conclude("failed", None, without_view(self.scope_run.failure()))
-        else:
-            self._succeed()
-
-    def _succeed(self) -> None:
-        try:
-            self.delta = self.scope_run.leaving(self._merge)
-            self.record.output = self.scope_run.output()
-        except (NodelingError, InvalidValue) as error:
-            self.partial = self.scope_run.leaving("last")
-            self._conclude("failed", None, engine_error(error))
-            return
-        self._conclude("succeeded", None, None)
-
-    def _conclude(self, status: str, reason: str | None, error: CallError | None) -> None:
-        self.done = True
-        self.record.status, self.record.reason, self.record.error = status, reason, error
-        self.record.ended_at = self.engine.clock()
-
-
-def admit_alone(
-    run: Run,
-    step: Step,
-    frame: Frame,
-    path: str,
-    parts: Parts,
-    record: StepRecord,
-    timeout_ms: float | None,
-    overlay: Mapping[str, Any] | None,
-    ended: str | None = None,
-) -> StepJob:
-    """The job of a step that is in no scope's order: a child. It may end before it starts; one that has `ended` is not asked."""
-    view = frame.view(0, None)
-    job = StepJob(
-        run, step, view, path, parts, record=record, default_timeout_ms=timeout_ms, overlay=overlay
-    )
-    if ended is not None:
-        return job
-    if not step.active:
-        job.skip("inactive")
-    elif step.condition is not None:
-        try:
-            if not ScopeRun._truth(step.condition.evaluate(job.names), "`if`"):
-                job.skip("condition")
-        except NodelingError as error:
-            job.fail(engine_error(error))
-    return job
-
-
-def engine_error(error: Exception) -> CallError:
-    """What the engine itself raised, as data."""
-    if isinstance(error, NodelingError):
-        details = dict(error.details)
-        if error.hint:
-            details["hint"] = error.hint
-        return CallError(error.code, error.message, type(error).__name__, False, started=False, details=details)
-    if isinstance(error, (InvalidValue, ConflictError)):
-        return CallError("expr.value", str(error), type(error).__name__, False, started=False)
-    return CallError("internal", f"{type(error).__name__}: {error}", type(error).__name__, False, started=False)
-
-
-def without_view(error: CallError) -> CallError:
-    """A scope's error as its container carries it."""
-    seen = error.details.pop("as_seen", None)
-    if seen is not None:
-        error.details.setdefault("step", seen["step"])
-        if seen["others"]:
-            error.details["others"] = seen["others"]
-    return error
-
-
-def refused_input(workflow: Workflow, body: Any) -> CallError | None:
-    """Why a workflow does not take this input; None when it does."""
-    from nodeling_runtime.schemas import compile_schema
-
-    if workflow.inputs is None:
-        return None
-    faults = compile_schema(workflow.inputs, where=f"{workflow.document.name}#/inputs").check(body)
-    if not faults:
-        return None
-    said = "; ".join(f"{fault.message}{f' at {fault.pointer}' if fault.pointer else ''}" for fault in faults)
-    details = {"faults": [{"pointer": f.pointer, "message": f.message, "hint": f.hint} for f in faults]}
-    return CallError("run.input", f"the input of {workflow.name!r} is refused: {said}", "ConfigError", False, started=False, details=details)
+    Raises:
+        ExpressionError: It is neither true nor false.
+    """
+    if isinstance(value, bool):
+        return value
+    raise ExpressionError(f"{what} gave {value!r}, which is neither true nor false", code="expr.type")

@@ -18,7 +18,11 @@ class StepSource:
     __slots__ = ("_names", "_parts", "_reads", "_view")
 
     def __init__(
-        self, view: View, parts: Callable[[str], Any], step_names: Collection[str], reads: tuple[str, ...] | None
+        self,
+        view: View,
+        parts: Callable[[str], Any],
+        step_names: Collection[str],
+        reads: tuple[str, ...] | None,
     ) -> None:
         self._view = view
         self._parts = parts

@@ -11,14 +11,15 @@ from nodeling.errors import NodelingError
 from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome
 from nodeling_runtime.engine.attempts import KILLED_DEADLINE, next_delay_ms
 from nodeling_runtime.engine.context import Delta, View, Write, join_deltas
+from nodeling_runtime.engine.failure import refused_step
 from nodeling_runtime.engine.flow import FlowHandle
+from nodeling_runtime.engine.given import judged, prepared
 from nodeling_runtime.engine.names import Names
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.source import StepSource
 from nodeling_runtime.engine.team import Job, absorb
-from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.template import Template
-from nodeling_runtime.values import NULL, InvalidValue, Value
+from nodeling_runtime.values import NULL, Value
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
 from nodeling_runtime.workflow.model import Step
 
@@ -91,7 +92,7 @@ class StepJob(Job):
             raise
         except NodelingError as error:
             if mine == self.generation:
-                self._conclude_error(_from_engine(error))
+                self._conclude_error(refused_step(error))
 
     async def _begin(self) -> None:
         self._arm_deadline()
@@ -148,11 +149,13 @@ class StepJob(Job):
             self._look_at_the_clock(limit, timer)
         await self._settle_down()
         if self._expired is not None:
-            return Outcome(None, self._timed_out(), outcome.delta, outcome.worker, outcome.cpu_ms, outcome.peak_rss_mb)
-        return self._judge_output(outcome)
+            return Outcome(
+                None, self._timed_out(), outcome.delta, outcome.worker, outcome.cpu_ms, outcome.peak_rss_mb
+            )
+        return judged(self.step.spec, outcome)
 
     def _look_at_the_clock(self, limit: float | None, timer: asyncio.TimerHandle | None) -> None:
-        """A node that held the loop itself came back before any timer could fire: its time is up all the same."""
+        """A node that held the loop came back before a timer could fire: its time is up all the same."""
         now = self.engine.clock()
         if self._deadline is not None and self.step.deadline_ms is not None and now >= self._deadline.when():
             self._late, self._unresponsive = True, True
@@ -171,10 +174,7 @@ class StepJob(Job):
     def _decide(self, outcome: Outcome) -> bool:
         """Conclude, or set the delay before the next attempt. True when it is over."""
         record = self.record
-        record.worker = outcome.worker or record.worker
-        record.cpu_ms = _sum(record.cpu_ms, outcome.cpu_ms)
-        record.peak_rss_mb = max(filter(None, (record.peak_rss_mb, outcome.peak_rss_mb)), default=None)
-        record.metrics.update(outcome.metrics)
+        record.measured(outcome)
         if self.ending is not None:
             self.conclude_interrupted()
             return True
@@ -184,14 +184,20 @@ class StepJob(Job):
         delay = None
         if not self._late:
             effects = self.step.spec.manifest.effects
-            delay = next_delay_ms(outcome.error, self.step.retry, effects, record.attempts, self.engine.random())
+            delay = next_delay_ms(
+                outcome.error, self.step.retry, effects, record.attempts, self.engine.random()
+            )
         if delay is None:
             self._leave_behind(outcome)
             self._conclude_error(outcome.error)
             return True
         self._delay_ms = delay
         self.engine.events.emit(
-            "step.retry", self.path, attempt=record.attempts, error=outcome.error.to_json(), delay_ms=round(delay, 3)
+            "step.retry",
+            self.path,
+            attempt=record.attempts,
+            error=outcome.error.to_json(),
+            delay_ms=round(delay, 3),
         )
         return False
 
@@ -269,7 +275,9 @@ class StepJob(Job):
 
     def conclude_broken(self, error: Exception) -> None:
         """The engine failed at this step."""
-        self._conclude_error(CallError("internal", f"{type(error).__name__}: {error}", type(error).__name__, False))
+        self._conclude_error(
+            CallError("internal", f"{type(error).__name__}: {error}", type(error).__name__, False)
+        )
 
     def skip(self, reason: str) -> None:
         """End without having run."""
@@ -283,7 +291,7 @@ class StepJob(Job):
         try:
             self.delta = self._writes(outcome)
         except NodelingError as error:
-            self._conclude_error(_from_engine(error))
+            self._conclude_error(refused_step(error))
             return
         self.record.output = outcome.output
         self._conclude("succeeded", None)
@@ -300,7 +308,7 @@ class StepJob(Job):
         return writes
 
     def _leave_behind(self, outcome: Outcome) -> None:
-        """Keep what a failed attempt wrote, and what the children wrote whose writes its container let out."""
+        """Keep what a failed attempt wrote, and what the children wrote that its container let out."""
         writes: dict[str, Write] = {} if self.flow is None else join_deltas(self.flow.adopted(), "last")
         own = {key: Write(self.step.index, data, self.step.name) for key, data in outcome.delta.items()}
         self.delta = {**writes, **own}
@@ -383,64 +391,8 @@ class StepJob(Job):
             self._keys = FlowHandle.evaluate_keys(step, self.names)
             self._inputs = NULL
             return
-        try:
-            if step.config is not None:
-                self._config = Value.of(step.config.evaluate(self.names)).fresh()
-            _refuse(spec.config.check(self._config), f"the config of {spec.name!r} is refused", 4002)
-            given = self._given()
-            _refuse(spec.inputs.check(given), f"{spec.name!r} refuses its inputs", 4001)
-            self._inputs = Value.of(given)
-        except InvalidValue as error:
-            raise NodelingError(f"the inputs are no JSON value: {error}", code=4001) from error
-
-    def _given(self) -> Any:
-        step = self.step
-        value = {} if step.inputs is None else step.inputs.evaluate(self.names)
         overrides = self.engine.parameters.get(step.name)
-        if step.parameters or overrides or self._overlay:
-            if not isinstance(value, dict):
-                raise NodelingError("its inputs are no object, so nothing can be laid over them", code=4001)
-            value = {**step.parameters, **value, **(overrides or {}), **(self._overlay or {})}
-        return value
-
-    def _judge_output(self, outcome: Outcome) -> Outcome:
-        if outcome.error is not None or outcome.output is None:
-            if outcome.error is None:
-                outcome.error = CallError(4006, "the node gave no output", "InvalidOutput", retryable=False)
-            return outcome
-        if self.step.spec.manifest.output is True:
-            return outcome
-        faults = self.step.spec.output.check(outcome.output.shared())
-        if faults:
-            message = f"{self.step.spec.name!r} gave an output its schema refuses: {_list(faults)}"
-            outcome.error = CallError(4006, message, "InvalidOutput", False, details=_details(faults))
-            outcome.output = None
-        return outcome
+        self._config, self._inputs = prepared(step, self.names, overrides, self._overlay)
 
     def _part(self, name: str) -> Any:
         return self._config if name == "config" else self.parts(name)
-
-
-def _refuse(faults: Any, what: str, code: int) -> None:
-    if faults:
-        raise NodelingError(f"{what}: {_list(faults)}", code=code, details=_details(faults))
-
-
-def _list(faults: Any) -> str:
-    return "; ".join(f"{fault.message}{f' at {fault.pointer}' if fault.pointer else ''}" for fault in faults)
-
-
-def _details(faults: Any) -> dict[str, Any]:
-    return {"faults": [{"pointer": fault.pointer, "message": fault.message, "hint": fault.hint} for fault in faults]}
-
-
-def _from_engine(error: NodelingError) -> CallError:
-    details = dict(error.details)
-    if isinstance(error, ExpressionError) and error.hint:
-        details.setdefault("hint", error.hint)
-    kind = "InvalidInput" if error.code == 4001 else type(error).__name__
-    return CallError(error.code, error.message, kind, False, started=False, details=details)
-
-
-def _sum(one: float | None, other: float | None) -> float | None:
-    return other if one is None else one if other is None else one + other

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nodeling_runtime.engine import attempts, flow, scope, step
+from nodeling_runtime.engine import attempts, flow, scope_job, step
 from nodeling_runtime.engine.context import Frame, View, Write
 from nodeling_runtime.engine.scheduler import PENDING, Scheduler
 from nodeling_runtime.workflow.plan import CANCELLED, FAILED, SKIPPED, SUCCEEDED, Plan, PlanLink
@@ -315,13 +315,13 @@ def a_finally_is_cancelled_with_its_container(patch: Patch) -> None:
 
 @defect
 def a_failed_scope_leaves_nothing_to_its_catch(patch: Patch) -> None:
-    honest = scope.ScopeJob._judge
+    honest = scope_job.ScopeJob._judge
 
-    def judge(self: scope.ScopeJob, outcome: str) -> None:
+    def judge(self: scope_job.ScopeJob, outcome: str) -> None:
         honest(self, outcome)
         self.partial = {}
 
-    patch.setattr(scope.ScopeJob, "_judge", judge)
+    patch.setattr(scope_job.ScopeJob, "_judge", judge)
 
 
 @defect
