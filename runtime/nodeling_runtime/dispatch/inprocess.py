@@ -120,7 +120,7 @@ class InProcessDispatcher:
 
 
 async def _back_within_grace(future: asyncio.Future[Any]) -> bool:
-    """Whether a thread that was told to end did so. Being told again neither shortens nor renews the grace."""
+    """Whether a thread that was told to end did so. Being told again changes nothing about the grace."""
     loop = asyncio.get_running_loop()
     end = loop.time() + CANCEL_GRACE_SECONDS
     while not future.done() and (left := end - loop.time()) > 0:
