@@ -2,12 +2,15 @@
 
 The loop lives in a daemon thread, so that a node which blocks it blocks neither Ctrl-C nor the run's
 timeout. The first signal cancels the run, whose `always` steps still run; the second leaves at once.
-A loop that does not answer after it should have ended is left behind.
+A loop that does not answer after it should have ended is left behind. Should a node hold the whole
+interpreter (a regular expression that never ends does), the alarm that faulthandler keeps in C ends
+the process and shows where it was.
 """
 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import signal
 import sys
@@ -19,12 +22,13 @@ from types import FrameType
 from typing import Any, ClassVar, Generic, TypeVar
 
 from nodeling.errors import NodelingError
-from nodeling_runtime.cli.failure import SignalledError, leave
+from nodeling_runtime.cli.failure import SignalledError, Switches, leave
 
 T = TypeVar("T")
 
 GRACE_SECONDS = 1.15  # what a run gets to end by itself: a cancelled node's grace, and a little
 ANSWER_SECONDS = 0.4  # a loop that has not turned once in so long is blocked
+ALARM_SECONDS = 0.3  # so much later than all that the process is ended without the interpreter's help
 JOIN_SECONDS = 0.1  # how long idle threads may take to notice that they are no longer needed
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -85,6 +89,7 @@ def drive(
         engine.begin()
         watch.wait()
     finally:
+        watch.disarm()
         for number, handler in before.items():
             signal.signal(number, handler)
     return Driven(engine.result(), watch.signal)
@@ -176,12 +181,25 @@ class _Watch:
 
     def wait(self) -> None:
         """Wait for the end, or for the moment when it can be waited for no longer."""
+        self._arm()
         while not self._engine.ended.wait(self._patience()):
             if self._due is None or time.monotonic() < self._due:
                 continue
             if not self._engine.answers():
                 self._blocked()
             self._due = time.monotonic() + GRACE_SECONDS
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._due is None or not Switches.own_process:
+            return
+        left = max(0.0, self._due - time.monotonic())
+        faulthandler.dump_traceback_later(left + ANSWER_SECONDS + ALARM_SECONDS, exit=True, file=2)
+
+    def disarm(self) -> None:
+        """The end has come: let the alarm be."""
+        if Switches.own_process:
+            faulthandler.cancel_dump_traceback_later()
 
     def _patience(self) -> float:
         # A signal moves the due moment forward, so a wait without end would miss it.
@@ -192,6 +210,7 @@ class _Watch:
             _leave_now(128 + number)
         self.signal = number
         self._due = time.monotonic() + GRACE_SECONDS
+        self._arm()
         self._engine.cancel()
         self._on_signal(number)
 

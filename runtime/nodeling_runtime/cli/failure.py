@@ -101,6 +101,7 @@ class Switches:
     """What holds for the whole command line."""
 
     debug = False
+    own_process = False  # the script's: it may be ended at once when something is stuck
 
 
 def explain(error: BaseException, code: int, *, as_json: bool = False) -> None:

@@ -95,6 +95,7 @@ class Root(click.Group):
         words = list(sys.argv[1:] if args is None else args)
         ours, theirs = _split(words)
         Switches.debug = "--debug" in ours
+        Switches.own_process = args is None  # whoever passes `args` has a process of their own
         # a switch of the whole program, which may stand anywhere
         words = [word for word in ours if word != "--debug"] + theirs
         try:
@@ -113,8 +114,7 @@ class Root(click.Group):
             code = _broken_pipe()
         flush_streams()
         drive = sys.modules.get("nodeling_runtime.cli.drive")
-        # only the script's own process may be left at once: whoever passes `args` has one of its own
-        if args is None and drive is not None and drive.stuck():
+        if Switches.own_process and drive is not None and drive.stuck():
             leave(code)
         sys.exit(code)
 

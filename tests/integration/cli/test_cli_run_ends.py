@@ -49,6 +49,20 @@ import pathlib
 def run(ctx, inputs):
     pathlib.Path("tidied").touch()
 """
+HOLDING = """
+import pathlib, re
+
+def run(ctx, inputs):
+    pathlib.Path("started").touch()
+    re.match("(a+)+$", "a" * 60 + "b")
+"""
+LATE = """
+import threading, pathlib
+
+def run(ctx, inputs):
+    threading.Event().wait(2.5)
+    pathlib.Path("tidied").touch()
+"""
 LINGERING = """
 import pathlib, threading
 
@@ -99,6 +113,24 @@ def test_a_node_that_blocks_the_loop_holds_nothing_up(project: Path) -> None:
     assert result.code == 124
     assert result.seconds < 0.3 + 2.0 + STARTING
     assert result.data["error"]["code"] == "run.blocked"
+
+
+def test_a_node_that_holds_the_interpreter_is_ended_and_shown(project: Path) -> None:
+    write_node(project, "holding", HOLDING)
+    result = nodectl("run", flow(project, "holding"), "--timeout", "300ms", cwd=project)
+    assert result.code == 1
+    assert result.seconds < 0.3 + 2.0 + STARTING
+    assert "holding/node.py" in result.err
+
+
+def test_always_steps_get_their_time_after_the_runs_own_is_over(project: Path) -> None:
+    write_node(project, "late", LATE)
+    steps = [{"name": "a", "node": "patient"}, {"name": "z", "node": "late", "trigger": "always"}]
+    path = write_workflow(project, {"steps": steps})
+    result = nodectl("run", path, "--timeout", "100ms", "--json", cwd=project)
+    assert result.code == 124
+    assert result.data["steps"]["z"]["status"] == "succeeded"
+    assert (project / "tidied").exists()
 
 
 def test_a_step_that_times_out_is_a_failure_of_the_run(project: Path) -> None:
