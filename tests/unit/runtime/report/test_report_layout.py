@@ -145,7 +145,7 @@ def test_ten_thousand_boxes_of_one_layer_are_laid_out() -> None:
     assert len({box[1] for box in found.boxes}) == number
 
 
-@given(st.lists(st.floats(-1_000, 1_000), max_size=30))
+@given(st.lists(st.integers(-6, 6).map(lambda n: n / 2) | st.floats(-1_000, 1_000), max_size=30))
 @settings(deadline=None, max_examples=100)
 def test_the_nearest_rising_sequence_rises_and_keeps_the_mean(values: list[float]) -> None:
     found = isotonic(values)
