@@ -17,7 +17,7 @@ class Try(FlowNode):
         seen: list[ChildRun] = [run]
         try:
             await run.wait()
-            if run.status == "failed" and "catch" in inputs:
+            if run.status == "failed" and not run.handled and "catch" in inputs:
                 run = flow.start(Start(inputs["catch"], after=seen, error=run.error))
                 seen.append(run)
                 await run.wait()
