@@ -32,7 +32,7 @@ class FlowHandle:
         self.hurried = False
         self.known: dict[str, Any] = {}
         self._live: set[ChildRun] = set()
-        self._adopted: list[ChildRun] = []
+        self._adopted: dict[ChildRun, None] = {}  # in the order of adoption
         self._starts: dict[str, int] = {}
         self._pools: list[PoolRun] = []
         self._when_quiet: Callable[[], None] | None = None
@@ -65,7 +65,7 @@ class FlowHandle:
 
     def adopt(self, *runs: ChildRun) -> None:
         """Let the writes of these children leave with the container's result."""
-        self._adopted.extend(run for run in runs if run not in self._adopted)
+        self._adopted.update(dict.fromkeys(runs))
 
     def evaluate(
         self, expression: Expression, vars: Mapping[str, Any] | None = None, after: Sequence[ChildRun] = ()

@@ -15,6 +15,9 @@ from collections.abc import Callable
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS
 
 
+TURN_SECONDS = 0.002  # jobs that never wait must not keep timers, cancellation and other workers waiting
+
+
 class Job:
     """Something a worker runs. Ends exactly once, by `conclude`."""
 
@@ -132,6 +135,7 @@ class Team:
         self._resumed: deque[Job] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = 0
+        self._turned = asyncio.get_running_loop().time()  # when the loop last turned, as far as is known
 
     def settled(self, job: Job) -> None:
         """A job has ended."""
@@ -161,6 +165,7 @@ class Team:
         if task is None:
             raise AssertionError("a worker is a task")
         self._starting -= 1
+        clock = asyncio.get_running_loop().time
         while True:
             job = self._resumed.popleft() if self._resumed else self._take()
             if job is None:
@@ -170,6 +175,9 @@ class Team:
             if not await self._do(job, task):
                 return
             self._settled(job)
+            if clock() - self._turned > TURN_SECONDS:
+                await asyncio.sleep(0)
+                self._turned = clock()
         self.workers -= 1
 
     async def _do(self, job: Job, task: asyncio.Task[None]) -> bool:

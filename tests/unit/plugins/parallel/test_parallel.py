@@ -176,13 +176,9 @@ def test_sequential_gives_the_same_results_one_after_the_other() -> None:
 
 
 def alive(marker: str) -> list[int]:
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        if process.info["status"] != psutil.STATUS_ZOMBIE and marker in " ".join(
-            process.info["cmdline"] or ()
-        ):
-            found.append(process.pid)
-    return found
+    """The processes, zombies aside, whose command line holds this text."""
+    processes = [p for p in psutil.process_iter(["cmdline", "status"]) if p.info["status"] != "zombie"]
+    return [p.pid for p in processes if marker in " ".join(p.info["cmdline"] or ())]
 
 
 def test_fail_fast_ends_twenty_mixed_children_for_real(tmp_path: Path) -> None:
