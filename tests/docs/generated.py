@@ -1,0 +1,286 @@
+"""The parts of reference pages that are made from the thing they describe.
+
+A page holds `<!-- generated: name -->` … `<!-- end -->`; what stands between is what `PARTS[name]()` gives.
+With NODELING_UPDATE_DOCS=1 the tests write it there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import click
+
+import nodeling
+import nodeling.hookspecs
+from docs.pages import ROOT
+from nodeling_runtime.cli.main import COMMANDS, cli
+from nodeling_runtime.workflow import keys
+
+MANIFEST_SCHEMA = ROOT / "sdk" / "python" / "nodeling" / "schemas" / "node.v1.json"
+NODES = ROOT / "plugins" / "nodeling_nodes"
+ERRORS = ROOT / "docs" / "reference" / "errors.json"
+_PART = re.compile(r"<!-- generated: ([\w-]+) -->\n(.*?)<!-- end -->", re.DOTALL)
+
+
+def parts_of(text: str) -> Iterator[tuple[str, str]]:
+    """The generated parts of a page: name and what stands there."""
+    for match in _PART.finditer(text):
+        yield match[1], match[2].strip("\n")
+
+
+def renewed(text: str) -> str:
+    """The page with every generated part made anew."""
+    return _PART.sub(lambda m: f"<!-- generated: {m[1]} -->\n\n{PARTS[m[1]]()}\n\n<!-- end -->", text)
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines.extend("| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows)
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+# -- the command line
+
+
+def command_line() -> str:
+    """Every command with its usage, its words and its options."""
+    context = click.Context(cli, info_name="nodectl")
+    sections = []
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        if command is None:
+            raise LookupError(name)
+        sections.extend(_command(command, f"nodectl {name}", context))
+    return "\n\n".join(sections)
+
+
+def _command(command: click.Command, path: str, parent: click.Context) -> Iterator[str]:
+    context = click.Context(command, info_name=path.rpartition(" ")[2], parent=parent)
+    usage = " ".join(command.collect_usage_pieces(context))
+    parts = [f"## `{path} {usage}`", inspect.cleandoc((command.help or "").replace("\b\n", "\n"))]
+    rows = [
+        [", ".join(f"`{option}`" for option in param.opts) + _metavar(param, context), _help_of(param)]
+        for param in command.params
+        if isinstance(param, click.Option) and not param.hidden
+    ]
+    if rows:
+        parts.append(table(["Option", "Meaning"], rows))
+    yield "\n\n".join(part for part in parts if part)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            if inner is not None and not inner.hidden:
+                yield from _command(inner, f"{path} {name}", context)
+
+
+def _metavar(option: click.Option, context: click.Context) -> str:
+    if option.is_flag:
+        return ""
+    return f" `{option.make_metavar(context) if _takes_context(option) else option.make_metavar()}`"
+
+
+def _takes_context(option: click.Option) -> bool:
+    return "ctx" in inspect.signature(option.make_metavar).parameters  # newer versions of click
+
+
+def _help_of(option: click.Option) -> str:
+    text = option.help or ""
+    if option.multiple:
+        text += " May be given several times."
+    if option.show_default and option.default is not None:
+        text += f" Default: `{option.default}`."
+    return text
+
+
+# -- documents
+
+
+def workflow_keys() -> str:
+    """The keys of a workflow document."""
+    return _keys(keys.TOP)
+
+
+def settings_keys() -> str:
+    """The keys of `settings`."""
+    return _keys(keys.SETTINGS)
+
+
+def step_keys() -> str:
+    """The keys of a step."""
+    return _keys(keys.STEP)
+
+
+def later_keys() -> str:
+    """The keys that are refused by name."""
+    return table(["Key", "Until"], [[f"`{key}`", text] for key, text in keys.LATER.items()])
+
+
+def _keys(known: Mapping[str, str]) -> str:
+    return table(["Key", "Meaning"], [[f"`{key}`", text] for key, text in known.items()])
+
+
+def container_keys() -> str:
+    """The keys that each shipped container adds to its step."""
+    sections = []
+    for file in sorted(NODES.glob("*/config.json")):
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        if not manifest.get("flow"):
+            continue
+        names = " or ".join(f"`{name}`" for name in [manifest["name"], *manifest.get("aliases", [])])
+        schema = manifest["config"]
+        rows = list(_properties(schema, ""))
+        keys_table = table(["Key", "Holds", "Meaning"], rows)
+        sections.append(f"### {manifest['name']}\n\n{manifest['description']} Named {names}.\n\n{keys_table}")
+    return "\n\n".join(sections)
+
+
+def _properties(schema: Mapping[str, Any], above: str) -> Iterator[list[str]]:
+    for key, inner in schema.get("properties", {}).items():
+        needed = " Required." if key in schema.get("required", ()) else ""
+        default = f" Default: `{json.dumps(inner['default'])}`." if "default" in inner else ""
+        yield [f"`{above}{key}`", _holds(inner), f"{inner.get('description', '')}{needed}{default}"]
+        if inner.get("type") == "object":
+            yield from _properties(inner, f"{above}{key}.")
+        if isinstance(inner.get("items"), dict):
+            yield from _properties(inner["items"], f"{above}{key}[].")
+
+
+HOLDS = {
+    "step": "a step, or a list of steps",
+    "steps": "a list of independent steps",
+    "expression": "an expression",
+    "javascript": "an expression, or JavaScript that can be lowered",
+    "duration": "a duration",
+    "workflow": "a file",
+    "list": "a list",
+}
+
+
+def _holds(schema: Mapping[str, Any]) -> str:
+    if "x-nodeling" in schema:
+        return HOLDS[schema["x-nodeling"]]
+    if "enum" in schema:
+        return " or ".join(f"`{word}`" for word in schema["enum"])
+    kind = schema.get("type", "anything")
+    return str(kind if isinstance(kind, str) else " or ".join(kind))
+
+
+def manifest_keys() -> str:
+    """The keys of a node's manifest."""
+    return table(["Key", "Holds", "Meaning"], list(_properties(_manifest(), "")))
+
+
+def _manifest() -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(MANIFEST_SCHEMA.read_text(encoding="utf-8"))
+
+    def opened(value: Any) -> Any:
+        if isinstance(value, dict):
+            if value.get("$ref") == "#/$defs/schema":
+                value = {**value, "type": "a JSON Schema"}
+            return {key: opened(item) for key, item in value.items()}
+        return {} if value is True else value
+
+    schema["properties"] = opened(schema["properties"])
+    return schema
+
+
+# -- code
+
+
+def hooks() -> str:
+    """Every hook, with its signature and what its docstring says."""
+    sections = []
+    for name, function in vars(nodeling.hookspecs).items():
+        if name.startswith("nodeling_") and callable(function):
+            text = (inspect.getdoc(function) or "").strip()
+            sections.append(f"### `{name}{_signature(function)}`\n\n{text}")
+    return "\n\n".join(sections)
+
+
+def public_names() -> str:
+    """Every name that `nodeling` exports."""
+    rows = []
+    for name in nodeling.__all__:
+        value = getattr(nodeling, name)
+        if inspect.isclass(value):
+            kind = "exception" if issubclass(value, BaseException) else "class"
+        elif callable(value):
+            kind = "function"
+        else:
+            kind = "value"
+        doc = inspect.getdoc(value) if kind != "value" else VALUES[name]
+        rows.append([f"`{name}`", kind, (doc or "").partition("\n\n")[0]])
+    return table(["Name", "Is a", "Meaning"], rows)
+
+
+VALUES = {
+    "__version__": "The version of the package.",
+    "ctx": "The context, for references: `ctx.request.body.name` is written as `${ctx.request.body.name}`.",
+}
+
+
+def context_members() -> str:
+    """What a node's context offers."""
+    known = {
+        "attempt": "Which attempt this is, from 1.",
+        "config": "The step's `config`.",
+        "env": "The environment variables that the manifest's `env` names.",
+        "idempotency_key": "The same for all attempts of this step in this run.",
+        "log": "`ctx.log(text, level, **data)`, and `.debug`, `.info`, `.warning`, `.error`.",
+        "request": "What started the run: `body`, `headers`, `query`, `params`, `method`, `path`.",
+        "run_id": "The run's id.",
+        "secrets": "The secrets that the manifest names.",
+        "step": "The step's path, as in `work/chunk-1`.",
+        "vars": "The variables, as a mapping; each is decoded when it is first read.",
+    }
+    rows = [[f"`ctx.{name}`", text] for name, text in known.items()]
+    for name, member in sorted(vars(nodeling.Context).items()):
+        if name.startswith("_") or name in known:
+            continue
+        shown = name if isinstance(member, property) else f"{name}{_signature(member)}"
+        doc = (inspect.getdoc(member) or "").partition("\n\n")[0]
+        rows.append([f"`ctx.{shown}`", doc])
+    return table(["Member", "Meaning"], rows)
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    signature = inspect.signature(function)
+    wanted = [p for p in signature.parameters.values() if p.name != "self"]
+    return str(signature.replace(parameters=wanted)).replace("'", "")
+
+
+# -- errors
+
+
+def errors(kind: type) -> str:
+    """The error codes, integers or dotted words."""
+    listed = json.loads(ERRORS.read_text(encoding="utf-8"))["errors"]
+    rows = [
+        [f"`{one['code']}`", one["meaning"], one["try"]] for one in listed if isinstance(one["code"], kind)
+    ]
+    return table(["Code", "Meaning", "What to do"], rows)
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "command-line": command_line,
+    "workflow-keys": workflow_keys,
+    "settings-keys": settings_keys,
+    "step-keys": step_keys,
+    "later-keys": later_keys,
+    "container-keys": container_keys,
+    "manifest-keys": manifest_keys,
+    "hooks": hooks,
+    "public-names": public_names,
+    "context-members": context_members,
+    "number-codes": lambda: errors(int),
+    "word-codes": lambda: errors(str),
+}
