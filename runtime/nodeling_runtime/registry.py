@@ -11,15 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import ConfigError, Fault, nearest
 from nodeling.manifest import Manifest, Version, VersionRange, reference_parts
 from nodeling.node import NodeDefinition
-from nodeling_runtime import plugins
 from nodeling_runtime.documents.reader import Document, read_document
 from nodeling_runtime.manifests import normalise, well_formed, without_annotated
 from nodeling_runtime.schemas import Validator, compile_schema
+
+if TYPE_CHECKING:
+    from nodeling_runtime.plugins import BrokenPlugin
 
 MANIFEST = "config.json"
 SEARCH_DEPTH = 3  # nodes/<group>/<name>@<version>/config.json is the deepest layout in use
@@ -94,7 +96,7 @@ class Registry:
     specs: dict[str, dict[Version, NodeSpec]] = field(default_factory=dict)
     clashes: dict[tuple[str, Version], list[NodeSpec]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
-    broken: list[plugins.BrokenPlugin] = field(default_factory=list)
+    broken: list[BrokenPlugin] = field(default_factory=list)
     faulty: dict[str, Fault] = field(default_factory=dict)
     _folders: set[Path] = field(default_factory=set)
 
@@ -184,6 +186,8 @@ def build_registry(folders: Iterable[Path] = (), *, installed: bool = True) -> R
     """Find the nodes of the installed packages, of hooks and of the given folders."""
     registry = Registry()
     if installed:
+        from nodeling_runtime import plugins  # looking for packages loads sockets; a registry alone does not
+
         found, registry.broken = plugins.node_folders()
         for folder in found:
             registry.add_folder(folder.path, folder.distribution)
