@@ -147,6 +147,7 @@ REQUIRED: tuple[str, ...] = (
     "context.conflict_at_join",
     "context.failed_writes_seen_by_body",
     "context.failed_writes_seen_by_on_error",
+    "context.failed_container_seen",
     "context.tombstone",
     "conflict_at_scope_end",
     "merge.last",
