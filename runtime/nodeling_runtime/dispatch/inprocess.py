@@ -33,11 +33,12 @@ LONGEST_TRACEBACK = 32 * 1024
 class _Live:
     """What one call leaves lying about until it has ended."""
 
-    __slots__ = ("cancelled", "metrics", "work_dirs")
+    __slots__ = ("cancelled", "metrics", "work_dirs", "worker")
 
     def __init__(self) -> None:
         self.cancelled = False
         self.metrics: dict[str, float] = {}
+        self.worker: str | None = None  # the thread, where there is one
         self.work_dirs: list[str] = []
 
     def is_cancelled(self) -> bool:
@@ -65,14 +66,15 @@ class InProcessDispatcher:
             else:
                 implementation = await self._on_thread(lambda: load_implementation(spec), live)
             context = _context(call, live)
-            output, worker = await self._drive(implementation, context, call, live)
-            return Outcome(Value.of(output), None, context._delta, worker, metrics=live.metrics)
+            output = Value.of(await self._drive(implementation, context, call, live))
+            return Outcome(output, None, context._delta, live.worker, metrics=live.metrics)
         except (asyncio.CancelledError, GeneratorExit):  # GeneratorExit: the loop is gone, and nobody waits
             live.cancelled = True
             raise
         except BaseException as error:  # whatever a node raises is the node's failure
             delta = {} if context is None else context._delta
-            return Outcome(None, failure_of(error, loaded=context is not None), delta, metrics=live.metrics)
+            failure = failure_of(error, loaded=context is not None)
+            return Outcome(None, failure, delta, live.worker, metrics=live.metrics)
         finally:
             if live.work_dirs:
                 live.sweep()
@@ -81,35 +83,27 @@ class InProcessDispatcher:
         """Let the idle threads end."""
         self.threads.close()
 
-    async def _drive(
-        self, implementation: Implementation, ctx: Context, call: NodeCall, live: _Live
-    ) -> tuple[Any, str | None]:
+    async def _drive(self, implementation: Implementation, ctx: Context, call: NodeCall, live: _Live) -> Any:
         function, kind = implementation.call, implementation.kind
         if kind == "flow":
-            return await function(ctx, call.flow.keys, call.flow), None
+            return await function(ctx, call.flow.keys, call.flow)
         inputs = call.inputs.fresh()
         if kind == "async":
-            return await function(ctx, inputs), None
+            return await function(ctx, inputs)
         if kind == "async_generator":
-            return await _collect_async(function(ctx, inputs), ctx), None
+            return await _collect_async(function(ctx, inputs), ctx)
         if kind == "generator":
-            return await self._threaded(lambda: _collect(function(ctx, inputs), ctx), live)
-        if not implementation.blocking:
+            return await self._on_thread(lambda: _collect(function(ctx, inputs), ctx), live, is_node=True)
+        if implementation.blocking:
+            result = await self._on_thread(lambda: function(ctx, inputs), live, is_node=True)
+        else:
             result = function(ctx, inputs)
-            return (await result if inspect.isawaitable(result) else result), None
-        output, worker = await self._threaded(lambda: function(ctx, inputs), live)
-        return (await output if inspect.isawaitable(output) else output), worker
+        return await result if inspect.isawaitable(result) else result
 
-    async def _threaded(self, function: Callable[[], Any], live: _Live) -> tuple[Any, str | None]:
-        names: list[str] = []
-        return await self._on_thread(function, live, names), names[0]
-
-    async def _on_thread(
-        self, function: Callable[[], Any], live: _Live, names: list[str] | None = None
-    ) -> Any:
-        future, worker = self.threads.submit(function, limited=names is not None)
-        if names is not None:
-            names.append(worker.name)
+    async def _on_thread(self, function: Callable[[], Any], live: _Live, *, is_node: bool = False) -> Any:
+        future, worker = self.threads.submit(function, limited=is_node)
+        if is_node:
+            live.worker = worker.name
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -203,7 +197,8 @@ def failure_of(error: BaseException, *, loaded: bool = True) -> CallError:
     if isinstance(error, InvalidValue):
         return CallError(4006, f"the output is no JSON value: {error}", "InvalidOutput", retryable=False)
     if isinstance(error, NodeError):
-        said = {**error.details, **_cause(error)}
+        hint = {"hint": error.hint} if error.hint else {}
+        said = {**hint, **error.details, **_cause(error)}
         return CallError(
             error.code, error.message, "NodeError", error.retryable, error.retry_after_ms, details=said
         )

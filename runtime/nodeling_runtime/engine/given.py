@@ -13,6 +13,8 @@ from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.values import InvalidValue, Value
 from nodeling_runtime.workflow.model import Step
 
+LARGEST_INLINE = 16 * 2**20
+
 
 def prepared(
     step: Step, names: Names, overrides: Mapping[str, Any] | None, overlay: Mapping[str, Any] | None
@@ -34,9 +36,17 @@ def prepared(
         refuse(spec.config.check(config), f"the config of {spec.name!r} is refused", 4002)
         given = _given(step, names, overrides, overlay)
         refuse(spec.inputs.check(given), f"{spec.name!r} refuses its inputs", 4001)
-        return config, Value.of(given)
+        value = Value.of(given)
+        if value.size > LARGEST_INLINE:
+            raise NodelingError(f"the inputs are {too_large(value)}", code=4005)
+        return config, value
     except InvalidValue as error:
         raise NodelingError(f"the inputs are no JSON value: {error}", code=4001) from error
+
+
+def too_large(value: Value) -> str:
+    """How much larger a value is than may travel."""
+    return f"{value.size / 2**20:.1f} MiB, more than the {LARGEST_INLINE // 2**20} MiB that a value may have"
 
 
 def _given(
@@ -56,6 +66,11 @@ def judged(spec: NodeSpec, outcome: Outcome) -> Outcome:
         return outcome
     if outcome.output is None:
         outcome.error = CallError(4006, "the node gave no output", "InvalidOutput", retryable=False)
+        return outcome
+    if outcome.output.size > LARGEST_INLINE:
+        message = f"the output of {spec.name!r} is {too_large(outcome.output)}"
+        outcome.error = CallError(4005, message, "PayloadTooLarge", retryable=False)
+        outcome.output = None
         return outcome
     if spec.manifest.output is True:
         return outcome

@@ -18,6 +18,7 @@ from nodeling.node import NodeDefinition
 from nodeling.results import RunResult, StepResult
 from nodeling_runtime.dispatch.base import Dispatcher
 from nodeling_runtime.documents.reader import Document, from_data, read_document
+from nodeling_runtime.engine.given import LARGEST_INLINE, too_large
 from nodeling_runtime.engine.run import Run, RunOptions, RunOutcome, missing_secrets, needed_secrets
 from nodeling_runtime.expressions.function_table import ExpressionFunction, FunctionTable
 from nodeling_runtime.expressions.functions import BUILTINS
@@ -184,6 +185,9 @@ def run_options(given: Mapping[str, Any]) -> RunOptions:
         values = {part: Value.of(value) for part, value in request.items()}
     except InvalidValue as error:
         raise ConfigError(f"the run's input is no JSON value: {error}", code="run.input") from error
+    for part, value in values.items():
+        if value.size > LARGEST_INLINE:
+            raise ConfigError(f"the request's {part} is {too_large(value)}", code="run.input")
     on_event = given.get("on_event")
     options = RunOptions(
         request=values,

@@ -141,6 +141,7 @@ class Run:
                 name=record.name,
                 node=record.node,
                 worker=record.worker,
+                handled=record.handled,
                 output=None if record.output is None else record.output.shared(),
                 **record.to_json(),
             )

@@ -158,7 +158,9 @@ class ScopeRun:
         model = self.plan.steps[step]
         record = self._record(step)
         record.status = "ready"
-        record.waited_for = tuple(self.plan.steps[i].name for i in self.scheduler.satisfied_sources(step))
+        record.waited_for = tuple(
+            self.plan.steps[i].name for i in sorted(self.scheduler.satisfied_sources(step))
+        )
         path = f"{self.path}/{model.name}" if self.path else model.name
         job = StepJob(self.engine, model, self._views[step], path, self._parts_for(step), record=record)
         job.team = self.team

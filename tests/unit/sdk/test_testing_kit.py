@@ -56,6 +56,12 @@ def test_inputs_that_look_like_expressions_are_handed_over_as_they_are():
     assert run_node(echo, strange).output == strange
 
 
+def test_variables_that_cannot_be_given_are_the_tests_own_fault():
+    with pytest.raises(ConfigError, match="`vars` cannot be given"):
+        run_node(add, {"a": 1}, vars={"": 1})
+    assert run_node(lambda ctx, inputs: ctx.vars["node"], vars={"node": "mine"}).output == "mine"
+
+
 def test_a_failing_node_keeps_its_code_and_what_it_wrote():
     def fails(ctx, inputs):
         ctx.set("half", 1)

@@ -226,3 +226,36 @@ def test_a_cancelled_arun_ends_the_run_in_order_and_stays_cancelled() -> None:
 
     asyncio.run(main())
     assert ended == ["tidy"]
+
+
+def test_a_value_larger_than_may_travel_is_refused_at_every_door() -> None:
+    big = "x" * (16 * 2**20)
+
+    @node
+    def swell() -> str:
+        return big
+
+    wf = Workflow("big")
+    wf.step("only", swell)
+    error = wf.run().steps["only"].error
+    assert error is not None
+    assert error["code"] == 4005
+    assert "16.0 MiB, more than the 16 MiB" in error["message"]
+    with pytest.raises(ConfigError, match="more than the 16 MiB"):
+        wf.run(big)
+
+
+def test_a_hint_and_the_thread_of_a_failed_node_are_kept() -> None:
+    @node
+    def refuse() -> int:
+        raise nodeling.NodeError("closed", code=7002, hint="come back tomorrow")
+
+    events: list[Any] = []
+    wf = Workflow("hint")
+    wf.step("only", refuse, on_error="continue")
+    error = wf.run(on_event=events.append).steps["only"].error
+    assert error is not None
+    assert error["details"]["hint"] == "come back tomorrow"
+    ended = next(event for event in events if event["event"] == "step.finished")
+    assert ended["handled"] is True
+    assert ended["worker"].startswith("nodeling-")
