@@ -187,6 +187,8 @@ def _looks_like_workflow(path: Path) -> bool:
     from nodeling.errors import ConfigError
     from nodeling_runtime.documents.reader import read_document
 
+    if b"steps" not in path.read_bytes():
+        return False  # a large file of data is not even parsed
     try:
         data = read_document(path).data
     except ConfigError:

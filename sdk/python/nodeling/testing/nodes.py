@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from nodeling.context import Context
+from nodeling.errors import ConfigError
 from nodeling.node import NodeDefinition, node
 from nodeling.testing.fake import as_definition, stand_in
 from nodeling.workflow import Workflow, find_engine
 
 __all__ = ["NodeOutcome", "run_node"]
 
-STEP = "node"
+STEP = "node-under-test"
 BEFORE, AFTER = "given-by-the-test", "seen-by-the-test"
 MANIFEST = "config.json"
 SECRET = "NODELING_SECRET_"  # noqa: S105 (where the engine looks, not what it finds)
@@ -78,7 +79,7 @@ def run_node(
         timeout: Seconds after which the run is given up, or a text with a unit.
 
     Raises:
-        ConfigError: The manifest, or the keys of the step, are wrong.
+        ConfigError: The manifest, the keys of the step or the variables are wrong.
     """
     workflow = Workflow("test", nodes=list(folders))
     document: dict[str, Any] = {"name": STEP, "node": _reference(target, workflow)}
@@ -106,6 +107,9 @@ def run_node(
     ]
     with _environment(secrets or {}):
         result = workflow.run(request=asked, timeout=timeout, on_event=seen.event)
+    refused = result.steps[BEFORE].error
+    if refused is not None:
+        raise ConfigError(f"`vars` cannot be given: {refused['message']}", code="testing.vars")
     found = result.steps[STEP]
     error = found.error
     if error is None and found.status != "succeeded":
