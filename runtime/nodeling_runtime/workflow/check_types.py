@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from nodeling.errors import nearest
 from nodeling_runtime.expressions.references import Reference
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.schemas import Validator
@@ -12,12 +13,14 @@ from nodeling_runtime.workflow.fit import fit
 from nodeling_runtime.workflow.fit_select import MISSING
 from nodeling_runtime.workflow.judged import primary
 from nodeling_runtime.workflow.model import Step
+from nodeling_runtime.workflow.reading import escape
 from nodeling_runtime.workflow.sight import Sight
 
 if TYPE_CHECKING:
     from nodeling_runtime.workflow.check import Check
 
 BOOLEAN = {"type": "boolean"}
+MOST_CLASHES = 20  # of one step; who reads so many mends some first
 
 
 class TypeCheck:
@@ -64,30 +67,48 @@ class TypeCheck:
             self._constant(value, validator, pointer, what)
             return
         found = template.infer(self._schema_of)
-        if found is None:
-            return
-        if beneath and isinstance(found, Mapping) and "properties" in found:
-            extra = {key: {"const": value} for key, value in beneath.items()}
-            found = {
-                **found,
-                "properties": {**extra, **found["properties"]},
-                "required": [*found.get("required", []), *extra],
-            }
-        verdict = fit(found, schema)
-        if verdict.value == "clash":
+        if isinstance(found, Mapping):
+            self._inferred(_with_constants(found, beneath), schema, template, pointer)
+
+    def _inferred(
+        self, found: Mapping[str, Any], schema: Mapping[str, Any] | bool, template: Template, pointer: str
+    ) -> None:
+        """Every key that cannot fit, one after the other; then what else cannot."""
+        strict = self.check.strict
+        for key, meant in self._stray(found, schema, pointer):
+            found = _less(found, key)
+            if meant is not None and isinstance(schema, Mapping):
+                schema = _less(schema, meant)
+        for _ in range(MOST_CLASHES):
+            verdict = fit(found, schema)
             where, key = _place(verdict.pointer, pointer)
-            about = f"{key!r} of " if key else ""
-            self.check.fault(
-                "check.fit",
-                f"what is given does not fit {about}{self.step.spec.name!r}: {verdict.reason}",
-                where,
-                self._sources(template, where),
-            )
-        elif verdict.value == "unknown" and self.check.strict and verdict.reason.startswith("may not fit"):
-            where, _ = _place(verdict.pointer, pointer)
-            self.check.fault(
-                "check.may_not_fit", f"{self.step.spec.name!r}: {verdict.reason}", where, warning=True
-            )
+            if verdict.value == "clash":
+                about = f"{key!r} of " if key else ""
+                message = f"what is given does not fit {about}{self.step.spec.name!r}: {verdict.reason}"
+                self.check.fault("check.fit", message, where, self._sources(template, where))
+            elif verdict.value == "unknown" and strict and verdict.reason.startswith("may not fit"):
+                message = f"{self.step.spec.name!r}: {verdict.reason}"
+                self.check.fault("check.may_not_fit", message, where, warning=True)
+            parts = verdict.pointer.split("/")
+            if verdict.value != "clash" or len(parts) < 3 or parts[1] != "properties":
+                return
+            found, schema = _without(found, schema, parts[2])
+
+    def _stray(
+        self, found: Mapping[str, Any], schema: Mapping[str, Any] | bool, pointer: str
+    ) -> Iterator[tuple[str, str | None]]:
+        """Keys that a closed object does not know, each with the one that was probably meant."""
+        known = schema.get("properties") if isinstance(schema, Mapping) else None
+        given = found.get("properties")
+        if not isinstance(known, Mapping) or not isinstance(given, Mapping) or not _is_closed(schema):
+            return
+        for key in given:
+            if key not in known:
+                near = nearest(key, [name for name in known if name not in given])
+                hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(known) or 'none'}"
+                message = f"what is given does not fit {self.step.spec.name!r}: unknown key {key!r}"
+                self.check.fault("check.fit", message, f"{pointer}/{escape(key)}", hint, key=True)
+                yield key, near
 
     def _constant(self, value: Any, validator: Validator, pointer: str, what: str) -> None:
         name, given = self.step.spec.name, pointer != self.step.pointer
@@ -127,11 +148,40 @@ class TypeCheck:
         return f"it comes from {', '.join(dict.fromkeys(names))}" if names else None
 
 
+def _with_constants(found: Mapping[str, Any], beneath: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is inferred, over the plain values that lie beneath it."""
+    if not beneath or "properties" not in found:
+        return found
+    extra = {key: {"const": value} for key, value in beneath.items()}
+    required = [*found.get("required", []), *extra]
+    return {**found, "properties": {**extra, **found["properties"]}, "required": required}
+
+
+def _is_closed(schema: Any) -> bool:
+    return schema.get("additionalProperties") is False and "patternProperties" not in schema
+
+
+def _without(
+    found: Mapping[str, Any], schema: Mapping[str, Any] | bool, key: str
+) -> tuple[Mapping[str, Any], Mapping[str, Any] | bool]:
+    """Both sides as if they did not speak of a key."""
+    return _less(found, key), _less(schema, key) if isinstance(schema, Mapping) else schema
+
+
+def _less(schema: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    known = {name: one for name, one in schema.get("properties", {}).items() if name != key}
+    return {
+        **schema,
+        "properties": known,
+        "required": [one for one in schema.get("required", []) if one != key],
+    }
+
+
 def _place(schema_pointer: str, pointer: str) -> tuple[str, str]:
     """Where in the step's value a place of the schema is."""
     parts = schema_pointer.split("/")[1:]
     where, key = pointer, ""
     while len(parts) >= 2 and parts[0] == "properties":
-        where, key = f"{where}/{parts[1]}", parts[1]
+        where, key = f"{where}/{parts[1]}", parts[1].replace("~1", "/").replace("~0", "~")
         parts = parts[2:]
     return where, key

@@ -9,27 +9,13 @@ counts as no proof. Neither guesses: what is not proved is `None` for `clash` an
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
+from .fit_ranges import Finding, number_clash, number_misfit, range_clash, range_misfit
 from .fit_shape import Extra, Items, Node, Number, Object, Shape, Text, Values
 from .fit_union import Shaper
 
 __all__ = ["Comparison", "Finding"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Why something does not fit, and where in the target."""
-
-    reason: str
-    path: tuple[str | int, ...] = ()
-
-    def under(self, *steps: str | int) -> Finding:
-        """The same finding, seen from further up."""
-        return Finding(self.reason, (*steps, *self.path))
 
 
 class Comparison:
@@ -98,9 +84,9 @@ class Comparison:
         found: Finding | None = None
         match source, target:
             case Number(), Number():
-                found = _number_misfit(source, target)
+                found = number_misfit(source, target)
             case Text(), Text():
-                found = _range_misfit(source, target, "Length", "long")
+                found = range_misfit(source, target, "Length", "long")
             case Items(), Items():
                 found = self._items_misfit(source, target)
             case Object(), Object():
@@ -113,7 +99,7 @@ class Comparison:
         return None
 
     def _items_misfit(self, source: Items, target: Items) -> Finding | None:
-        found = _range_misfit(source, target, "Items", "many")
+        found = range_misfit(source, target, "Items", "many")
         if found is not None:
             return found
         length = max(len(source.prefix), len(target.prefix))
@@ -125,7 +111,7 @@ class Comparison:
         return found.under("items") if found else None
 
     def _object_misfit(self, source: Object, target: Object) -> Finding | None:
-        found = _range_misfit(source, target, "Properties", "many")
+        found = range_misfit(source, target, "Properties", "many")
         for key in sorted(target.required - source.required):
             known = key in source.keys
             why = "optional in the source" if known else "not declared by the source"
@@ -233,9 +219,9 @@ class Comparison:
         found: Finding | None = None
         match source, target:
             case Number(), Number():
-                found = _number_clash(source, target)
+                found = number_clash(source, target)
             case Text(), Text():
-                found = _range_clash(source, target, "Length", "long")
+                found = range_clash(source, target, "Length", "long")
             case Items(), Items():
                 found = self._items_clash(source, target, complete)
             case Object(), Object():
@@ -277,20 +263,33 @@ class Comparison:
         if len(source.required.union(declared)) > source.high:
             declared = []
         present = {**dict.fromkeys(declared), **dict.fromkeys(sorted(source.required))}
-        if len(present) > target.high:
-            return Finding(f"the target takes at most {target.high} keys", ("maxProperties",))
-        if source.high < target.low:
-            return Finding(f"the source gives at most {source.high} keys", ("minProperties",))
+        found = self._count_clash(source, target, list(present))
+        if found is not None:
+            return found
         for key in {**present, **dict.fromkeys(sorted(target.required))}:
             found = self._key_clash(source, target, key, complete)
             if found is not None:
                 return found
         return self._others_clash(source, target) if complete else None
 
+    def _count_clash(self, source: Object, target: Object, keys: list[str]) -> Finding | None:
+        """Too many keys or too few; the key that makes it so is named where there is one."""
+        if len(keys) > target.high:
+            for key in keys:
+                if self.shaper.is_empty(target.at(key)):
+                    return Finding(f"the target takes no key {key!r}", _key(target, key))
+            return Finding(f"the target takes at most {target.high} keys", ("maxProperties",))
+        if source.high < target.low:
+            for key in sorted(target.required):
+                if self.shaper.is_empty(source.at(key)):
+                    return _never_given(key)
+            return Finding(f"the source gives at most {source.high} keys", ("minProperties",))
+        return None
+
     def _key_clash(self, source: Object, target: Object, key: str, complete: bool) -> Finding | None:
         mine, theirs = source.at(key), target.at(key)
         if self.shaper.is_empty(mine):
-            return Finding(f"the key {key!r} is required, and the source never gives it", ("required",))
+            return _never_given(key)
         if self.shaper.is_empty(theirs):
             return Finding(f"the target takes no key {key!r}", _key(target, key))
         found = self.clash(mine, theirs, complete=complete)
@@ -338,50 +337,5 @@ def _some(values: list[Any]) -> str:
     return ", ".join(short) + (", …" if len(values) > 5 else "")
 
 
-def _range_misfit(
-    source: Text | Items | Object, target: Text | Items | Object, what: str, how: str
-) -> Finding | None:
-    if source.low < target.low:
-        return Finding(f"it may be less {how} than {target.low}", (f"min{what}",))
-    if source.high > target.high:
-        return Finding(f"it may be more {how} than {target.high}", (f"max{what}",))
-    return None
-
-
-def _range_clash(source: Text, target: Text, what: str, how: str) -> Finding | None:
-    if source.high < target.low:
-        return Finding(f"it is at most {source.high} {how}, {target.low} is needed", (f"min{what}",))
-    if source.low > target.high:
-        return Finding(f"it is at least {source.low} {how}, {target.high} is allowed", (f"max{what}",))
-    return None
-
-
-def _number_misfit(source: Number, target: Number) -> Finding | None:
-    if target.integer and not source.integer:
-        return Finding("the source may give a number that is no integer", ("type",))
-    if (source.low, source.low_open) < (target.low, target.low_open):
-        return Finding(f"the source may give less than {target.low}", ("minimum",))
-    if (source.high, not source.high_open) > (target.high, not target.high_open):
-        return Finding(f"the source may give more than {target.high}", ("maximum",))
-    steps = [*source.multiples, *([1] if source.integer else [])]
-    for wanted in target.multiples:
-        if not any((Fraction(str(step)) / Fraction(str(wanted))).denominator == 1 for step in steps):
-            return Finding(f"the source is not known to be a multiple of {wanted}", ("multipleOf",))
-    return None
-
-
-def _number_clash(source: Number, target: Number) -> Finding | None:
-    low, low_open = max((source.low, source.low_open), (target.low, target.low_open))
-    ends = ((source.high, source.high_open), (target.high, target.high_open))
-    high, high_open = min(ends, key=lambda bound: (bound[0], not bound[1]))
-    if low > high or (low == high and (low_open or high_open)):
-        below = source.high <= target.low
-        bound = f"least {target.low}" if below else f"most {target.high}"
-        return Finding(
-            f"the ranges do not meet: the target takes at {bound}", ("minimum" if below else "maximum",)
-        )
-    if (source.integer or target.integer) and math.isfinite(low) and math.isfinite(high):
-        first = math.floor(low) + 1 if low_open else math.ceil(low)
-        if first > high or (first == high and high_open):
-            return Finding("the ranges share no integer", ("type",))
-    return None
+def _never_given(key: str) -> Finding:
+    return Finding(f"the key {key!r} is required, and the source never gives it", ("required",))

@@ -93,6 +93,7 @@ def test_six_levels_mix_every_kind_of_node(nodes: Path) -> None:
     ]
 
 
+CALM = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
 WRAPS = ("sequence", "if-else", "switch", "try", "while", "parallel", "race", "for-each", "map-reduce")
 
 
@@ -103,7 +104,7 @@ def wrapped(kind: str, number: int, inner: dict[str, Any]) -> dict[str, Any]:
         "if-else": {"if": True, "then": inner},
         "switch": {"on": 1, "cases": [{"when": 1, "do": inner}]},
         "try": {"try": inner, "finally": {"name": f"f{number}", "node": "log"}},
-        "while": {"while": "${i%d < 1}" % number, "as": f"i{number}", "do": inner},
+        "while": {"while": f"${{i{number} < 1}}", "as": f"i{number}", "do": inner},
         "parallel": {"nodes": [inner]},
         "race": {"nodes": [inner]},
         "for-each": {"in": [0], "do": inner},
@@ -177,11 +178,9 @@ ALL_KEYS = {
 
 
 def without_times(value: Any) -> Any:
-    return (
-        {key: item for key, item in value.items() if key != "execution_info"}
-        if isinstance(value, dict)
-        else value
-    )
+    if not isinstance(value, dict):
+        return value
+    return {key: item for key, item in value.items() if key != "execution_info"}
 
 
 @pytest.mark.parametrize("kind", sorted(ALL_KEYS))
@@ -214,11 +213,10 @@ def test_children_have_their_keys_under_nodes_too(stage: Stage) -> None:
 
 
 def test_a_thousand_steps_deep_is_no_recursion(stage: Stage) -> None:
-    steps = [{"name": "s0", "node": "echo", "inputs": {"value": 0}}]
-    for i in range(1, 1_000):
-        steps.append(
-            {"name": f"s{i}", "node": "echo", "inputs": {"value": f"${{steps.s{i - 1}.output + 1}}"}}
-        )
+    steps = [
+        {"name": f"s{i}", "node": "echo", "inputs": {"value": f"${{steps.s{i - 1}.output + 1}}" if i else 0}}
+        for i in range(1_000)
+    ]
     assert stage.run([{"name": "chain", "node": "sequence", "steps": steps}]).output == 999
 
 

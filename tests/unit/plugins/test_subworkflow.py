@@ -165,7 +165,7 @@ def test_wide_inclusion_is_read_once_a_file(files: Files) -> None:
     files.write("w15.json", [echo("bottom")])
     for i in range(15):
         files.write(f"w{i}.json", [include(f"w{i + 1}.json", f"s{k}") for k in range(4)])
-    from nodeling_runtime.engine.host import load_file
+    from nodeling_runtime.engine.loaded import load_file
 
     faults = load_file(files.folder / "w0.json").faults
     assert {fault.code for fault in faults} == {"registry.unknown"}
