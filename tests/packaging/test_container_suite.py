@@ -1,4 +1,4 @@
-"""The suite that judges containers may be wrong itself: it accepts a good one and breaks on planted defects."""
+"""The judge of containers may be wrong itself: it accepts a good one, and breaks on planted defects."""
 
 from __future__ import annotations
 
