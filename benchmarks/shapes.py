@@ -14,7 +14,9 @@ from typing import Any
 
 from nodeling import NodeDefinition, node
 from nodeling_runtime.documents.reader import from_data
-from nodeling_runtime.engine.host import Loaded, execute, load, run_options
+from nodeling_runtime.engine.host import execute
+from nodeling_runtime.engine.loaded import Loaded, load
+from nodeling_runtime.engine.options import run_options
 
 TIMEOUT_MS = 30_000
 WIDTH = 100

@@ -36,7 +36,7 @@ def command(**given: Any) -> int:
     NODE is a name, or a name with a version such as summarise@^1.
     """
     from nodeling_runtime.cli.session import Wanted, run_loaded
-    from nodeling_runtime.engine.host import run_options
+    from nodeling_runtime.engine.options import run_options
 
     loaded = _one_step(
         given["node"], [Path(folder) for folder in given["nodes"]], given["config"] is not None
@@ -59,7 +59,7 @@ def _one_step(reference: str, folders: list[Path], with_config: bool) -> Any:
     """
     from nodeling.errors import ConfigError, Fault
     from nodeling_runtime.documents.reader import from_data
-    from nodeling_runtime.engine.host import load, registry_for
+    from nodeling_runtime.engine.loaded import load, registry_for
 
     registry = registry_for(None, folders)
     spec = registry.find(reference)

@@ -202,7 +202,7 @@ def _looks_like_workflow(path: Path) -> bool:
 
 def _check_workflow(findings: Findings, path: Path, folders: Sequence[Path]) -> None:
     from nodeling.errors import ConfigError
-    from nodeling_runtime.engine.host import load_file
+    from nodeling_runtime.engine.loaded import load_file
 
     try:
         findings.faults.extend(load_file(path, folders).faults)
@@ -228,7 +228,7 @@ def _check_node(findings: Findings, folder: Path, code: bool) -> None:
 
 def _clashes(findings: Findings, folders: Sequence[Path]) -> Iterator[Fault]:
     """Names that two of the checked nodes, or one of them and an installed one, share."""
-    from nodeling_runtime.engine.host import registry_for
+    from nodeling_runtime.engine.loaded import registry_for
 
     files = {str(Path(file).resolve()) for kind, file in findings.checked if kind == "node"}
     if not files:

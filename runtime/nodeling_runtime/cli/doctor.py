@@ -156,7 +156,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _plugins() -> Iterator[Finding]:
     from nodeling_runtime import plugins
-    from nodeling_runtime.engine.host import function_table, registry_for
+    from nodeling_runtime.engine.loaded import function_table, registry_for
 
     area = "plugins"
     registry = registry_for(None)

@@ -52,7 +52,7 @@ def _object(text: str | None, option: str) -> dict[str, Any]:
 
 
 def _evaluate(text: str, names: dict[str, Any]) -> Any:
-    from nodeling_runtime.engine.host import function_table
+    from nodeling_runtime.engine.loaded import function_table
     from nodeling_runtime.expressions.compiler import compile_expression
     from nodeling_runtime.expressions.record import Names, to_plain
     from nodeling_runtime.expressions.template import compile_template

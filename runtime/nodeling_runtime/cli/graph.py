@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from nodeling_runtime.engine.host import Loaded
+    from nodeling_runtime.engine.loaded import Loaded
     from nodeling_runtime.graph.outline import Outline
 
 FORMATS = ("text", "mermaid", "dot", "json")
@@ -83,7 +83,8 @@ def load_workflow(target: str, folders: tuple[Path, ...] = ()) -> Loaded:
     Raises:
         ConfigError: There is no such file, module or workflow.
     """
-    from nodeling_runtime.engine.host import EngineHost, load_file
+    from nodeling_runtime.engine.host import EngineHost
+    from nodeling_runtime.engine.loaded import load_file
 
     _existing(folders)
     module, colon, name = target.partition(":")

@@ -65,7 +65,7 @@ def show_node(node: str, folders: tuple[Path, ...], as_json: bool) -> None:
 
 
 def _registry(folders: Sequence[Path]) -> Registry:
-    from nodeling_runtime.engine.host import registry_for
+    from nodeling_runtime.engine.loaded import registry_for
 
     return registry_for(None, folders)
 

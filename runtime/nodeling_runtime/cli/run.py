@@ -68,7 +68,7 @@ def command(**given: Any) -> int:
             raise click.UsageError(f"{option} {why}")
     from nodeling_runtime.cli.session import Wanted, run_loaded
     from nodeling_runtime.cli.target import load_target
-    from nodeling_runtime.engine.host import run_options
+    from nodeling_runtime.engine.options import run_options
 
     request = read_request(given["request"])
     loaded = load_target(given["file"], [Path(folder) for folder in given["nodes"]])

@@ -34,7 +34,7 @@ def command(
         _write_manifest(node, folders, as_json)
         return
     from nodeling_runtime.editor import node_schema, workflow_schema
-    from nodeling_runtime.engine.host import registry_for
+    from nodeling_runtime.engine.loaded import registry_for
 
     if shown:
         print_json(node_schema() if which == "node" else workflow_schema(registry_for(None, folders)))
@@ -93,7 +93,7 @@ def _folder(node: str, folders: tuple[Path, ...]) -> Path:
     """The folder of a project's node, by its name or its path."""
     from nodeling.errors import NodelingError
     from nodeling_runtime.cli.test import find_node
-    from nodeling_runtime.engine.host import registry_for
+    from nodeling_runtime.engine.loaded import registry_for
 
     folder = Path(node)
     if folder.is_dir():

@@ -20,7 +20,9 @@ from nodeling_runtime.cli.faults import print_faults
 from nodeling_runtime.cli.output import is_terminal, print_json, quiet_stdout, talk
 from nodeling_runtime.cli.summary import Timeline, print_summary
 from nodeling_runtime.cli.text import error_line
-from nodeling_runtime.engine.host import Loaded, check_parameters, execute, result_of
+from nodeling_runtime.engine.host import execute, result_of
+from nodeling_runtime.engine.loaded import Loaded
+from nodeling_runtime.engine.options import check_parameters
 from nodeling_runtime.engine.run import RunOptions, RunOutcome
 
 Event = Mapping[str, Any]

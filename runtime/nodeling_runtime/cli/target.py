@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from nodeling.errors import ConfigError, nearest
-from nodeling_runtime.engine.host import EngineHost, Loaded, load_file
+from nodeling_runtime.engine.host import EngineHost
+from nodeling_runtime.engine.loaded import Loaded, load_file
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 

@@ -54,7 +54,7 @@ def _run(spec: NodeSpec, folders: Sequence[Path]) -> list[ExampleResult]:
 
 def _chosen(names: Sequence[str], folders: Sequence[Path]) -> list[NodeSpec]:
     """The nodes that were asked for, or those of the project."""
-    from nodeling_runtime.engine.host import registry_for
+    from nodeling_runtime.engine.loaded import registry_for
     from nodeling_runtime.registry import PROJECT, read_node
 
     registry = registry_for(None, folders)

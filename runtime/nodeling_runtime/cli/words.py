@@ -11,7 +11,7 @@ from nodeling.errors import NodelingError
 
 def complete_nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The names of nodes that can be called from here."""
-    from nodeling_runtime.engine.host import registry_for
+    from nodeling_runtime.engine.loaded import registry_for
 
     folders = [Path(folder) for folder in ctx.params.get("nodes") or ()]
     return [name for name in registry_for(None, folders).names() if name.startswith(incomplete)]

@@ -9,128 +9,23 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nodeling.errors import ConfigError, Fault, NodelingError, PluginError, StoreError
-from nodeling.node import NodeDefinition
+from nodeling.errors import ConfigError, Fault, NodelingError
 from nodeling.results import RunResult, StepResult
 from nodeling_runtime.dispatch.base import Dispatcher
-from nodeling_runtime.documents.reader import Document, from_data, read_document
-from nodeling_runtime.engine.given import LARGEST_INLINE, too_large
+from nodeling_runtime.documents.reader import from_data, read_document
+from nodeling_runtime.engine.loaded import Loaded, load
+from nodeling_runtime.engine.options import check_parameters, run_options
 from nodeling_runtime.engine.run import Run, RunOptions, RunOutcome, missing_secrets, needed_secrets
-from nodeling_runtime.expressions.function_table import ExpressionFunction, FunctionTable
-from nodeling_runtime.expressions.functions import BUILTINS
-from nodeling_runtime.project import project_root, resolve_secrets
-from nodeling_runtime.registry import PROJECT, Registry, build_registry, register
-from nodeling_runtime.values import InvalidValue, Value
-from nodeling_runtime.workflow.check import check_workflow
-from nodeling_runtime.workflow.duration import DurationError, milliseconds
-from nodeling_runtime.workflow.load import load_workflow, raise_faults
-from nodeling_runtime.workflow.model import Workflow
+from nodeling_runtime.project import resolve_secrets
 
 if TYPE_CHECKING:
     from nodeling.workflow import Workflow as SdkWorkflow
 
-OPTIONS = (
-    "inputs",
-    "store",
-    "max_concurrent",
-    "timeout",
-    "parameters",
-    "request",
-    "on_event",
-    "nodes",
-    "random",
-    "run_id",
-)
 CLOSING_ROUNDS = 3
 CLOSING_SECONDS = 0.05  # for each round: the run has its result, and nobody waits for these
-REQUEST_PARTS = ("method", "headers", "query", "params", "path", "body")
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A document, the nodes it was resolved against, and all that is wrong with it."""
-
-    document: Document
-    registry: Registry
-    workflow: Workflow | None
-    faults: list[Fault]
-    functions: FunctionTable
-
-    def ready(self) -> Workflow:
-        """The workflow, when nothing is wrong with it.
-
-        Raises:
-            ConfigError: It has faults; all of them are listed.
-        """
-        raise_faults(self.faults, self.document.name)
-        if self.workflow is None:
-            raise AssertionError("a document without faults is a workflow")
-        return self.workflow
-
-
-def function_table() -> FunctionTable:
-    """The expression functions, those of plugins included."""
-    from nodeling_runtime import plugins
-
-    table = BUILTINS
-    for name, function, options in plugins.expression_functions():
-        try:
-            table = table.extended([_function(name, function, options)])
-        except PluginError as error:
-            broken = plugins.BrokenPlugin(name, str(options.get("owner", "")), str(error))
-            plugins.load_plugins().broken.append(broken)
-    return table
-
-
-def _function(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> ExpressionFunction:
-    least = int(options.get("min_args", 1))
-    most = options.get("max_args", least)
-    return ExpressionFunction(
-        name, function, least, most, str(options.get("doc", "")), owner=str(options.get("owner", "a plugin"))
-    )
-
-
-def registry_for(base: Path | None, folders: Sequence[Path] = (), *, installed: bool = True) -> Registry:
-    """The nodes a workflow in `base` may use: installed ones, the project's, and those of `folders`."""
-    here = (base or Path.cwd()).resolve()
-    near = [here / "nodes", project_root(here) / "nodes"]
-    return build_registry(
-        [path for path in near if path.is_dir()] + [Path(f) for f in folders], installed=installed
-    )
-
-
-def load(
-    document: Document,
-    *,
-    base: Path | None = None,
-    folders: Sequence[Path] = (),
-    definitions: Mapping[str, NodeDefinition] | None = None,
-    registry: Registry | None = None,
-    strict: bool = False,
-) -> Loaded:
-    """Resolve and check a document; nothing is run and no node is imported."""
-    known = registry or registry_for(base, folders)
-    for definition in (definitions or {}).values():
-        register(known, definition, PROJECT)
-    functions = function_table()
-    workflow, faults = load_workflow(document, known, functions)
-    if workflow is not None:
-        faults = [*faults, *check_workflow(workflow, strict=strict)]
-    faults = sorted(faults, key=lambda fault: (fault.file or "", fault.line or 0, fault.column or 0))
-    return Loaded(document, known, workflow, faults, functions)
-
-
-def load_file(path: Path, folders: Sequence[Path] = (), *, strict: bool = False) -> Loaded:
-    """Load a workflow file.
-
-    Raises:
-        ConfigError: It is not there, or cannot be read as a document.
-    """
-    return load(read_document(path), base=path.parent, folders=folders, strict=strict)
 
 
 async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
@@ -154,88 +49,6 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     finally:
         for dispatcher in dispatchers.values():
             await dispatcher.close()
-
-
-def run_options(given: Mapping[str, Any]) -> RunOptions:
-    """Options as callers of the SDK write them.
-
-    Raises:
-        ConfigError: One of them is unknown or wrong.
-    """
-    unknown = [name for name in given if name not in OPTIONS]
-    if unknown:
-        raise ConfigError(
-            f"a run has no option {unknown[0]!r}", code="run.option", hint=f"it has {', '.join(OPTIONS)}"
-        )
-    if given.get("store") not in (None, "none"):
-        raise StoreError(
-            "a store arrives with durable runs", code="store.unavailable", hint="leave `store` out"
-        )
-    from nodeling_runtime import plugins
-
-    request = dict(given.get("request") or {})
-    for part in request:
-        if part not in REQUEST_PARTS:
-            raise ConfigError(
-                f"a request has no {part!r}", code="run.request", hint=f"it has {', '.join(REQUEST_PARTS)}"
-            )
-    if given.get("inputs") is not None or "body" not in request:
-        request["body"] = given.get("inputs")
-    try:
-        values = {part: Value.of(value) for part, value in request.items()}
-    except InvalidValue as error:
-        raise ConfigError(f"the run's input is no JSON value: {error}", code="run.input") from error
-    for part, value in values.items():
-        if value.size > LARGEST_INLINE:
-            raise ConfigError(f"the request's {part} is {too_large(value)}", code="run.input")
-    on_event = given.get("on_event")
-    options = RunOptions(
-        request=values,
-        parameters=given.get("parameters") or {},
-        max_concurrent=given.get("max_concurrent"),
-        timeout_ms=_timeout(given.get("timeout")),
-        listeners=[*plugins.listeners(), *([on_event] if on_event else [])],
-        run_id=given.get("run_id"),
-    )
-    if given.get("random") is not None:
-        options.random = given["random"]
-    if options.max_concurrent is not None and options.max_concurrent < 1:
-        raise ConfigError("`max_concurrent` is a whole number from 1 up", code="run.option")
-    return options
-
-
-def _timeout(value: Any) -> float | None:
-    """Seconds as a number, or a string with its unit."""
-    try:
-        if value is None:
-            return None
-        return milliseconds(value * 1_000 if isinstance(value, (int, float)) else value)
-    except DurationError as error:
-        raise ConfigError(f"`timeout`: {error}", code="run.option") from error
-
-
-def check_parameters(workflow: Workflow, parameters: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse run parameters that name no step.
-
-    Raises:
-        ConfigError: A step is unknown; the nearest is named.
-    """
-    from nodeling.errors import nearest
-    from nodeling_runtime.engine.run import all_steps
-
-    steps = {step.name: step for step in all_steps(workflow.scope)}
-    for name, values in parameters.items():
-        if name not in steps:
-            near = nearest(name, steps)
-            hint = f"did you mean {near!r}?" if near else f"the steps are {', '.join(steps)}"
-            raise ConfigError(f"no step is called {name!r}", code="run.parameter", hint=hint)
-        schema = steps[name].spec.manifest.inputs
-        known = schema.get("properties") if isinstance(schema, Mapping) else None
-        for key in values:
-            if known and key not in known and schema.get("additionalProperties") is False:  # type: ignore[union-attr]
-                near = nearest(key, known)
-                hint = f"did you mean {near!r}?" if near else f"it takes {', '.join(known)}"
-                raise ConfigError(f"step {name!r} takes no input {key!r}", code="run.parameter", hint=hint)
 
 
 def result_of(outcome: RunOutcome) -> RunResult:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS
 
-
 TURN_SECONDS = 0.002  # jobs that never wait must not keep timers, cancellation and other workers waiting
 
 

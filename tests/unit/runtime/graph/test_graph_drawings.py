@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from nodeling import node
 from nodeling_runtime.documents.reader import from_data
-from nodeling_runtime.engine.host import load, load_file
+from nodeling_runtime.engine.loaded import load, load_file
 from nodeling_runtime.graph.data import to_data
 from nodeling_runtime.graph.dot import draw_dot
 from nodeling_runtime.graph.mermaid import draw_mermaid

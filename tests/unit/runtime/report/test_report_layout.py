@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nodeling import node
 from nodeling_runtime.documents.reader import from_data
-from nodeling_runtime.engine.host import load
+from nodeling_runtime.engine.loaded import load
 from nodeling_runtime.graph.outline import Outline, outline
 from nodeling_runtime.registry import PROJECT, build_registry, register
 from nodeling_runtime.report.layers import isotonic, lay_out

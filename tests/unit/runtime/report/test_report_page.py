@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from nodeling import NodeError, node
 from nodeling.results import RunResult, StepResult
 from nodeling_runtime.documents.reader import from_data
-from nodeling_runtime.engine.host import Loaded, execute, load, result_of
+from nodeling_runtime.engine.host import execute, result_of
+from nodeling_runtime.engine.loaded import Loaded, load
 from nodeling_runtime.engine.run import RunOptions
 from nodeling_runtime.registry import PROJECT, build_registry, register
 from nodeling_runtime.report.gantt import MOST_BARS, crowd, draw_time_line, rows_of, tick_step
