@@ -12,7 +12,7 @@ from nodeling import Context, node
 from nodeling_runtime.dispatch.inprocess import InProcessDispatcher
 from nodeling_runtime.dispatch.loading import load_implementation
 from nodeling_runtime.documents.reader import from_data
-from nodeling_runtime.engine.host import Loaded, load
+from nodeling_runtime.engine.loaded import Loaded, load
 from nodeling_runtime.engine.run import Run, RunOptions, RunOutcome, all_steps
 from nodeling_runtime.registry import PROJECT, Registry, build_registry, register
 from nodeling_runtime.values import Value
@@ -99,7 +99,17 @@ class Stage:
         self.events: list[dict[str, Any]] = []
 
     def play(self, policy: Policy, plans: list[ChildPlan]) -> None:
-        """Begin a run of one `parallel` step."""
+        """Begin a run of one `parallel` step, and let it come as far as it does by itself."""
+        self.prepare(policy, plans)
+        self.settle()
+
+    def turn(self) -> None:
+        """Let the loop turn once."""
+        self.loop.call_soon(self.loop.stop)
+        self.loop.run_forever()
+
+    def prepare(self, policy: Policy, plans: list[ChildPlan]) -> None:
+        """Set a run up; nothing has happened yet."""
         if self.registry is None:
             self.registry = build_registry([], installed=True)
             register(self.registry, actor, PROJECT)
@@ -118,7 +128,6 @@ class Stage:
         )
         self.run = Run(workflow, options, {"inprocess": InProcessDispatcher()}, {})
         self.task = self.loop.create_task(self.run.execute())
-        self.settle()
 
     def settle(self) -> None:
         """Let everything happen that can happen now."""

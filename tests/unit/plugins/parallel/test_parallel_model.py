@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from parallel_model import ChildPlan, ChildState, Interpreter, Policy
+from parallel_model import GRACE_MS, ChildPlan, ChildState, Interpreter, Policy
 from parallel_stage import STAGE
 
 from nodeling_runtime.engine.permits import Permits
@@ -320,3 +320,46 @@ def test_the_probe_itself_counts_entries_and_their_peak() -> None:
         assert probe.inside == 2
     with probe:
         assert (probe.inside, probe.peak, probe.entries) == (1, 2, 3)
+
+
+# -- cancelled at every turn of the loop
+
+
+@pytest.mark.parametrize("how", ["ends", "raises", "late", "never"])
+@pytest.mark.parametrize("run_limit", [None, 1])
+def test_a_run_cancelled_at_any_turn_of_the_loop_ends_in_order(how: str, run_limit: int | None) -> None:
+    policy = Policy(max_concurrent=2, run_limit=run_limit, batch_size=3)
+    plans = [ChildPlan(on_cancel=how), ChildPlan(admitted=False), *[ChildPlan(on_cancel=how)] * 3]
+    for turn in range(40):
+        try:
+            if turns_until_over(policy, plans, turn):
+                break
+        finally:
+            STAGE.close()
+    else:
+        raise AssertionError("the run never came to its end by itself")
+    assert turn > 10
+
+
+def turns_until_over(policy: Policy, plans: list[ChildPlan], turn: int) -> bool:
+    """Let the loop turn so often, then cancel. True when the run was over before."""
+    STAGE.prepare(policy, plans)
+    for _ in range(turn):
+        for number in sorted(STAGE.cast.gates):
+            if not STAGE.cast.gates[number].done():
+                STAGE.cast.gates[number].set_result(number)
+        STAGE.turn()
+    over = STAGE.task.done()
+    STAGE.loop.call_soon(STAGE.run.cancel)
+    STAGE.wait(GRACE_MS + 10)
+    assert STAGE.task.done()
+    assert STAGE.task.result().status == ("succeeded" if over else "cancelled")
+    ends = [e["step"] for e in STAGE.events if e["event"] == "step.finished"]
+    began = [e["step"] for e in STAGE.events if e["event"] == "step.started"]
+    assert len(ends) == len(set(ends)), "one end each"
+    assert set(began) <= set(ends), "whatever began has ended"
+    assert STAGE.events[-1]["event"] == "run.finished"
+    assert STAGE.cast.probe.inside == 0
+    permits = STAGE.run._leaf_permits
+    assert permits is None or permits._free == policy.run_limit
+    return over
