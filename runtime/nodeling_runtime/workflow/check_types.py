@@ -64,7 +64,7 @@ class TypeCheck:
             value = {} if template is None else template.constant
             if isinstance(value, dict):
                 value = {**beneath, **value}
-            self._constant(value, validator, pointer, what)
+            self._constant(value, validator, template, pointer, what)
             return
         found = template.infer(self._schema_of)
         if isinstance(found, Mapping):
@@ -81,7 +81,7 @@ class TypeCheck:
                 schema = _less(schema, meant)
         for _ in range(MOST_CLASHES):
             verdict = fit(found, schema)
-            where, key = _place(verdict.pointer, pointer)
+            where, key = _place(verdict.pointer, self._home(verdict.pointer, pointer, template))
             if verdict.value == "clash":
                 about = f"{key!r} of " if key else ""
                 message = f"what is given does not fit {about}{self.step.spec.name!r}: {verdict.reason}"
@@ -110,15 +110,26 @@ class TypeCheck:
                 self.check.fault("check.fit", message, f"{pointer}/{escape(key)}", hint, key=True)
                 yield key, near
 
-    def _constant(self, value: Any, validator: Validator, pointer: str, what: str) -> None:
+    def _constant(
+        self, value: Any, validator: Validator, template: Template | None, pointer: str, what: str
+    ) -> None:
         name, given = self.step.spec.name, pointer != self.step.pointer
         for fault in primary(validator.check(value) or []):
             unknown = fault.keyword == "additionalProperties"
             key = "" if unknown else fault.pointer.rpartition("/")[2]
             about = f"{key!r} of {name!r}" if key else f"the {what} of {name!r}"
-            where = pointer + fault.pointer if given else pointer
+            home = self._home(f"/properties{fault.pointer}", pointer, template)
+            where = home + fault.pointer if given or home != pointer else pointer
             message = f"what is given does not fit {about}: {fault.message}"
             self.check.fault(f"check.{what}", message, where, fault.hint, key=unknown)
+
+    def _home(self, schema_pointer: str, pointer: str, template: Template | None) -> str:
+        """Where the value stands whose schema is meant: a key may come from `parameters`."""
+        parts = schema_pointer.split("/")
+        key = parts[2].replace("~1", "/").replace("~0", "~") if len(parts) > 2 else ""
+        above = template.source if template is not None else {}
+        is_parameter = parts[1:2] == ["properties"] and key in self.step.parameters and key not in above
+        return self.step.parameters_pointer if is_parameter else pointer
 
     def _condition(self, template: Template) -> None:
         found = template.infer(self._schema_of)

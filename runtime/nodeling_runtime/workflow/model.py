@@ -67,6 +67,7 @@ class Step:
     inputs: Template | None = None
     inputs_pointer: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters_pointer: str = ""
     config: Template | None = None
     config_pointer: str = ""
     links: tuple[Link, ...] | None = None

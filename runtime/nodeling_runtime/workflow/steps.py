@@ -203,6 +203,7 @@ class _Step:
         value, pointer = self._given("parameters", own, place)
         if pointer:
             out["parameters"] = reading.mapping(value, "`parameters`", pointer)
+            out["parameters_pointer"] = pointer
             inputs = self.data.get("inputs", own.get("inputs"))
             for key in out["parameters"]:
                 if isinstance(inputs, dict) and key in inputs:
