@@ -6,6 +6,7 @@ call exactly once, releases what the call held, and never raises for what the no
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,6 +15,11 @@ from nodeling.context import ContextSource
 from nodeling_runtime.values import Value
 
 CANCEL_GRACE_SECONDS = 1.0  # what an in-process node gets between being asked to end and being given up
+
+
+def idempotency_key(run_id: str, path: str, generation: int = 0) -> str:
+    """One key for all attempts of one step of one run, and another for every restart of it."""
+    return hashlib.sha256(f"{run_id}\0{path}\0{generation}".encode()).hexdigest()
 
 
 @dataclass(slots=True)
@@ -29,7 +35,7 @@ class NodeCall:
     run_id: str
     step: str
     attempt: int
-    idempotency_key: str
+    idempotency_key: Callable[[], str]  # most nodes never ask, so it is hashed when one does
     deadline: float | None  # seconds since the epoch
     work_root: Callable[[], str]  # a folder under which private folders may be made
     flow: Any = None  # the Flow handle of a container

@@ -85,7 +85,7 @@ def _params(call: NodeCall, folders: CallFolders) -> dict[str, Any]:
         "run_id": call.run_id,
         "step": call.step,
         "attempt": call.attempt,
-        "idempotency_key": call.idempotency_key,
+        "idempotency_key": call.idempotency_key(),
         "work_dir": folders.work,
     }
     context.update(_readable(call))

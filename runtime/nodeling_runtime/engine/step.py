@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
-from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome
+from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome, idempotency_key
 from nodeling_runtime.engine.attempts import KILLED_DEADLINE, next_delay_ms
 from nodeling_runtime.engine.context import Delta, View, Write, join_deltas
 from nodeling_runtime.engine.failure import refused_step
@@ -126,8 +126,8 @@ class StepJob(Job):
         await asyncio.sleep(delay / 1_000)
 
     async def _attempt(self, mine: int) -> Outcome:
-        call = self._call()
         limit = self._duration(self.step.timeout_ms, "timeout") or self._default_timeout_ms
+        call = self._call(limit)
         timer = None
         if limit is not None:
             timer = asyncio.get_running_loop().call_later(limit / 1_000, self._expire, "timeout", limit)
@@ -318,8 +318,8 @@ class StepJob(Job):
             return
         self.record.error = error
         self.record.handled = self.step.continues
-        if self.flow is not None and self.flow.known:
-            error.details = {**self.flow.known, **error.details}
+        if self.flow is not None:
+            error.details = {**self.flow.account(), **error.details}
         self._conclude("failed", None)
 
     def _conclude(self, status: str, reason: str | None) -> None:
@@ -345,7 +345,7 @@ class StepJob(Job):
 
     # -- the call
 
-    def _call(self) -> NodeCall:
+    def _call(self, limit_ms: float | None) -> NodeCall:
         spec, step = self.step.spec, self.step
         self._expired = None
         if self._inputs is None:
@@ -368,21 +368,22 @@ class StepJob(Job):
             run_id=self.engine.id,
             step=step.name,
             attempt=self.record.attempts,
-            idempotency_key=hashlib.sha256(f"{self.engine.id}\0{path}\0{0}".encode()).hexdigest(),
-            deadline=self._epoch_deadline(),
+            idempotency_key=partial(idempotency_key, self.engine.id, path),
+            deadline=self._epoch_deadline(limit_ms),
             work_root=self.engine.work_root,
             flow=self.flow,
         )
 
-    def _epoch_deadline(self) -> float | None:
-        limits = [limit for limit in (self._own_limit(), self.engine.remaining()) if limit is not None]
-        return self.engine.now() + min(limits) if limits else None
-
-    def _own_limit(self) -> float | None:
-        timeout = self._duration(self.step.timeout_ms, "timeout") or self._default_timeout_ms
-        left = self._deadline.when() - asyncio.get_running_loop().time() if self._deadline else None
-        limits = [limit for limit in (timeout and timeout / 1_000, left) if limit is not None]
-        return min(limits) if limits else None
+    def _epoch_deadline(self, limit_ms: float | None) -> float | None:
+        """The earliest of all the ends that this attempt has, in seconds since the epoch."""
+        left = None if limit_ms is None else limit_ms / 1_000
+        if self._deadline is not None:
+            rest = self._deadline.when() - self.engine.clock()
+            left = rest if left is None else min(left, rest)
+        rest_of_run = self.engine.remaining()
+        if rest_of_run is not None:
+            left = rest_of_run if left is None else min(left, rest_of_run)
+        return None if left is None else self.engine.now() + left
 
     def _prepare(self) -> None:
         """Evaluate what the node is given, once for all attempts."""

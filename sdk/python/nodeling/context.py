@@ -167,20 +167,20 @@ class Context:
         "_deadline",
         "_delta",
         "_emit",
+        "_key",
+        "_log",
         "_make_work_dir",
         "_parts",
+        "_request",
         "_source",
+        "_vars",
         "_work_dir",
         "attempt",
         "config",
         "env",
-        "idempotency_key",
-        "log",
-        "request",
         "run_id",
         "secrets",
         "step",
-        "vars",
     )
 
     def __init__(
@@ -193,12 +193,13 @@ class Context:
         run_id: str = "",
         step: str = "",
         attempt: int = 1,
-        idempotency_key: str = "",
+        idempotency_key: str | Callable[[], str] = "",
         deadline: float | None = None,
         config: dict[str, Any] | None = None,
         secrets: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
+        # Most nodes look at a field or two, so what has to be built is built when it is asked for.
         self._source = source
         self._emit = emit
         self._cancelled = cancelled
@@ -206,17 +207,45 @@ class Context:
         self._work_dir: Path | None = None
         self._deadline = deadline
         self._delta: dict[str, bytes | None] = {}
-        self._parts: dict[str, Any] = {}
+        self._parts: dict[str, Any] | None = None
+        self._vars: Vars | None = None
+        self._request: Request | None = None
+        self._log: Log | None = None
+        self._key = idempotency_key
         self.run_id = run_id
         self.step = step
         self.attempt = attempt
-        self.idempotency_key = idempotency_key
         self.config = {} if config is None else config
         self.secrets = {} if secrets is None else secrets
         self.env = {} if env is None else env
-        self.vars = Vars(source, self._delta)
-        self.request = Request(source)
-        self.log = Log(emit)
+
+    @property
+    def vars(self) -> Vars:
+        """The context's variables, each decoded when it is first read."""
+        if self._vars is None:
+            self._vars = Vars(self._source, self._delta)
+        return self._vars
+
+    @property
+    def request(self) -> Request:
+        """What started the run."""
+        if self._request is None:
+            self._request = Request(self._source)
+        return self._request
+
+    @property
+    def log(self) -> Log:
+        """Log lines of this call."""
+        if self._log is None:
+            self._log = Log(self._emit)
+        return self._log
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same over retries and recoveries of this step, and different for any other."""
+        if not isinstance(self._key, str):
+            self._key = self._key()
+        return self._key
 
     def get(self, key: str, default: Any = None) -> Any:
         """A copy of a variable, or `default` when nobody wrote it."""
@@ -289,6 +318,8 @@ class Context:
         self._emit("metric", {"name": name, "value": value})
 
     def _part(self, name: str) -> Any:
+        if self._parts is None:
+            self._parts = {}
         if name not in self._parts:
             data = self._source.part(name)
             self._parts[name] = None if data is None else decode(data)
