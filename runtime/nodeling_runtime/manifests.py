@@ -22,6 +22,7 @@ SCHEMA_KEYS = ("config", "inputs", "input", "output")
 ANNOTATION = "x-nodeling"
 NAMES = "x-nodeling-names"
 ANNOTATIONS = ("step", "steps", "expression", "javascript", "workflow", "duration", "list")
+BLOK_KEYS = {"steps", "functions"}  # no manifest of ours has them
 _SAYS_NOTHING = {"type", "description", "title", "default", "example", "examples"}
 
 
@@ -50,17 +51,22 @@ def normalise(data: Mapping[str, Any], folder: Path | None = None) -> dict[str, 
 
 
 def _lift_inputs(out: dict[str, Any]) -> None:
-    """Move `config.properties.inputs` to `inputs` where the latter says nothing of its own."""
+    """Unwrap a `config` schema that holds what a call is given.
+
+    The wrapped schema becomes `inputs` where that says nothing of its own; what was wrapped is no part
+    of a step's `config` in any case.
+    """
     config = out.get("config")
     if not isinstance(config, dict) or out.get("flow") or not isinstance(config.get("properties"), dict):
         return
-    wrapped = config["properties"].get("inputs")
-    own = out.get("inputs", {})
-    if not isinstance(wrapped, dict) or not isinstance(own, dict) or not set(own) <= _SAYS_NOTHING:
+    known, own = config["properties"], out.get("inputs", {})
+    wrapped = ("inputs", "conditions") if BLOK_KEYS & out.keys() else ("inputs",)
+    if not any(isinstance(known.get(key), dict) for key in wrapped):
         return
-    out["inputs"] = wrapped
-    rest = {key: value for key, value in config["properties"].items() if key != "inputs"}
-    required = [key for key in config.get("required", []) if key != "inputs"]
+    if isinstance(known.get("inputs"), dict) and isinstance(own, dict) and set(own) <= _SAYS_NOTHING:
+        out["inputs"] = known["inputs"]
+    rest = {key: value for key, value in known.items() if key not in wrapped}
+    required = [key for key in config.get("required", []) if key not in wrapped]
     out["config"] = {
         **{k: v for k, v in config.items() if k != "example"},
         "properties": rest,

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from nodeling.errors import ConfigError, Fault
 from nodeling_runtime.cli.faults import lines_of
 from nodeling_runtime.cli.main import cli
-from nodeling_runtime.engine.host import load_file
+from nodeling_runtime.engine.loaded import load_file
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NODES = "nodes"  # shared by all documents

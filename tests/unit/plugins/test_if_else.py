@@ -147,7 +147,7 @@ def test_bare_javascript_has_javascripts_truth(stage: Stage, value: Any, wanted:
 
 
 def test_a_fault_in_bare_javascript_stands_at_its_own_character(stage: Stage, tmp_path: Any) -> None:
-    from nodeling_runtime.engine.host import load_file
+    from nodeling_runtime.engine.loaded import load_file
 
     file = tmp_path / "flow.yaml"
     file.write_text(
