@@ -56,10 +56,15 @@ class FlowHandle:
         return child
 
     def pool(
-        self, *, limit: int, timeout_ms: float | None = None, deadline_ms: float | None = None
+        self,
+        *,
+        limit: int,
+        timeout_ms: float | None = None,
+        deadline_ms: float | None = None,
+        strategy: str | None = None,
     ) -> PoolRun:
         """Open a pool."""
-        pool = PoolRun(self, limit, timeout_ms, deadline_ms)
+        pool = PoolRun(self, limit, timeout_ms, deadline_ms, strategy)
         self._pools.append(pool)
         return pool
 
@@ -100,6 +105,12 @@ class FlowHandle:
         child = child_of(self, start, count, timeout_ms, ended)
         self._live.add(child)
         return child
+
+    def account(self) -> dict[str, Any]:
+        """What a failed container's error carries; where it could not say it itself, its pool does."""
+        if not self.known and self._pools:
+            self.known = self._pools[0].report()
+        return self.known
 
     def ended(self, child: ChildRun) -> None:
         """A child has ended."""

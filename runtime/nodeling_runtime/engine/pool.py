@@ -21,9 +21,15 @@ class PoolRun:
     """Runs children by pull-workers over one iterator."""
 
     def __init__(
-        self, flow: FlowHandle, limit: int, timeout_ms: float | None, deadline_ms: float | None
+        self,
+        flow: FlowHandle,
+        limit: int,
+        timeout_ms: float | None,
+        deadline_ms: float | None,
+        strategy: str | None = None,
     ) -> None:
         self._flow = flow
+        self._strategy = strategy
         self._limit = max(1, int(limit))
         self._timeout_ms = timeout_ms
         self._deadline_ms = deadline_ms
@@ -98,11 +104,20 @@ class PoolRun:
             "concurrent_peak": self._peak,
             "leaked": self._team.leaked,
         }
+        strategy = strategy or self._strategy
         if strategy is not None:
             info["strategy"] = strategy
         info["children"] = [self._child(run) for run in self._runs]
         self._flow.known.setdefault("execution_info", info)
         return info
+
+    def report(self) -> dict[str, Any]:
+        """What is known of every child, for a container that was cut short and cannot say it."""
+        errors = [run.error for run in self._runs if run.error is not None]
+        report: dict[str, Any] = {"results": [run.output for run in self._runs]}
+        if errors:
+            report["errors"] = errors
+        return {**report, "execution_info": self.execution_info()}
 
     def _child(self, run: ChildRun) -> dict[str, Any]:
         record = run.record

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 from collections import deque
 from collections.abc import Callable
 
@@ -134,6 +135,7 @@ class Team:
         self._resumed: deque[Job] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = 0
+        self._context = contextvars.copy_context()
         self._turned = asyncio.get_running_loop().time()  # when the loop last turned, as far as is known
 
     def settled(self, job: Job) -> None:
@@ -155,7 +157,7 @@ class Team:
     def _spawn(self) -> None:
         self.workers += 1
         self._starting += 1
-        task = asyncio.get_running_loop().create_task(self._work())
+        task = asyncio.get_running_loop().create_task(self._work(), context=self._context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -174,10 +176,19 @@ class Team:
             if not await self._do(job, task):
                 return
             self._settled(job)
+            if self._is_stained():
+                break
             if clock() - self._turned > TURN_SECONDS:
                 await asyncio.sleep(0)
                 self._turned = clock()
         self.workers -= 1
+        if job is not None:
+            self.wake(self._starting + 1)
+
+    def _is_stained(self) -> bool:
+        """Whether a job left context variables changed: the next one gets a worker that knows none of it."""
+        clean = self._context
+        return any(clean.get(var, self) is not value for var, value in contextvars.copy_context().items())
 
     async def _do(self, job: Job, task: asyncio.Task[None]) -> bool:
         """Run a job to its end. False when it was given up meanwhile, and this worker with it."""

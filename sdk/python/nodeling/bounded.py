@@ -44,7 +44,9 @@ class Bounded:
         self._global_timeout_ms = global_timeout_ms
         self._strategy = strategy
         limit = 1 if strategy == "sequential" else limit
-        self.pool = flow.pool(limit=limit, timeout_ms=timeout_ms, deadline_ms=global_timeout_ms)
+        self.pool = flow.pool(
+            limit=limit, timeout_ms=timeout_ms, deadline_ms=global_timeout_ms, strategy=strategy
+        )
         self.runs: list[ChildRun] = []
 
     async def run(self, starts: Iterable[Start], group_size: int | None = None) -> list[ChildRun]:

@@ -138,8 +138,18 @@ class Flow(Protocol):
     def start(self, start: Start | Child) -> ChildRun:
         """Start one child at once."""
 
-    def pool(self, *, limit: int, timeout_ms: float | None = None, deadline_ms: float | None = None) -> Pool:
-        """Open a pool: at most `limit` at once, each child bounded, all of them bounded."""
+    def pool(
+        self,
+        *,
+        limit: int,
+        timeout_ms: float | None = None,
+        deadline_ms: float | None = None,
+        strategy: str | None = None,
+    ) -> Pool:
+        """Open a pool: at most `limit` at once, each child bounded, all of them bounded.
+
+        `strategy` is a word for the execution info, also where the container is cut short.
+        """
 
     def adopt(self, *runs: ChildRun) -> None:
         """Let the writes of these children leave with the container's result.

@@ -8,6 +8,7 @@ import shlex
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -509,3 +510,43 @@ def test_a_caller_may_retry_inside_the_bound_and_keeps_its_slot() -> None:
     assert first["attempts"] == 3
     assert first["duration_ms"] >= 30, "ten milliseconds, then twenty"
     assert second["started_ms"] >= first["duration_ms"]
+
+
+# -- what a container leaves behind when it is cut short, and what a child must not
+
+
+def test_a_container_that_is_timed_out_still_says_all_that_was_known() -> None:
+    children = [child("quick", "nap", ms=1, value=1), *[child(f"c{i}", "nap", ms=60_000) for i in range(4)]]
+    workflow = workflow_of(children, max_concurrent=2)
+    workflow.document["steps"][0]["timeout"] = 80
+    result = workflow.run()
+    assert result.error is not None
+    assert (result.error["code"], result.error["details"]["limit"]) == (9005, "timeout")
+    info = info_of(result)
+    assert (info["total"], info["completed"], info["cancelled"]) == (5, 1, 4)
+    assert (info["concurrent_peak"], info["strategy"]) == (PROBE.peak, "parallel")
+    assert result.error["details"]["results"] == [1, None, None, None, None]
+
+
+STAIN: ContextVar[str] = ContextVar("stain", default="none")
+
+
+@node
+async def stain(number: int) -> str:
+    before = STAIN.get()
+    STAIN.set(f"set by {number}")
+    await asyncio.sleep(0)
+    assert STAIN.get() == f"set by {number}"
+    return before
+
+
+def test_a_context_variable_that_a_child_sets_reaches_no_other() -> None:
+    workflow = Workflow("w")
+    workflow.definitions["stain"] = stain
+    children = [child(f"c{i}", "stain", number=i) for i in range(6)]
+    workflow.step("work", "parallel", execution={"max_concurrent": 2}, nodes=children)
+    workflow.step("after", stain, inputs={"number": 9})
+    result = workflow.run()
+    assert result.outputs["work"]["results"] == ["none"] * 6
+    assert result.output == "none"
+    assert info_of(result)["concurrent_peak"] <= 2
