@@ -206,7 +206,8 @@ class Page:
             check=False,
         )
         printed = done.stdout.decode("utf-8").replace(str(self.folder.resolve()) + "/", "")
-        if done.returncode:
+        is_bug = "[internal]" in printed or "internal error" in printed
+        if done.returncode or is_bug:
             raise PageError(f"{self._at(block)}: {command[-1]!r} exited with {done.returncode}:\n{printed}")
         return printed
 

@@ -91,6 +91,20 @@ def test_every_exit_code_is_documented() -> None:
     assert listed == {value for name, value in vars(failure).items() if name.startswith("EXIT_")}
 
 
+def test_every_environment_variable_is_documented() -> None:
+    known = text_of("cli.md") + text_of("exec-nodes.md")
+    names = {
+        found.value
+        for _, tree in trees()
+        for found in ast.walk(tree)
+        if isinstance(found, ast.Constant)
+        and isinstance(found.value, str)
+        and re.fullmatch(r"NODELING_[A-Z_]+", found.value)
+    }
+    assert names
+    assert sorted(name for name in names if name not in known) == []
+
+
 # -- hooks and public names
 
 
