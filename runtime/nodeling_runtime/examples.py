@@ -110,11 +110,11 @@ def judge(example: Mapping[str, Any], outcome: NodeOutcome, where: str) -> tuple
 
 def difference(wanted: Any, found: Any) -> list[str]:
     """Two values as lines, each marked by whose it is."""
-    lines = [
+    before, after = (
         json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
         for value in (wanted, found)
-    ]
-    return [line.rstrip("\n") for line in unified_diff(*lines, "expected", "found", lineterm="", n=2)]
+    )
+    return list(unified_diff(before, after, "expected", "found", lineterm="", n=2))
 
 
 def _traceback(error: Mapping[str, Any]) -> list[str]:

@@ -98,7 +98,7 @@ def test_a_created_parallel_runs_a_workflow(here):
 def test_a_workflow_runs_at_once_and_a_second_one_shares_its_node(here):
     nodectl("create", "workflow")
     assert files_below(here) == ["my-workflow.yaml", *HELLO]
-    nodectl("check", "--strict", "--code")
+    nodectl("check", "--code")
     run = json.loads(nodectl("run", "my-workflow.yaml", "--json").stdout)
     assert run["output"] == {"greetings": ["Hello, Ada!", "Hello, Grace!"]}
     run = json.loads(nodectl("run", "my-workflow.yaml", "--json", "--input", '{"names": ["Bo"]}').stdout)
@@ -113,7 +113,7 @@ def test_a_workflow_goes_where_a_project_keeps_them(here):
     Path("workflows").mkdir()
     nodectl("create", "workflow", "more")
     assert Path("workflows/more.yaml").is_file()
-    nodectl("check", "--strict")
+    nodectl("check")
     nodectl("run", "workflows/more.yaml")
 
 
@@ -135,7 +135,7 @@ def test_a_project_is_green_and_runs(here):
         "workflow.yaml",
     ]
     os.chdir(here / "shop")
-    nodectl("check", "--strict", "--code")
+    nodectl("check", "--code")
     assert json.loads(nodectl("test", "--json").stdout)["passed"] == 3
     run = json.loads(nodectl("run", "workflow.yaml", "--json").stdout)
     assert run["output"] == {"greetings": ["HELLO, ADA!", "HELLO, GRACE!"], "count": 2}

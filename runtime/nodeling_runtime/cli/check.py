@@ -68,7 +68,7 @@ def _counted(number: int, word: str) -> str:
 
 @click.command("check")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--strict", is_flag=True, help="Warnings fail too (exit 1).")
+@click.option("--strict", is_flag=True, help="Warnings fail (exit 1); what cannot be decided is one.")
 @click.option(
     "--code", is_flag=True, help="Also ask each @node function whether its config.json agrees. Imports it."
 )
@@ -90,7 +90,7 @@ def command(
     from nodeling_runtime.cli.output import print_json, talk
 
     _refuse_absent([*files, *folders])
-    findings = check_paths(files or _project(), folders, code=code)
+    findings = check_paths(files or _project(), folders, code=code, strict=strict)
     if as_json:
         print_json(findings.to_json(strict))
     else:
@@ -111,7 +111,9 @@ def _refuse_absent(paths: Sequence[Path]) -> None:
         raise ConfigError(f"there is no file {str(path)!r}", code="file.not_found", hint=hint)
 
 
-def check_paths(paths: Sequence[Path], folders: Sequence[Path] = (), *, code: bool = False) -> Findings:
+def check_paths(
+    paths: Sequence[Path], folders: Sequence[Path] = (), *, code: bool = False, strict: bool = False
+) -> Findings:
     """Check workflow files, node folders, and folders of either."""
     findings = Findings()
     for path in paths:
@@ -122,7 +124,7 @@ def check_paths(paths: Sequence[Path], folders: Sequence[Path] = (), *, code: bo
             if kind == "node":
                 _check_node(findings, target.parent, code)
             else:
-                _check_workflow(findings, target, folders)
+                _check_workflow(findings, target, folders, strict)
     for folder in folders:
         for found in _node_files(folder):
             findings.checked.append(("node", str(found)))
@@ -200,12 +202,12 @@ def _looks_like_workflow(path: Path) -> bool:
 # -- checking
 
 
-def _check_workflow(findings: Findings, path: Path, folders: Sequence[Path]) -> None:
+def _check_workflow(findings: Findings, path: Path, folders: Sequence[Path], strict: bool) -> None:
     from nodeling.errors import ConfigError
     from nodeling_runtime.engine.loaded import load_file
 
     try:
-        findings.faults.extend(load_file(path, folders).faults)
+        findings.faults.extend(load_file(path, folders, strict=strict).faults)
     except ConfigError as error:
         findings.faults.extend(error.faults)
 

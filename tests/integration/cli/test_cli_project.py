@@ -152,6 +152,17 @@ def test_warnings_fail_only_when_they_are_asked_to(project):
     assert checked("nodes/elsewhere", "--strict", code=1)["warnings"] == 1
 
 
+def test_what_nobody_can_decide_is_said_only_when_it_is_asked_for(project):
+    add_node("any", {"name": "any"}, **{"node.py": "def run(ctx, inputs): return 1"})
+    step = {"name": "b", "node": "adder", "inputs": {"number": "${steps.a.output}"}}
+    add_workflow("flow.json", {"name": "a", "node": "any"}, step)
+    assert checked("flow.json")["faults"] == []
+    found = checked("flow.json", "--strict", code=1)["faults"]
+    assert [(fault["severity"], fault["pointer"]) for fault in found] == [
+        ("warning", "/steps/1/inputs/number")
+    ]
+
+
 def test_two_nodes_of_one_name_are_told_once_with_both_owners(project):
     add_node("group/adder", ADDER, **{"node.py": ADDER_CODE})
     faults = checked(code=65)["faults"]
