@@ -18,7 +18,7 @@ from nodeling_runtime.schemas import check_schema
 from nodeling_runtime.workflow.keys import SETTINGS, TOP
 from nodeling_runtime.workflow.model import Scope, Settings, Workflow
 from nodeling_runtime.workflow.policies import stops_on_failure
-from nodeling_runtime.workflow.reading import Reading, escape, identity_of
+from nodeling_runtime.workflow.reading import Reading, brief, escape, identity_of
 from nodeling_runtime.workflow.steps import read_steps
 
 
@@ -40,7 +40,7 @@ def read_workflow(reading: Reading) -> Workflow | None:
     if "nodes" in data:
         reading.nodes = reading.mapping(data["nodes"], "`nodes`", "/nodes")
     settings, stop_on_failure = _settings(reading, data.get("settings", {}))
-    _schema(reading, data)
+    inputs = _inputs(reading, data)
     scope = None
     if "steps" in data:
         scope = read_steps(reading, data["steps"], "/steps", "`steps`")
@@ -69,7 +69,7 @@ def read_workflow(reading: Reading) -> Workflow | None:
         description=str(data.get("description", "")),
         scope=root,
         settings=settings,
-        inputs=data.get("inputs"),
+        inputs=inputs,
         document=document,
         labels={key: data[key] for key in ("author", "tags", "metadata") if key in data},
     )
@@ -108,14 +108,19 @@ def _settings(reading: Reading, value: Any) -> tuple[Settings, bool]:
     return Settings(**found), stops_on_failure(reading, data, "/settings")
 
 
-def _schema(reading: Reading, data: Mapping[str, Any]) -> None:
+def _inputs(reading: Reading, data: Mapping[str, Any]) -> Mapping[str, Any] | bool | None:
+    """The schema of the run's input; None when there is none that can be used."""
+    schema = data.get("inputs")
     if "inputs" not in data:
-        return
-    if not isinstance(data["inputs"], (dict, bool)):
-        reading.fault("document.type", "a workflow's `inputs` is a JSON Schema", "/inputs")
-        return
-    for fault in check_schema(data["inputs"], "/inputs"):
+        return None
+    if not isinstance(schema, (dict, bool)):
+        message = f"a workflow's `inputs` is a JSON Schema, not {brief(schema)}"
+        reading.fault("document.type", message, "/inputs", "write inputs: {type: object, properties: {…}}")
+        return None
+    faults = check_schema(schema, "/inputs")
+    for fault in faults:
         reading.fault("document.schema", fault.message, fault.pointer, fault.hint)
+    return None if faults else schema
 
 
 def _unused_nodes(reading: Reading) -> None:

@@ -47,6 +47,9 @@ def read_flags(
     if out.get("recovers") and trigger != "on_error":
         message = "`recover` stands on a step without `trigger: on_error`"
         reading.fault("document.value", message, f"{pointer}/recover", key=True)
+    if out.get("stops") and trigger != "body":
+        message = f"`stop` ends the body of a scope, and this step is an `{trigger}` step"
+        reading.fault("document.value", message, f"{pointer}/stop", "leave it out", key=True)
     if independent:
         _refuse_graph_keys(reading, data, pointer)
     return out
