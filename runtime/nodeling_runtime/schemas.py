@@ -23,7 +23,7 @@ from .schema_faults import SchemaFault, describe, describe_schema_error, place_o
 if TYPE_CHECKING:
     import jsonschema_rs
 
-__all__ = ["SchemaFault", "Validator", "check_schema", "compile_schema", "part_checks"]
+__all__ = ["SchemaFault", "Validator", "check_schema", "compile_schema", "part_checks", "second_opinion"]
 
 MAX_SCHEMA_BYTES = 256 * 1024
 MAX_SCHEMA_DEPTH = 64
@@ -290,3 +290,19 @@ def _refused(schema: Any) -> list[SchemaFault]:
     except ValueError as error:
         return [SchemaFault("", str(error), "schema")]
     return []
+
+
+def second_opinion(schema: Mapping[str, Any] | bool, value: Any) -> bool | None:
+    """What the reference implementation says of a value: slow, and asked only about authors' own examples.
+
+    The fast validator decides on every call. Where the two disagree about an example, one of them is
+    wrong, and an author had better know before a run does. None: the reference cannot follow a
+    reference that leads back to itself.
+    """
+    from jsonschema import validators
+
+    chosen = validators.validator_for({"$schema": _METASCHEMAS[draft_of(schema) or "2020-12"]})
+    try:
+        return bool(chosen(schema).is_valid(value))
+    except RecursionError:
+        return None

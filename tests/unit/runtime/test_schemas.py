@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -310,3 +312,19 @@ def test_importing_the_module_imports_no_validator() -> None:
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_second_opinion_agrees_with_the_first_on_every_pair_of_the_table() -> None:
+    from nodeling_runtime.schemas import second_opinion
+
+    table = json.loads((Path(__file__).parent / "workflow" / "fit_pairs.json").read_text(encoding="utf-8"))
+    probes = [None, True, 0, 1, 1.5, -3, "", "abc", [], [1, "a"], {}, {"a": 1}, {"a": "x", "b": [1]}]
+    judged = 0
+    for pair in table:
+        for schema in (pair["source"], pair["target"]):
+            validator = compile_schema(schema, where="pair")
+            for probe in probes:
+                opinion = second_opinion(schema, probe)
+                assert opinion in (None, validator.is_valid(probe)), (schema, probe)
+                judged += opinion is not None
+    assert judged > 5_000
