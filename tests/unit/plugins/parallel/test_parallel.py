@@ -460,21 +460,22 @@ async def run(ctx, inputs):
 
 def test_workers_that_replace_given_up_ones_stay_within_the_bound() -> None:
     """The second group begins while a replacement for the first group's worker is on its way."""
+    probe = Probe()  # its own: what was given up goes on into the next test
 
     @node
     async def stubborn(number: int) -> int:
-        with PROBE:
+        with probe:
             if number:
                 await asyncio.sleep(0.05)
                 return number
             end = asyncio.get_running_loop().time() + 1.2
-            PROBE.leave()  # what happens after it was given up is not the pool's any more
+            probe.leave()  # what happens after it was given up is not the pool's any more
             while asyncio.get_running_loop().time() < end:
                 try:
                     await asyncio.sleep(end - asyncio.get_running_loop().time())
                 except asyncio.CancelledError:
                     continue
-            PROBE.enter()
+            probe.enter()
         return -1
 
     workflow = Workflow("w")
@@ -486,7 +487,7 @@ def test_workers_that_replace_given_up_ones_stay_within_the_bound() -> None:
     result = workflow.run()
     assert info_of(result)["concurrent_peak"] == 2
     assert info_of(result)["leaked"] == 1
-    assert PROBE.peak == 2
+    assert probe.peak == 2
 
 
 def test_a_caller_may_retry_inside_the_bound_and_keeps_its_slot() -> None:
