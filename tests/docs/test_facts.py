@@ -19,6 +19,7 @@ from docs.generated import ERRORS, NODES, parts_of, renewed
 from docs.pages import DOCS, ROOT, pages
 from nodeling import Context, NodeError, Workflow, node, step
 from nodeling_runtime.cli import failure
+from nodeling_runtime.cli.main import COMMANDS
 from nodeling_runtime.workflow import keys
 
 REFERENCE = DOCS / "reference"
@@ -81,6 +82,25 @@ def test_every_container_is_documented() -> None:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         if manifest.get("flow"):
             assert f"### {manifest['name']}\n" in page
+
+
+@pytest.mark.parametrize("key", [*keys.TOP, *keys.SETTINGS, *keys.STEP, *keys.RETRY])
+def test_every_key_is_on_the_page_for_assistants(key: str) -> None:
+    if not key.startswith("$"):
+        assert re.search(rf"\b{key}\b", (DOCS / "llms.txt").read_text(encoding="utf-8"))
+
+
+def row_of_readme(head: str) -> set[str]:
+    (row,) = re.findall(
+        rf"^\| {head} \| (.*) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return set(re.findall(r"`([\w-]+)`", row))
+
+
+def test_the_readme_names_the_containers_and_commands_that_exist() -> None:
+    shipped = [json.loads(file.read_text(encoding="utf-8")) for file in NODES.glob("*/config.json")]
+    assert row_of_readme("Containers") == {manifest["name"] for manifest in shipped}
+    assert row_of_readme("Tools") == {"nodectl", *COMMANDS} - {"completion"}
 
 
 # -- the command line
