@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from nodeling.errors import Fault, NodelingError
+from nodeling.manifest import Schema
 from nodeling.testing.nodes import NodeOutcome, run_node
 from nodeling_runtime.registry import NodeSpec
-from nodeling_runtime.schemas import compile_schema
+from nodeling_runtime.schemas import Validator, compile_schema, second_opinion
 from nodeling_runtime.values import json_equal
 
 TIMEOUT_SECONDS = 60.0  # an example that runs longer shows nothing that anybody waits for
@@ -67,6 +68,7 @@ def run_example(
     except NodelingError as error:
         return ExampleResult(name, False, 0.0, _refusal(error))
     problem, diff = judge(example, outcome, f"{spec.file}#{name}")
+    problem = problem or disagreement(spec, example, outcome)
     return ExampleResult(name, problem is None, outcome.duration_ms, problem, tuple(diff))
 
 
@@ -106,6 +108,34 @@ def judge(example: Mapping[str, Any], outcome: NodeOutcome, where: str) -> tuple
             listed = [f"{fault.pointer or '(all)'}: {fault.message}" for fault in faults]
             return "the output does not fit `output_schema`", listed
     return None, []
+
+
+def disagreement(spec: NodeSpec, example: Mapping[str, Any], outcome: NodeOutcome) -> str | None:
+    """Where two implementations of JSON Schema read the node's schemas differently; None where they agree.
+
+    A schema like that means something else in an editor than it does in a run.
+    """
+    manifest = spec.manifest
+    asked: list[tuple[str, Schema, Validator, Any]] = []
+    if not manifest.flow:
+        asked.append(("inputs", manifest.inputs, spec.inputs, example.get("inputs", {})))
+    if outcome.succeeded:
+        asked.append(("output", manifest.output, spec.output, outcome.output))
+    for what, schema, validator, value in asked:
+        fits = validator.is_valid(value)
+        if _opinion(schema, value) not in (None, fits):
+            here, there = ("fits", "does not fit") if fits else ("does not fit", "fits")
+            return (
+                f"its `{what}` schema is read in two ways: the example {here} here, and {there} by jsonschema"
+            )
+    return None
+
+
+def _opinion(schema: Schema, value: Any) -> bool | None:
+    try:
+        return second_opinion(schema, value)
+    except Exception:  # a pattern or a reference that the other one cannot follow: it has no opinion
+        return None
 
 
 def difference(wanted: Any, found: Any) -> list[str]:

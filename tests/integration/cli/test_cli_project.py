@@ -28,6 +28,7 @@ ADDER = {
     "examples": [{"name": "one and one", "inputs": {"number": 1}, "output": 2}],
 }
 EXEC = {"type": "runtime.command", "protocol": "exec"}
+ONE = "def run(ctx, inputs):\n    return 1\n"
 ADDER_CODE = """\
 from nodeling import node
 
@@ -239,6 +240,22 @@ def test_an_example_means_what_it_says(project, example, problem):
     result = json.loads(nodectl("test", "adder", "--json", code=0 if problem is None else 1).stdout)
     found = result["nodes"][0]["examples"][0]["problem"]
     assert found is None if problem is None else problem in found
+
+
+def test_a_schema_that_validators_read_differently_is_told(project, monkeypatch):
+    monkeypatch.setattr("nodeling_runtime.examples.second_opinion", lambda schema, value: value != 2)
+    shown = nodectl("test", code=1).stdout
+    assert (
+        "its `output` schema is read in two ways: the example fits here, and does not fit by jsonschema"
+        in shown
+    )
+
+
+def test_a_pattern_that_only_one_validator_knows_is_no_failure(project):
+    word = {"type": "object", "properties": {"word": {"type": "string", "pattern": r"^\p{L}+$"}}}
+    example = {"inputs": {"word": "naïve"}, "output": 1}
+    add_node("word", {"name": "word", "inputs": word, "examples": [example]}, **{"node.py": ONE})
+    nodectl("test", "word")
 
 
 def test_a_node_that_raises_shows_its_own_traceback(project):
