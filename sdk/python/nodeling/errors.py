@@ -55,7 +55,7 @@ class Fault:
         text = f"{where}: {self.message}" if where else self.message
         if self.pointer:
             text += f" (at {self.pointer})"
-        return f"{text}; {self.hint}" if self.hint else text
+        return _one_line(f"{text}; {self.hint}" if self.hint else text)
 
     def to_json(self) -> dict[str, Any]:
         """The same as data, in a fixed order of keys."""
@@ -69,6 +69,13 @@ class Fault:
             "pointer": self.pointer,
             "hint": self.hint,
         }
+
+
+def _one_line(text: str) -> str:
+    """The text without characters that would break its line or move a terminal's cursor."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 class NodelingError(Exception):
