@@ -240,6 +240,23 @@ def read_node(folder: Path, owner: str, warnings: list[Fault] | None = None) -> 
     Raises:
         ConfigError: Its manifest is not well formed; `faults` lists every reason.
     """
+    status = (folder / MANIFEST).stat()
+    stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+    known = _MANIFESTS.get(folder)
+    if known is None or known[0] != stamp:
+        known = _MANIFESTS[folder] = (stamp, *_read_manifest(folder))
+    _, manifest, found = known
+    if warnings is not None:
+        warnings.extend(found)
+    return NodeSpec(manifest, owner, folder)
+
+
+# A process that runs many workflows reads each manifest once, until its file changes.
+_MANIFESTS: dict[Path, tuple[tuple[int, int, int], Manifest, list[Fault]]] = {}
+
+
+def _read_manifest(folder: Path) -> tuple[Manifest, list[Fault]]:
+    """A folder's manifest, and warnings about it."""
     document: Document = read_document(folder / MANIFEST)
     data: Mapping[str, Any] = normalise(document.data, folder) if isinstance(document.data, dict) else {}
     faults = well_formed(document, data)
@@ -250,14 +267,8 @@ def read_node(folder: Path, owner: str, warnings: list[Fault] | None = None) -> 
     if "version" not in data and version:
         manifest = replace(manifest, version=Version.parse(version))
     short = manifest.name.rpartition("/")[2]
-    if warnings is not None and bare.replace("_", "-") != short.replace("_", "-"):
-        warnings.append(
-            document.fault(
-                "manifest.folder",
-                f"folder {folder.name!r} holds the node {manifest.name!r}",
-                "/name",
-                hint=f"rename the folder to {short!r}",
-                severity="warning",
-            )
-        )
-    return NodeSpec(manifest, owner, folder)
+    if bare.replace("_", "-") == short.replace("_", "-"):
+        return manifest, []
+    said = f"folder {folder.name!r} holds the node {manifest.name!r}"
+    hint = f"rename the folder to {short!r}"
+    return manifest, [document.fault("manifest.folder", said, "/name", hint=hint, severity="warning")]
