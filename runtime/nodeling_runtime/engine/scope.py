@@ -118,6 +118,16 @@ class ScopeRun:
         return None
 
     def _settled(self, job: Job) -> None:
+        try:
+            self._keep(job)
+            self._pump(inside=job.task is None and job.begun)
+        except Exception as error:  # a fault of the engine's own must end the run, not leave it waiting
+            if self._done is None or self._done.done():
+                raise
+            self._done.set_exception(error)
+
+    def _keep(self, job: Job) -> None:
+        """What the step wrote is kept, and the scheduler told."""
         if not isinstance(job, StepJob):
             raise AssertionError("a scope runs steps")
         step, record = job.step.index, job.record
@@ -130,7 +140,6 @@ class ScopeRun:
             self.frame.write_failed(step, job.delta)
         self._views.pop(step, None)
         self.scheduler.finish(step, STATUS[record.status], record.reason)
-        self._pump(inside=job.task is None and job.begun)
 
     def _pump(self, *, inside: bool = False) -> None:
         """Carry out what the scheduler decided."""

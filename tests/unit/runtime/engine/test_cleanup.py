@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import nodeling
 from nodeling_runtime.engine.run import Run, RunOutcome
 from reference.adapter import Ran
 from reference.model import Scenario, Step
@@ -124,3 +125,20 @@ def test_finally_sees_what_the_steps_before_the_failure_wrote() -> None:
     ran = Ran(Scenario((step,)))
     run_virtual(ran.play)
     assert {key: value for key, value in ran.seen["tidy"].items() if key == "k"} == {"k": 1}
+
+
+def test_a_fault_of_the_engine_itself_ends_the_run_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: object, step: int, delta: object) -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr("nodeling_runtime.engine.context.Frame.write", broken)
+    wf = nodeling.Workflow("planted")
+    wf.step("only", nodeling.node(_one))
+    result = wf.run(timeout="20s")
+    assert result.status == "failed"
+    assert result.error is not None
+    assert "planted" in result.error["message"]
+
+
+def _one() -> int:
+    return 1
