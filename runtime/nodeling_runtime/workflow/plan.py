@@ -21,6 +21,7 @@ ACCEPTS = {
     "skipped": SKIPPED,
     "any": SUCCEEDED | FAILED | SKIPPED | CANCELLED,
 }
+MOST_PASSES = 32  # circles inside circles need more; a document with so many is told of some first
 PHASES: tuple[Trigger, ...] = ("body", "on_error", "always")
 
 
@@ -150,21 +151,45 @@ def _reachable(
     links: Sequence[Sequence[PlanLink]], phases: dict[Trigger, tuple[int, ...]]
 ) -> tuple[int, ...]:
     """The same for a graph that may hold cycles: whatever a walk against the links reaches."""
-    found: list[int] = []
-    earlier = {
-        i: sum(1 << k for p in PHASES[: PHASES.index(phase)] for k in phases[p])
-        for phase in PHASES
-        for i in phases[phase]
-    }
-    for i in range(len(links)):
-        bits, todo = 0, [i]
-        while todo:
-            for link in links[todo.pop()]:
-                if not bits >> link.source & 1:
-                    bits |= 1 << link.source
-                    todo.append(link.source)
-        found.append(bits | earlier[i])
+    found = [0] * len(links)
+    order = _mostly_sources_first(links)
+    for _ in range(MOST_PASSES):
+        changed = False
+        for i in order:
+            bits = found[i]
+            for link in links[i]:
+                bits |= found[link.source] | (1 << link.source)
+            changed = changed or bits != found[i]
+            found[i] = bits
+        if not changed:
+            break
+    earlier = 0
+    for phase in PHASES:
+        before = earlier
+        for i in phases[phase]:
+            found[i] |= before
+            earlier |= 1 << i
     return tuple(found)
+
+
+def _mostly_sources_first(links: Sequence[Sequence[PlanLink]]) -> list[int]:
+    """Every step behind its sources, but for the links that close a circle."""
+    seen = [False] * len(links)
+    order: list[int] = []
+    for root in range(len(links)):
+        path = [] if seen[root] else [(root, 0)]
+        seen[root] = True
+        while path:
+            here, position = path.pop()
+            if position == len(links[here]):
+                order.append(here)
+                continue
+            path.append((here, position + 1))
+            source = links[here][position].source
+            if not seen[source]:
+                seen[source] = True
+                path.append((source, 0))
+    return order
 
 
 def topological(links: Sequence[Sequence[PlanLink]], members: Sequence[int]) -> list[int]:
