@@ -54,7 +54,7 @@ def _cell(text: str) -> str:
 def command_line() -> str:
     """Every command with its usage, its words and its options."""
     context = click.Context(cli, info_name="nodectl")
-    sections = []
+    sections: list[str] = []
     for name in COMMANDS:
         command = cli.get_command(context, name)
         if command is None:
@@ -147,12 +147,47 @@ def _properties(schema: Mapping[str, Any], above: str) -> Iterator[list[str]]:
     for key, inner in schema.get("properties", {}).items():
         needed = " Required." if key in schema.get("required", ()) else ""
         default = f" Default: `{json.dumps(inner['default'])}`." if "default" in inner else ""
-        yield [f"`{above}{key}`", _holds(inner), f"{inner.get('description', '')}{needed}{default}"]
+        meaning = inner.get("description") or SAID_HERE.get(f"{above}{key}") or SAID_HERE.get(key, "")
+        yield [f"`{above}{key}`", _holds(inner), f"{meaning}{needed}{default}"]
         if inner.get("type") == "object":
             yield from _properties(inner, f"{above}{key}.")
         if isinstance(inner.get("items"), dict):
             yield from _properties(inner["items"], f"{above}{key}[].")
 
+
+# What a schema leaves to its reader to know: by path, or by the key alone where it means the same everywhere.
+SAID_HERE = {
+    "description": "What it is for.",
+    "group": "A word to list nodes by.",
+    "runtime": "How it is run.",
+    "runtime.protocol": "`exec` runs a program for each call; `nsp` arrives with warm workers.",
+    "runtime.channel": "Arrives with warm workers.",
+    "runtime.output": "What a program's stdout is.",
+    "runtime.stdin": "What a program reads.",
+    "runtime.isolation": "`none`: in process; the others arrive with warm workers.",
+    "limits": "`memory_mb` bounds the memory of a program and all it started.",
+    "examples[].name": "What `nodectl test` calls it.",
+    "examples[].inputs": "What the node is given.",
+    "examples[].config": "The step's `config`.",
+    "examples[].status": "How the call must end.",
+    "max_concurrent": "At no instant do more children run.",
+    "strategy": "`sequential` runs the children one after the other, with equal results.",
+    "error_handling": "`fail-fast`: the first failure ends the others; `continue-partial`: the others go on.",
+    "execution": "The policy.",
+    "min_success": "The step fails when fewer children succeed.",
+    "timeout": "Each child that has no timeout of its own is killed after so long.",
+    "global_timeout": "All children together end after so long.",
+    "in": "The list.",
+    "as": "What the item is called in expressions.",
+    "nodes": "The children, independent of one another.",
+    "then": "What runs when `if` is true.",
+    "else": "What runs when it is not.",
+    "type": "Which branch this is; `if` stands first, `else` last.",
+    "steps": "What the branch runs.",
+    "cases": "Looked through in order.",
+    "do": "What is run.",
+    "try": "What is run at first.",
+}
 
 HOLDS = {
     "step": "a step, or a list of steps",
@@ -183,14 +218,16 @@ def _manifest() -> dict[str, Any]:
     schema: dict[str, Any] = json.loads(MANIFEST_SCHEMA.read_text(encoding="utf-8"))
 
     def opened(value: Any) -> Any:
-        if isinstance(value, dict):
-            if value.get("$ref") == "#/$defs/schema":
-                value = {**value, "type": "a JSON Schema"}
-            return {key: opened(item) for key, item in value.items()}
-        return {} if value is True else value
+        if not isinstance(value, dict):
+            return {}
+        if value.get("$ref") == "#/$defs/schema":
+            value = {**value, "type": "a JSON Schema"}
+        properties = {key: opened(inner) for key, inner in value.get("properties", {}).items()}
+        items = {"items": opened(value["items"])} if "items" in value else {}
+        return {**value, "properties": properties, **items}
 
-    schema["properties"] = opened(schema["properties"])
-    return schema
+    whole: dict[str, Any] = opened(schema)
+    return whole
 
 
 # -- code

@@ -49,6 +49,12 @@ def test_the_generated_parts_of_a_page_are_up_to_date(page: Path) -> None:
     assert list(parts_of(text)) == list(parts_of(renewed(text)))
 
 
+@pytest.mark.parametrize("page", PARTED, ids=name_of)
+def test_no_row_of_a_generated_table_is_left_without_a_meaning(page: Path) -> None:
+    rows = [line for _, part in parts_of(page.read_text(encoding="utf-8")) for line in part.splitlines()]
+    assert [row for row in rows if re.search(r"\|\s*\|$", row) or "| Default" in row] == []
+
+
 def test_each_reference_page_has_its_generated_parts() -> None:
     found = {name for page in PARTED for name, _ in parts_of(page.read_text(encoding="utf-8"))}
     assert found >= {
