@@ -214,6 +214,24 @@ def raised() -> Iterator[tuple[str, Any]]:
                     yield f"{place}:{found.lineno}", found.value
 
 
+def numbers_that_look_like_codes() -> Iterator[tuple[str, int]]:
+    """A number may become a code by way of a table, where nothing around it says so."""
+    for file, tree in trees():
+        if not {"dispatch", "engine", "nodeling", "nodeling_nodes", "toolchains"} & set(file.parts):
+            continue
+        for found in ast.walk(tree):
+            if isinstance(found, ast.Constant) and type(found.value) is int:
+                number = found.value
+                if 4000 <= number < 4200 or 5000 <= number < 5010 or 9001 <= number < 9100:
+                    yield f"{name_of(file)}:{found.lineno}", number
+
+
+def test_every_number_that_looks_like_a_code_is_documented() -> None:
+    found = list(numbers_that_look_like_codes())
+    assert {number for _, number in found} >= {4000, 4001, 5000, 9005, 9008}
+    assert sorted(f"{place}: {number}" for place, number in found if number not in CODES) == []
+
+
 def test_every_code_in_the_sources_is_documented() -> None:
     codes = [(place, code) for place, code in raised() if isinstance(code, int) or WORD.fullmatch(code)]
     assert len(codes) > 100
