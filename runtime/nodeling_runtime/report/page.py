@@ -22,7 +22,7 @@ from nodeling_runtime.report.story import Account, account
 from nodeling_runtime.report.wording import MARKS, clip, count, duration, moment
 
 if TYPE_CHECKING:
-    from nodeling_runtime.engine.host import Loaded
+    from nodeling_runtime.engine.loaded import Loaded
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 NAMED_ON_PATH = 12
