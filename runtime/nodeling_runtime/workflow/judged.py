@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nodeling_runtime.schemas import SchemaFault
 
@@ -18,3 +18,9 @@ def primary(faults: list[SchemaFault]) -> Iterator[SchemaFault]:
         key = fault.message.rpartition(" ")[2]
         if fault.keyword != "required" or (fault.pointer, f"did you mean {key}?") not in meant:
             yield fault
+
+
+def says_missing(fault: SchemaFault, keys: Iterable[str]) -> bool:
+    """Whether one of these keys is what a fault misses at the top of a value."""
+    missing = fault.keyword == "required" and not fault.pointer
+    return missing and any(fault.message.endswith(f" '{key}'") for key in keys)

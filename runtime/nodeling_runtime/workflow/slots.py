@@ -15,7 +15,7 @@ from nodeling_runtime.manifests import ANNOTATION, NAMES
 from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
 from nodeling_runtime.workflow.included import read_included
-from nodeling_runtime.workflow.judged import primary
+from nodeling_runtime.workflow.judged import primary, says_missing
 from nodeling_runtime.workflow.model import Slot
 from nodeling_runtime.workflow.reading import Reading, brief, escape, is_expression
 
@@ -37,6 +37,7 @@ def read_container(
     pointer: str,
     name: str,
     stop_on_failure: bool,
+    misspelt: set[str],
 ) -> tuple[Template | None, tuple[Slot, ...], str]:
     """Gather a container's keys and read the children among them.
 
@@ -48,8 +49,9 @@ def read_container(
         pointer: Where the step stands.
         name: The step's name.
         stop_on_failure: What the step's `on_failure` says of its children's scope.
+        misspelt: Keys that were probably meant by others on the step, and are not missing.
     """
-    given = _Given(reading, container_keys(spec))
+    given = _Given(reading, container_keys(spec), misspelt=misspelt)
     given.gather(data, own, pointer, name)
     reader = _Slots(reading, given, stop_on_failure)
     plain = {
@@ -58,11 +60,11 @@ def read_container(
     }
     pieces = [reading.template(value, given.places[key]) for key, value in plain.items()]
     if any(piece is None for piece in pieces):
-        _validate(reading, spec, plain, given.places, pointer)
+        _validate(reading, spec, plain, given, pointer)
         return None, tuple(reader.slots), pointer
     whole = reading.template(plain, pointer)
     if whole is not None:
-        _validate(reading, spec, plain, given.places, pointer)
+        _validate(reading, spec, plain, given, pointer)
         whole = _placed(whole, given.places, pointer)
     return whole, tuple(reader.slots), pointer
 
@@ -86,6 +88,7 @@ class _Given:
     keys: Mapping[str, Any]
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    misspelt: set[str] = field(default_factory=set)
 
     def gather(self, data: Mapping[str, Any], own: Mapping[str, Any], pointer: str, name: str) -> None:
         """Take each key's value and its place; a key given twice is a fault."""
@@ -95,11 +98,14 @@ class _Given:
         for holder, where in ((data, pointer), (own, place)) if lifts else ():
             if "inputs" in holder:
                 inner = self.reading.mapping(holder["inputs"], "`inputs`", f"{where}/inputs")
-                self.reading.unknown_keys(inner, self.keys, f"step {name!r}", f"{where}/inputs")
+                self._unknown(inner, name, f"{where}/inputs")
                 self._take(inner, f"{where}/inputs")
         rest = {key: value for key, value in own.items() if key != "inputs" or not lifts}
-        self.reading.unknown_keys(rest, self.keys, f"step {name!r}", place)
+        self._unknown(rest, name, place)
         self._take(rest, place)
+
+    def _unknown(self, source: Mapping[str, Any], name: str, where: str) -> None:
+        self.misspelt |= self.reading.unknown_keys(source, self.keys, f"step {name!r}", where)
 
     def _take(self, source: Mapping[str, Any], where: str) -> None:
         for key in source:
@@ -116,15 +122,15 @@ class _Given:
 
 
 def _validate(
-    reading: Reading, spec: NodeSpec, plain: Mapping[str, Any], places: Mapping[str, str], pointer: str
+    reading: Reading, spec: NodeSpec, plain: Mapping[str, Any], given: _Given, pointer: str
 ) -> None:
     """Judge what is known before the run; a value behind an expression is judged when it exists."""
     for fault in primary(spec.keys.check(plain) or []):
-        if _is_dynamic(plain, fault.pointer):
+        if says_missing(fault, given.misspelt) or _is_dynamic(plain, fault.pointer):
             continue
         parts = fault.pointer.split("/")[1:]
         key = parts[0].replace("~1", "/").replace("~0", "~") if parts else ""
-        where = places[key] + fault.pointer[len(parts[0]) + 1 :] if key in places else pointer
+        where = given.places[key] + fault.pointer[len(parts[0]) + 1 :] if key in given.places else pointer
         unknown = fault.keyword == "additionalProperties"
         about = f"`{parts[-1]}` of {spec.name!r}" if parts and not unknown else repr(spec.name)
         code = "document.unknown_key" if unknown else "document.container"

@@ -89,7 +89,7 @@ class _Step:
         reading, data, pointer = self.reading, self.data, self.pointer
         reference = data.get("node") if isinstance(data.get("node"), str) else None
         spec, resolved = self._spec(reference)
-        keys = container_keys(spec) if spec.manifest.flow else {}
+        keys = _keys_of(spec)
         misspelt = self._unknown_keys(keys, resolved)
         name, node = self._name(misspelt), self._text("node", misspelt)
         own = self._own_config(name) if name else {}
@@ -100,7 +100,7 @@ class _Step:
         said = name or "this step"
         if spec.manifest.flow:
             stop = stops_on_failure(reading, data, pointer, keys)
-            template, slots, place = read_container(reading, spec, data, own, pointer, said, stop)
+            template, slots, place = read_container(reading, spec, data, own, pointer, said, stop, misspelt)
             values.update(config=template, slots=slots, config_pointer=place)
         else:
             inputs = self._inputs(said, own)
@@ -177,8 +177,11 @@ class _Step:
     def _unknown_keys(self, keys: Mapping[str, Any], resolved: bool) -> set[str]:
         if resolved:
             return self.reading.unknown_keys(self.data, [*STEP, *keys], self.said, self.pointer)
-        known = [*STEP, *LATER]  # an unknown node may be a container: only what is certainly wrong is said
-        sure = {key: value for key, value in self.data.items() if key in LATER or nearest(key, known)}
+        # An unknown node may be a container: only what is certainly wrong is said.
+        possible = {key for spec in self.reading.registry.each() for key in _keys_of(spec)}
+        known = [*STEP, *LATER, *possible]
+        wrong = {key for key in self.data if key not in known and nearest(key, STEP)}
+        sure = {key: value for key, value in self.data.items() if key in wrong or key in LATER}
         self.reading.used.update(_names_below(self.data))
         return self.reading.unknown_keys(sure, STEP, self.said, self.pointer)
 
@@ -221,6 +224,10 @@ class _Step:
         if key in own:
             return own[key], f"{place}/{key}"
         return None, ""
+
+
+def _keys_of(spec: NodeSpec) -> Mapping[str, Any]:
+    return container_keys(spec) if spec.manifest.flow else {}
 
 
 def _names_below(data: Any) -> Iterator[str]:
