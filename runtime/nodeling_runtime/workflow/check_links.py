@@ -80,7 +80,7 @@ class LinkCheck:
         ]
         cycles = find_cycles(sources)
         for cycle in cycles:
-            walk = [steps[i].name for i in (*cycle, cycle[0])]
+            walk = _shown([steps[i].name for i in (*cycle, cycle[0])])
             last = steps[cycle[-1]].name
             closing = next(link for link in steps[cycle[0]].links or () if link.source == last)
             message = f"these steps wait for one another: {' → '.join(walk)}"
@@ -116,3 +116,9 @@ class LinkCheck:
             said = ", ".join(repr(name) for name in hopeless)
             message = f"{step.name!r} can never run: {said} is inactive"
             self.check.fault("check.unreachable", message, f"{step.pointer}/needs", warning=True)
+
+
+def _shown(walk: list[str]) -> list[str]:
+    """A circle for one line: both ends of a long one."""
+    hidden = len(walk) - SHOWN_NAMES
+    return walk if hidden <= 1 else [*walk[: SHOWN_NAMES - 2], f"… {hidden} more …", *walk[-2:]]
