@@ -22,12 +22,12 @@ def describe(folder: Path) -> dict[str, Any]:
     from nodeling.manifest import RuntimeSpec
     from nodeling.node import NodeDefinition
     from nodeling_runtime.codefirst import document_of
-    from nodeling_runtime.dispatch.loading import _find, _folder_module
+    from nodeling_runtime.dispatch.loading import node_in
     from nodeling_runtime.registry import MANIFEST, PROJECT, read_node
 
     written = (folder / MANIFEST).is_file()  # a folder may still be without one
     entry = read_node(folder, PROJECT).manifest.runtime.entry if written else RuntimeSpec().entry
-    found = _find(_folder_module(folder, entry), str(folder / entry)) if entry.endswith(".py") else None
+    found = node_in(folder, entry) if entry.endswith(".py") else None
     if not isinstance(found, NodeDefinition):
         return {"document": {}, "explicit": []}
     options = found.options

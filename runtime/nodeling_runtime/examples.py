@@ -15,6 +15,7 @@ from typing import Any
 
 from nodeling.errors import Fault, NodelingError
 from nodeling.manifest import Schema
+from nodeling.testing.fake import Fake
 from nodeling.testing.nodes import NodeOutcome, run_node
 from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.schemas import Validator, compile_schema, second_opinion
@@ -62,6 +63,7 @@ def run_example(
             example.get("config"),
             example.get("vars"),
             step=_step(spec, example),
+            nodes=_stand_ins(example),
             folders=list(folders),
             timeout=TIMEOUT_SECONDS,
         )
@@ -77,6 +79,14 @@ def _step(spec: NodeSpec, example: Mapping[str, Any]) -> Mapping[str, Any] | Non
         found: Mapping[str, Any] = example["step"]
         return found
     return {} if spec.manifest.flow else None
+
+
+def _stand_ins(example: Mapping[str, Any]) -> dict[str, Fake]:
+    """The nodes that a container's example only pretends to have."""
+    return {
+        name: Fake(error=(said["error"], "the example says so")) if "error" in said else Fake(said["output"])
+        for name, said in example.get("nodes", {}).items()
+    }
 
 
 def _refusal(error: NodelingError) -> str:

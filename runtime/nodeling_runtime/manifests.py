@@ -85,7 +85,13 @@ def well_formed(document: Document, data: Mapping[str, Any]) -> list[Fault]:
     if not isinstance(document.data, dict):
         return [document.fault("manifest.invalid", "a manifest is a JSON object", "")]
     found = [
-        document.fault("manifest.invalid", fault.message, fault.pointer, hint=fault.hint)
+        document.fault(
+            "manifest.invalid",
+            fault.message,
+            fault.pointer,
+            hint=fault.hint,
+            key=fault.keyword == "additionalProperties",
+        )
         for fault in _validator().check(document.data) or []
     ]
     for key in SCHEMA_KEYS:

@@ -8,14 +8,16 @@ with its traceback instead of stopping the others.
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import importlib.util
 import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 NODES_GROUP = "nodeling.nodes"
 COMMANDS_GROUP = "nodeling.commands"
@@ -59,8 +61,10 @@ class Plugins:
     owners: dict[str, str] = field(default_factory=dict)
 
 
-def entry_points(group: str) -> Iterator[tuple[str, str, importlib.metadata.EntryPoint]]:
+def entry_points(group: str) -> Iterator[tuple[str, str, EntryPoint]]:
     """`(name, distribution, entry point)` of a group, each once, in a stable order."""
+    import importlib.metadata  # it loads email and with it sockets, which the pure core must not pay for
+
     allowed = os.environ.get(RESTRICT)
     names = None if allowed is None else {name.strip() for name in allowed.split(",")}
     seen: set[tuple[str, str, str]] = set()

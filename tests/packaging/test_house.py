@@ -25,12 +25,11 @@ NODE_FACING = [
     if path.stem not in ("__init__", "hookspecs")
 ]
 IMPURE = {"asyncio", "subprocess", "socket", "sqlite3"}
-LOOKS_UP_PLUGINS = {"socket"}  # importlib.metadata reads packages' headers with `email`, which loads it
 PURE = {
     "nodeling_runtime.expressions.compiler": IMPURE,
     "nodeling_runtime.expressions.template": IMPURE,
-    "nodeling_runtime.workflow.check": IMPURE - LOOKS_UP_PLUGINS,
-    "nodeling_runtime.engine.scheduler": IMPURE - LOOKS_UP_PLUGINS,
+    "nodeling_runtime.workflow.check": IMPURE,
+    "nodeling_runtime.engine.scheduler": IMPURE,
 }
 
 

@@ -215,8 +215,10 @@ class _Watch:
         self._on_signal(number)
 
     def _blocked(self) -> None:
+        from nodeling_runtime.dispatch.descendants import kill_descendants
+
         _Known.left.append(self._engine)
-        _end_children()
+        kill_descendants()
         if self.signal is not None:
             raise SignalledError(self.signal)
         raise NodelingError(
@@ -228,17 +230,9 @@ class _Watch:
 
 def _leave_now(code: int) -> None:
     """A second signal: nothing is waited for, but nothing is left running either."""
-    _end_children()
+    from nodeling_runtime.dispatch.descendants import kill_descendants
+
+    kill_descendants()
     if sys.stderr.isatty():
         os.write(2, b"\x1b[?25h\n")  # the live tree hides the cursor
     leave(code)
-
-
-def _end_children() -> None:
-    import psutil
-
-    for child in psutil.Process().children(recursive=True):
-        try:
-            child.kill()
-        except psutil.Error:
-            continue

@@ -59,17 +59,24 @@ def _load(spec: NodeSpec) -> Implementation:
     if spec.folder is None:
         raise PluginError(f"node {spec.name!r} has no code")
     entry = spec.manifest.runtime.entry
-    if entry.endswith(".py"):
-        module = _folder_module(spec.folder, entry)
-        found = _find(module, f"{spec.folder / entry}")
-    else:
-        name, _, attribute = entry.partition(":")
-        module = importlib.import_module(name)
-        found = getattr(module, attribute) if attribute else _find(module, name)
+    found = node_in(spec.folder, entry)
     implementation = implementation_of(found, f"{spec.name} ({entry})")
     return Implementation(
         implementation.call, implementation.kind, implementation.blocking and spec.manifest.runtime.blocking
     )
+
+
+def node_in(folder: Path, entry: str) -> Any:
+    """Import a node's code and find the one thing in it that is a node.
+
+    Raises:
+        PluginError: There is no such file, or nothing in it is a node, or more than one thing is.
+    """
+    if entry.endswith(".py"):
+        return _find(_folder_module(folder, entry), f"{folder / entry}")
+    name, _, attribute = entry.partition(":")
+    module = importlib.import_module(name)
+    return getattr(module, attribute) if attribute else _find(module, name)
 
 
 def _folder_module(folder: Path, entry: str) -> types.ModuleType:
