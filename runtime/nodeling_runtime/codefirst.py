@@ -110,10 +110,11 @@ def _schema(hint: Any, definition: NodeDefinition) -> dict[str, Any]:
     try:
         (schema,), components = msgspec.json.schema_components([hint], ref_template="#/$defs/{name}")
     except (TypeError, ValueError) as error:
+        why = str(error).splitlines()[-1]
         raise PluginError(
-            f"the type {hint!r} of node {definition.name!r} has no JSON form: {error}",
+            f"the type {hint!r} of node {definition.name!r} has no JSON form: {why}",
             code="node.hints",
-            hint="use str, int, float, bool, list, dict, dataclasses, TypedDicts, enums, or `inputs: dict`",
+            hint="use str, int, float, bool, list, dict, Any, dataclasses, TypedDicts or enums",
         ) from error
     if set(schema) == {"$ref"} and len(components) == 1:
         body = dict(next(iter(components.values())))

@@ -91,4 +91,4 @@ class Lines:
         return f"{event['step']} {event['name']} = {event['value']}", {}
 
     def _step_chunk(self, event: Event) -> tuple[str, dict[str, Any]] | None:
-        return (f"{event['step']} chunk {event['seq']}", {}) if self._verbose else None
+        return (f"{event['step']} chunk {event['number']}", {}) if self._verbose else None

@@ -186,7 +186,7 @@ async def _collect_async(generator: Any, ctx: Context) -> list[Any]:
 
 def _chunk(chunks: list[Any], chunk: Any, ctx: Context) -> None:
     value = Value.of(chunk)
-    ctx._emit("chunk", {"seq": len(chunks), "data": value.shared()})
+    ctx._emit("chunk", {"number": len(chunks), "data": value.shared()})
     chunks.append(value.fresh())
 
 

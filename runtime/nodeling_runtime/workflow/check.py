@@ -7,7 +7,7 @@ run can tell, the checker is silent, or warns when it was asked to be strict.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nodeling.errors import Fault
 from nodeling_runtime.expressions.template import Template
@@ -121,7 +121,7 @@ class Check:
             return sight
         scopes = [other.scope for other in step.slots if other.kind == "step" and other.scope is not None]
         if len(scopes) != 1:
-            return sight
+            return replace(sight, names=(*sight.names, *slot.names))
         plan = make_plan(scopes[0], lenient=True)
         return Sight(self.workflow, plan, sight, (1 << len(plan.steps)) - 1, slot.names)
 

@@ -49,6 +49,7 @@ class Plan:
     ancestors: tuple[int, ...]
     stop_on_failure: bool
     index: dict[str, int]
+    independent: bool = False
 
     def leaves(self) -> list[int]:
         """Body steps that no other body step waits for, in declaration order."""
@@ -107,6 +108,7 @@ def make_plan(scope: Scope, *, lenient: bool = False) -> Plan:
         ancestors=_reachable(links, phases) if lenient else _ancestors(links, phases),
         stop_on_failure=scope.stop_on_failure,
         index=index,
+        independent=scope.independent,
     )
 
 

@@ -56,7 +56,7 @@ class Sight:
     def independent_sibling(self, name: str) -> bool:
         """Whether the step is a sibling among children that do not see one another."""
         return any(
-            name in level.plan.index and not any(level.plan.links) and level.index is not None
+            name in level.plan.index and level.plan.independent and level.index is not None
             for level in self.levels()
         )
 

@@ -108,9 +108,10 @@ class NodelingError(Exception):
         where = f"step {self.step!r}: " if self.step else ""
         text = f"{where}{self.message}"
         text = f"{text}; {self.hint}" if self.hint else text
-        if not self.faults or (len(self.faults) == 1 and self.faults[0].message in text):
+        errors = [fault for fault in self.faults if fault.severity == "error"]
+        if not errors or (len(errors) == 1 and errors[0].message in text):
             return text
-        return "\n".join([f"{text}:", *(f"  {fault}" for fault in self.faults)])
+        return "\n".join([f"{text}:", *(f"  {fault}" for fault in errors)])
 
     def to_json(self) -> dict[str, Any]:
         """The error as data, as `--json` prints it."""

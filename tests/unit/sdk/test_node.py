@@ -249,3 +249,15 @@ def test_an_ordinary_exception_is_retried_and_tells_type_cause_and_frame() -> No
     assert "fragile" in error["details"]["traceback"]
     assert tries == [1, 2, 3]
     assert result.steps["only"].attempts == 3
+
+
+@pytest.mark.parametrize("hint", [list[complex], dict[str, object]])
+def test_a_type_without_a_json_form_is_named(hint: Any) -> None:
+    def wrong(data):  # type: ignore[no-untyped-def]
+        return 1
+
+    wrong.__annotations__["data"] = hint
+    with pytest.raises(
+        PluginError, match=r"of node 'wrong' has no JSON form: type .* is not supported; use str"
+    ):
+        document_of(node(wrong))

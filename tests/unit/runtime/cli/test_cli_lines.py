@@ -50,8 +50,8 @@ def test_each_event_has_its_words(kind: str, data: dict[str, Any], text: str) ->
 def test_debug_lines_and_chunks_are_for_the_verbose() -> None:
     assert told("step.log", level="debug", message="m") is None
     assert told("step.log", level="debug", message="m", verbose=True) == "a debug: m"
-    assert told("step.chunk", seq=3, data=1) is None
-    assert told("step.chunk", seq=3, data=1, verbose=True) == "a chunk 3"
+    assert told("step.chunk", number=3, data=1) is None
+    assert told("step.chunk", number=3, data=1, verbose=True) == "a chunk 3"
 
 
 def test_time_counts_from_the_runs_start() -> None:
