@@ -134,11 +134,12 @@ else:
         "each", "for-each", in_="${ctx.request.body}", max_concurrent=50,
         do={"name": "one", "node": "one", "inputs": {"n": "${item}"}},
     )
-began = time.perf_counter()
+began = time.process_time()
 faults = workflow.check()
-checked = time.perf_counter() - began
+checked = time.process_time() - began
+began = time.perf_counter()
 result = workflow.run(list(range(count)))
-ran = time.perf_counter() - began - checked
+ran = time.perf_counter() - began
 last = result.output if sys.argv[1] == "chain" else result.output["results"][-1]
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps([len(faults), checked, ran, result.status, last, peak]))
@@ -163,7 +164,7 @@ def test_ten_thousand_steps_are_checked_and_run_within_their_means(tmp_path: Pat
     assert done.stderr == ""
     assert peak_mib < 400
     assert cpu_of_children() - began < 20
-    # The promise is two seconds for the check on a quiet machine; twice that is left for a busy one.
+    # Of the process's own time: the promise is two seconds on a quiet machine, twice that is left for a slow one.
     assert checked < 4
     assert ran < 20
 

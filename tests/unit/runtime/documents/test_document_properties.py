@@ -308,9 +308,9 @@ def test_ten_thousand_steps_are_read_quickly(name: str, before: str, bound: floa
     text = before + to_text(data, "yaml" if name.endswith("yaml") else "json")
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         document = parse_document(text, name=name)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert document.data == data
     assert min(times) < bound
 
