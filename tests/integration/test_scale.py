@@ -164,7 +164,7 @@ def test_ten_thousand_steps_are_checked_and_run_within_their_means(tmp_path: Pat
     assert done.stderr == ""
     assert peak_mib < 400
     assert cpu_of_children() - began < 20
-    # Of the process's own time: the promise is two seconds on a quiet machine, twice that is left for a slow one.
+    # The process's own time: two seconds on a quiet machine are promised, twice that is left for a slow one.
     assert checked < 4
     assert ran < 20
 
