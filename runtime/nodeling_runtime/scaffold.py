@@ -30,6 +30,7 @@ LONGEST_NAME = 64
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PLACEHOLDER = re.compile(r"\{\{([a-z_]+)\}\}")
 _ALIASES = re.compile(r'\s*"aliases"\s*:\s*\[[^\]]*\]\s*,|,\s*"aliases"\s*:\s*\[[^\]]*\]')
+PAGE = "README.md"
 _LEFT_BEHIND = ("__pycache__",)
 
 
@@ -184,7 +185,18 @@ def copy_node(spec: NodeSpec, name: str) -> dict[str, bytes]:
         if path.is_file() and not any(part in _LEFT_BEHIND for part in inside.parts):
             files[inside.as_posix()] = path.read_bytes()
     files[MANIFEST] = renamed_manifest(files[MANIFEST].decode("utf-8"), name).encode("utf-8")
+    if PAGE in files:
+        files[PAGE] = renamed_page(files[PAGE].decode("utf-8"), spec.name, name).encode("utf-8")
     return files
+
+
+def renamed_page(text: str, old: str, new: str) -> str:
+    """A node's page under another name: its title, the steps that use it and the commands that name it."""
+    for before in ("# ", "node: ", "nodectl nodes show "):
+        text = text.replace(f"{before}{old}\n", f"{before}{new}\n").replace(
+            f"{before}{old}`", f"{before}{new}`"
+        )
+    return text
 
 
 def renamed_manifest(text: str, name: str) -> str:

@@ -20,7 +20,7 @@ NODE_FILES = {
     "class": ["README.md", "config.json", "node.py"],
     "async": ["README.md", "config.json", "node.py"],
     "container": ["README.md", "config.json", "node.py"],
-    "parallel": ["config.json", "node.py"],
+    "parallel": ["README.md", "config.json", "node.py"],
     "bash": ["README.md", "config.json", "node.sh"],
 }
 HELLO = ["nodes/hello/config.json", "nodes/hello/node.py"]
@@ -78,6 +78,9 @@ def test_parallel_execution_is_another_name_of_the_parallel_template(here):
     assert json.loads(made) == wanted
     assert "\n    " in made and len(made.splitlines()) > 20, "the layout of the shipped manifest is kept"
     assert (here / "nodes/ours/node.py").read_bytes() == (shipped / "node.py").read_bytes()
+    page = (here / "nodes/ours/README.md").read_text(encoding="utf-8")
+    assert page.startswith("# ours\n")
+    assert "node: ours\n" in page and "nodectl nodes show ours`" in page
 
 
 def test_a_created_parallel_runs_a_workflow(here):
