@@ -24,7 +24,10 @@ Converter = Callable[[Any, str], Any]
 
 # A worker may run on 3.9, which lacks the newer forms; what it lacks no hint can be made of.
 _UNIONS = (Union, types.UnionType) if sys.version_info >= (3, 10) else (Union,)
-_WRAPPERS = (Annotated, *(getattr(typing, name) for name in ("Required", "NotRequired") if hasattr(typing, name)))
+_WRAPPERS = (
+    Annotated,
+    *(getattr(typing, name) for name in ("Required", "NotRequired") if hasattr(typing, name)),
+)
 
 
 def converter_for(hint: Any) -> Converter:

@@ -225,9 +225,7 @@ class NodeConnection:
             )
         )
 
-    def _invoke(
-        self, id: Any, params: dict[str, Any], may_hold_blobs: bool, events: list[NodeEvent]
-    ) -> None:
+    def _invoke(self, id: Any, params: dict[str, Any], may_hold_blobs: bool, events: list[NodeEvent]) -> None:
         if self.is_draining:
             self._refuse(id, 5002, "this process takes no more calls", started=False)
             return
