@@ -110,7 +110,7 @@ class FrameReader:
             event = self._finish(line)
             if event is not None:
                 events.append(event)
-            if self.is_lost:
+            if isinstance(event, Overrun):
                 return events
         if rest:
             self._hold(rest)

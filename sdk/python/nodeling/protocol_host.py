@@ -40,7 +40,7 @@ from nodeling.protocol_frames import (
 from nodeling.values import encode
 
 if TYPE_CHECKING:
-    from typing import Literal
+    from typing import Literal, TypeGuard
 
     from nodeling.protocol_events import HostEvent
 
@@ -442,34 +442,23 @@ class HostConnection:
         if feature is None or "id" in message or feature not in self.features or not isinstance(params, dict):
             self.counts["ignored"] += 1
             return
-        id = params.get("id")
+        if fault is not None and feature != "stream":
+            self.counts["ignored"] += 1
+            return
+        id: Any = params.get("id")
+        if feature == "log" and id is None:
+            events.append(_log_line(None, params))
+            return
         request = self._open.get(id) if _is_id(id) else None
-        is_nodes_own = feature == "log" and id is None
-        if not is_nodes_own and (request is None or request.kind != "invoke" or request.is_answered):
+        if request is None or request.kind != "invoke" or request.is_answered:
             known = _is_id(id) and 0 < id < self._next
             self.counts["late" if known else "unknown"] += 1
-            return
-        if feature == "stream" and request is not None:
+        elif feature == "stream":
             self._chunk(id, request, params, fault, events)
-        elif fault is not None:
-            self.counts["ignored"] += 1
         elif feature == "log":
-            logger, level = params.get("logger"), params.get("level")
-            text = params.get("message")
-            said = text if isinstance(text, str) else encode(text).decode("utf-8")
-            known_level = level if isinstance(level, str) else "info"
-            name = logger if isinstance(logger, str) else None
-            events.append(LogLine(id, known_level, said, params.get("data"), name, params.get("ts")))
+            events.append(_log_line(id, params))
         elif _is_number(params.get("progress")):
-            total, text = params.get("total"), params.get("message")
-            events.append(
-                Progress(
-                    id,
-                    params["progress"],
-                    total if _is_number(total) else None,
-                    text if isinstance(text, str) else None,
-                )
-            )
+            events.append(_progress(id, params))
 
     def _chunk(
         self,
@@ -496,6 +485,24 @@ class HostConnection:
             events.append(Chunk(id, seq, encode(value), value, port if isinstance(port, str) else None))
 
 
+def _log_line(id: int | None, params: dict[str, Any]) -> LogLine:
+    level, text, logger = params.get("level"), params.get("message"), params.get("logger")
+    return LogLine(
+        id,
+        level if isinstance(level, str) else "info",
+        text if isinstance(text, str) else encode(text).decode("utf-8"),
+        params.get("data"),
+        logger if isinstance(logger, str) else None,
+        params.get("ts"),
+    )
+
+
+def _progress(id: int, params: dict[str, Any]) -> Progress:
+    total, text = params.get("total"), params.get("message")
+    known = total if _is_number(total) else None
+    return Progress(id, params["progress"], known, text if isinstance(text, str) else None)
+
+
 _FEATURE_OF = {"node/progress": "progress", "node/log": "log", "node/chunk": "stream"}
 
 
@@ -520,7 +527,7 @@ def _quote(line: bytes) -> str:
     return ascii(text) + ("…" if len(line) > LONGEST_QUOTE else "")
 
 
-def _is_id(value: Any) -> bool:
+def _is_id(value: Any) -> TypeGuard[int]:
     return type(value) is int
 
 

@@ -197,7 +197,7 @@ class NodeConnection:
             self._reply(id, encode({"inflight": len(self._open)}))
         elif method == "node/shutdown" and "drain" in self._claimed:
             self.is_draining = True
-            grace = params.get("grace_ms")
+            grace: Any = params.get("grace_ms")
             events.append(Shutdown(id, grace if _is_number(grace) else 0))
         else:
             self._refuse(id, -32601, f"this node does not know {method[:100]!r}")

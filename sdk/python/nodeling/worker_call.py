@@ -52,7 +52,8 @@ class Call:
         self.mask = Mask(invoke.secrets.values())
         self.context: Context | None = None
         stream = invoke.meta.get("stream")
-        self.streams = "stream" in worker.connection.features and bool(stream)
+        wants_stream = isinstance(stream, dict) or stream is True
+        self.streams = "stream" in worker.connection.features and wants_stream
         granted = stream.get("credit") if isinstance(stream, dict) else None
         self.credit: int | None = granted if "credit" in worker.connection.features else None
         self._granted = threading.Condition()
@@ -114,7 +115,12 @@ class Call:
         """What makes the terminal frame of a call that raised; to be called under the lock."""
         connection = self.worker.connection
         if self.is_cancelled or isinstance(error, CallCancelled):
-            said = {"code": CANCELLED, "message": "cancelled", "type": "Cancelled", "retryable": False}
+            said: dict[str, Any] = {
+                "code": CANCELLED,
+                "message": "cancelled",
+                "type": "Cancelled",
+                "retryable": False,
+            }
             said["started"] = self.context is not None
         elif isinstance(error, NotStarted):
             said = {"code": error.code, "message": error.message, "started": False}

@@ -34,13 +34,14 @@ def difference(pattern: Any, value: Any, names: Names, where: str = "") -> str |
             if key in _VALUES:
                 return _equal(build(pattern, names), value, where)
             if key in _RULES:
-                return _RULES[key](given, value, names, where)
+                found: str | None = _RULES[key](given, value, names, where)
+                return found
         return _members(pattern, value, names, where)
     if isinstance(pattern, list):
         if not isinstance(value, list) or len(value) != len(pattern):
             return f"{where or '/'} is {_short(value)}, not a list of {len(pattern)}"
-        found = (difference(p, v, names, f"{where}/{i}") for i, (p, v) in enumerate(zip(pattern, value)))  # noqa: B905
-        return next((said for said in found if said), None)
+        said = (difference(p, v, names, f"{where}/{i}") for i, (p, v) in enumerate(zip(pattern, value)))  # noqa: B905
+        return next((one for one in said if one), None)
     return _equal(build(pattern, names), value, where)
 
 

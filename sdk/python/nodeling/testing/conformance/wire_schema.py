@@ -84,7 +84,9 @@ def _additional(value: Any, given: Any, root: Any, where: str, schema: Any) -> s
 def _items(value: Any, given: Any, root: Any, where: str, schema: Any) -> str | None:
     if not isinstance(value, list):
         return None
-    return next((s for i, item in enumerate(value) if (s := fault_of(item, given, root, f"{where}/{i}"))), None)
+    return next(
+        (s for i, item in enumerate(value) if (s := fault_of(item, given, root, f"{where}/{i}"))), None
+    )
 
 
 def _choice(value: Any, given: Any, root: Any, where: str, schema: Any) -> str | None:
@@ -109,6 +111,8 @@ _KEYWORDS: dict[str, Any] = {
     "enum": lambda v, g, r, w, s: None if v in g else f"{w or '/'} is {v!r}, none of {g}",
     "minimum": lambda v, g, r, w, s: f"{w} is below {g}" if isinstance(v, (int, float)) and v < g else None,
     "maximum": lambda v, g, r, w, s: f"{w} is above {g}" if isinstance(v, (int, float)) and v > g else None,
-    "maxLength": lambda v, g, r, w, s: f"{w} is longer than {g}" if isinstance(v, str) and len(v) > g else None,
+    "maxLength": lambda v, g, r, w, s: (
+        f"{w} is longer than {g}" if isinstance(v, str) and len(v) > g else None
+    ),
     "minLength": lambda v, g, r, w, s: f"{w} is empty" if isinstance(v, str) and len(v) < g else None,
 }

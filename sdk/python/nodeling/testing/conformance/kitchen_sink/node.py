@@ -64,7 +64,11 @@ def fail(ctx: Context, inputs: dict[str, Any]) -> Any:
     if "code" in inputs:
         wait, details = inputs.get("retry_after_ms"), inputs.get("details")
         raise NodeError(
-            message, code=inputs["code"], retryable=inputs.get("retryable"), retry_after_ms=wait, details=details
+            message,
+            code=inputs["code"],
+            retryable=inputs.get("retryable"),
+            retry_after_ms=wait,
+            details=details,
         )
     cause: BaseException | None = None
     for depth in range(inputs.get("causes", 0), 0, -1):
