@@ -95,7 +95,7 @@ MEMBER = st.sampled_from(
 )
 FRAME = st.fixed_dictionaries(
     {"jsonrpc": st.sampled_from(["2.0", "1.0"])},
-    optional={name: MEMBER for name in ("id", "method", "params", "result", "error", "x-more")},
+    optional=dict.fromkeys(("id", "method", "params", "result", "error", "x-more"), MEMBER),
 )
 
 

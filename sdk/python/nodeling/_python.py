@@ -4,5 +4,7 @@ from __future__ import annotations
 
 import sys
 
+__all__ = ["SLOTS"]
+
 # Slots of dataclasses came with 3.10; before that these classes are only a little larger.
 SLOTS: dict[str, bool] = {"slots": True} if sys.version_info >= (3, 10) else {}

@@ -122,7 +122,7 @@ class FrameReader:
         """The stream has ended: an unfinished line, when there is one, is dropped."""
         if self.is_lost or not self._size:
             return None
-        return Tail(self._head or b"".join(self._parts)[:HEAD_BYTES], self._size)
+        return Tail(self._head or b"".join(self._parts)[: self._kept()], self._size)
 
     def _hold(self, piece: bytes) -> None:
         self._size += len(piece)
@@ -130,8 +130,12 @@ class FrameReader:
             return
         self._parts.append(piece)
         if self._size > self.max_bytes + 1:  # one more, which may be a carriage return
-            self._head = b"".join(self._parts)[:HEAD_BYTES]
+            self._head = b"".join(self._parts)[: self._kept()]
             self._parts.clear()
+
+    def _kept(self) -> int:
+        """How much of a skipped line is kept: what is there however the line was cut."""
+        return min(HEAD_BYTES, self.max_bytes)
 
     def _is_overrun(self) -> bool:
         return self._size > SKIP_FACTOR * self.max_bytes
@@ -157,9 +161,9 @@ class FrameReader:
             line = line[:-1]
         if len(line) > self.max_bytes:
             if len(line) > SKIP_FACTOR * self.max_bytes:
-                self._head = line[:HEAD_BYTES]
+                self._head = line[: self._kept()]
                 return self._overrun()
-            return Oversize(line[:HEAD_BYTES], len(line))
+            return Oversize(line[: self._kept()], len(line))
         return read_frame(line) if line.strip() else None
 
 
