@@ -72,8 +72,7 @@ def failure_of(error: BaseException, *, is_loaded: bool = True) -> dict[str, Any
         }
     name = type(error).__name__
     if isinstance(error, NodelingError) and not isinstance(error.code, int):
-        if is_loaded:
-            return {"code": error.code, "message": str(error), "type": name, "details": error.details}
+        return {"code": error.code, "message": str(error), "type": name, "details": error.details}
     said = _text_of(error)
     message = f"{name}: {said}" if said else name
     if not is_loaded:
