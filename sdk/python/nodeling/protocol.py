@@ -62,8 +62,9 @@ from nodeling.protocol_frames import (
     join_object,
     read_frame,
 )
-from nodeling.protocol_host import FEATURES, PROTOCOL_VERSION, FrameTooLarge, HostConnection, context_bytes
+from nodeling.protocol_host import HostConnection
 from nodeling.protocol_node import Cancel, Credit, Greeting, Invoke, Lost, NodeConnection, Shutdown
+from nodeling.protocol_requests import FEATURES, PROTOCOL_VERSION, FrameTooLarge, context_bytes
 
 __all__ = [
     "CODES",
