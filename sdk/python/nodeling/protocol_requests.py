@@ -124,18 +124,28 @@ class HostRequests:
         """
         if not self.has_room:
             raise RuntimeError(f"no call may be sent now: {self.state}, {self._calls} calls open")
-        members = [("node", encode(node)), ("input", input), ("config", config)]
-        members.append(("secrets", encode(dict(secrets or {}))))
-        members.append(("context", context))
-        if deadline_ms is not None:
-            members.append(("deadline", encode(deadline_ms)))
+        for name, value in (("input", input), ("config", config), ("context", context)):
+            if b"\n" in value:
+                raise ValueError(
+                    f"the bytes of {name!r} hold a line feed: only checked values may be spliced"
+                )
+        known = encode(dict(secrets)) if secrets else b"{}"
+        rest = b"" if deadline_ms is None else b',"deadline":%d' % deadline_ms
         credit: int | None = None
         if meta:
-            members.append(("_meta", encode(dict(meta))))
+            rest += b',"_meta":' + encode(dict(meta))
             stream = meta.get("stream")
             if isinstance(stream, Mapping) and "credit" in self.features:
                 credit = stream.get("credit")
-        id, frame = self._request("invoke", "node/invoke", join_object(members), credit)
+        params = b'{"node":%s,"input":%s,"config":%s,"secrets":%s,"context":%s%s}' % (
+            encode(node),
+            input,
+            config,
+            known,
+            context,
+            rest,
+        )
+        id, frame = self._request("invoke", "node/invoke", params, credit)
         self._calls += 1
         return id, frame
 

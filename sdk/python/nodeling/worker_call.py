@@ -7,8 +7,6 @@ says on its way (progress, logs, chunks) is said before.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -138,6 +136,8 @@ class Call:
     def end(self) -> None:
         """Remove what the call left lying about."""
         if self._folder is not None:
+            import shutil
+
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def checked(self, value: Any) -> bytes:
@@ -254,6 +254,8 @@ class Call:
         if isinstance(given, str) and given:
             os.makedirs(given, mode=0o700, exist_ok=True)
             return Path(given)
+        import tempfile  # with shutil it takes longer to load than a short call takes to run
+
         self._folder = tempfile.mkdtemp(prefix="call-")
         return Path(self._folder)
 
