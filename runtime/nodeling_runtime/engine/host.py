@@ -18,7 +18,7 @@ from nodeling.node import NodeDefinition
 from nodeling.results import RunResult, StepResult
 from nodeling_runtime.dispatch.base import Dispatcher
 from nodeling_runtime.documents.reader import Document, from_data, read_document
-from nodeling_runtime.engine.run import Run, RunOptions, RunOutcome, missing_secrets, needed_secrets
+from nodeling_runtime.engine.run import Run, RunOptions, RunOutcome, missing_secrets, needed_secrets, needed_workers
 from nodeling_runtime.expressions.function_table import ExpressionFunction, FunctionTable
 from nodeling_runtime.expressions.functions import BUILTINS
 from nodeling_runtime.project import project_root, resolve_secrets
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nodeling.workflow import Workflow as SdkWorkflow
 
 OPTIONS = ("inputs", "store", "max_concurrent", "timeout", "parameters", "request", "on_event", "nodes", "random", "run_id")
+MOST_PREWARMED = 4  # workers that start together with a run; the others start with their first call
 REQUEST_PARTS = ("method", "headers", "query", "params", "path", "body")
 
 
@@ -125,6 +126,7 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     """
     from nodeling_runtime.dispatch.exec import ExecDispatcher
     from nodeling_runtime.dispatch.inprocess import InProcessDispatcher
+    from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
 
     workflow = loaded.ready()
     wanted = needed_secrets(workflow)
@@ -132,8 +134,15 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     absent = missing_secrets(wanted, secrets)
     if absent is not None:
         raise absent
-    dispatchers: dict[str, Dispatcher] = {"inprocess": InProcessDispatcher(), "exec": ExecDispatcher()}
+    workers = WorkerDispatcher()
+    dispatchers: dict[str, Dispatcher] = {
+        "inprocess": InProcessDispatcher(),
+        "exec": ExecDispatcher(),
+        "worker": workers,
+    }
     try:
+        for spec in needed_workers(workflow)[:MOST_PREWARMED]:
+            workers.warm(spec)
         return await Run(workflow, options, dispatchers, secrets).execute()
     finally:
         for dispatcher in dispatchers.values():

@@ -66,6 +66,7 @@ class StepJob(Job):
         self._deadline: asyncio.TimerHandle | None = None
         self._late = False
         self._unresponsive = False
+        self._is_bounded = False  # whether the call that is under way ends by itself when it is told to
         record.ready_at = run.clock()
 
     # -- the story
@@ -127,9 +128,19 @@ class StepJob(Job):
     async def _attempt(self, mine: int) -> Outcome:
         call = self._call()
         limit = self._duration(self.step.timeout_ms, "timeout") or self._default_timeout_ms
-        timer = None
-        if limit is not None:
-            timer = asyncio.get_running_loop().call_later(limit / 1_000, self._expire, "timeout", limit)
+        timer: asyncio.TimerHandle | None = None
+
+        def begin() -> None:
+            nonlocal timer
+            if limit is not None:
+                timer = asyncio.get_running_loop().call_later(limit / 1_000, self._expire, "timeout", limit)
+            call.deadline = self._epoch_deadline()
+
+        if self.step.spec.runs_in == "worker":
+            call.handed_over = begin  # waiting for a process has bounds of its own
+        else:
+            begin()
+        self._is_bounded = self.step.spec.runs_in != "inprocess"
         try:
             outcome = await self.engine.dispatcher_for(self.step.spec).call(call)
         except asyncio.CancelledError:
@@ -140,6 +151,7 @@ class StepJob(Job):
                 return Outcome(None, CallError(4000, "the node cancelled itself", "CancelledError"))
             outcome = Outcome()
         finally:
+            self._is_bounded = False
             if timer is not None:
                 timer.cancel()
         if mine != self.generation:
@@ -245,8 +257,8 @@ class StepJob(Job):
             self.flow.hurry(reason)
 
     def may_go_on(self) -> bool:
-        """A container is waited for while its cleanup runs."""
-        return self.flow is not None and self.flow.cleans_up
+        """A container is waited for while its cleanup runs, a process until it is dead."""
+        return self._is_bounded or (self.flow is not None and self.flow.cleans_up)
 
     def gave_up(self) -> bool:
         """The node did not come back. A timed-out attempt may be followed by another."""
@@ -361,7 +373,7 @@ class StepJob(Job):
             step=step.name,
             attempt=self.record.attempts,
             idempotency_key=hashlib.sha256(f"{self.engine.id}\0{path}\0{0}".encode()).hexdigest(),
-            deadline=self._epoch_deadline(),
+            deadline=None,  # from the hand-over on
             work_root=self.engine.work_root,
             flow=self.flow,
         )

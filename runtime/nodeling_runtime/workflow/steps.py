@@ -7,7 +7,7 @@ from typing import Any
 
 from nodeling.errors import Fault, nearest
 from nodeling.manifest import Manifest, Version
-from nodeling_runtime.registry import NodeSpec
+from nodeling_runtime.registry import IN_PROCESS, PYTHON_WORKER, SUPPORTED, NodeSpec
 from nodeling_runtime.workflow.keys import LATER, LINK, RETRY, STEP, TYPES
 from nodeling_runtime.workflow.model import ON_WORDS, Link, Retry, Scope, Step, Trigger
 from nodeling_runtime.workflow.plan import PHASES
@@ -72,6 +72,8 @@ class _Step:
         self._unknown_keys(spec, resolved)
         own = self._own_config(name)
         kind = self._type(spec, resolved)
+        if kind == PYTHON_WORKER:
+            spec = spec.in_worker
         values: dict[str, Any] = dict(
             name=name, index=self.index, node=reference, spec=spec, pointer=self.pointer, type=kind
         )
@@ -138,13 +140,19 @@ class _Step:
             self.reading.fault("document.type_word", f"{spec.name!r} is no node of this project: {spec.owner} brings it", place, "write `type: module`")
         if kind.startswith("runtime.") and spec.arrives_with is None:
             own = spec.manifest.runtime.type
-            if kind == "runtime.python3" and own in ("python", UNKNOWN.manifest.runtime.type):
-                self.reading.fault("document.later", "`type: runtime.python3` arrives with warm workers", place)
+            if kind == PYTHON_WORKER and own in (IN_PROCESS, PYTHON_WORKER):
+                self._out_of_process(spec, place)
             elif resolved and kind != own:
                 self.reading.fault("document.type_word", f"{spec.name!r} is a `{own}` node, not `{kind}`", place, f"write `type: {own}`, or leave it out")
-            elif not resolved and kind not in ("runtime.bash", "runtime.command"):
-                self.reading.fault("document.later", f"`type: {kind}` arrives with warm workers", place)
+            elif not resolved and kind not in SUPPORTED:
+                self.reading.fault("document.later", f"`type: {kind}` has no worker yet", place)
         return kind
+
+    def _out_of_process(self, spec: NodeSpec, place: str) -> None:
+        if spec.manifest.flow:
+            self.reading.fault("document.type_word", f"{spec.name!r} is a container, and containers run in the runtime's own process", place, "leave `type` out")
+        elif spec.definition is not None:
+            self.reading.fault("document.type_word", f"{spec.name!r} is defined in code, and a worker loads a node from its folder", place, "write `type: module`, or give it a folder")
 
     def _unknown_keys(self, spec: NodeSpec, resolved: bool) -> None:
         keys = container_keys(spec) if spec.manifest.flow else {}
