@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nodeling.errors import ConfigError, Fault, nearest
 from nodeling.manifest import Manifest, Version, VersionRange, reference_parts
@@ -27,7 +27,10 @@ MANIFEST = "config.json"
 SEARCH_DEPTH = 3  # nodes/<group>/<name>@<version>/config.json is the deepest layout in use
 PROJECT = "project"
 IN_PROCESS = "python"
-SUPPORTED = (IN_PROCESS, "runtime.bash", "runtime.command")
+PYTHON_WORKER = "runtime.python3"
+SUPPORTED = (IN_PROCESS, PYTHON_WORKER, "runtime.bash", "runtime.command")
+
+Home = Literal["inprocess", "worker", "exec"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +64,28 @@ class NodeSpec:
         """What has to be built before this node can run here; None when it can."""
         runtime = self.manifest.runtime
         if runtime.type not in SUPPORTED:
-            return f"`{runtime.type}` arrives with warm workers"
-        if runtime.type == IN_PROCESS and runtime.isolation != "none":
-            return f"`isolation: {runtime.isolation}` arrives with warm workers"
-        if runtime.type != IN_PROCESS and runtime.protocol == "nsp":
-            return "`protocol: nsp` arrives with warm workers"
+            return f"`{runtime.type}` has no worker yet"
+        if self.manifest.flow and self.runs_in != "inprocess":
+            return "a container runs in the runtime's own process; leave `isolation` out"
         return None
+
+    @cached_property
+    def runs_in(self) -> Home:
+        """Where its calls run: in this process, in a warm worker, or in a process for each call."""
+        runtime = self.manifest.runtime
+        if runtime.type == IN_PROCESS:
+            return "inprocess" if runtime.isolation == "none" else "worker"
+        if runtime.type == PYTHON_WORKER or runtime.protocol == "nsp":
+            return "worker"
+        return "exec"
+
+    @cached_property
+    def in_worker(self) -> NodeSpec:
+        """The same node, out of process."""
+        if self.runs_in != "inprocess":
+            return self
+        runtime = replace(self.manifest.runtime, isolation="worker")
+        return replace(self, manifest=replace(self.manifest, runtime=runtime))
 
     @cached_property
     def inputs(self) -> Validator:

@@ -118,7 +118,7 @@ def test_every_exit_code_is_documented() -> None:
 
 
 def test_every_environment_variable_is_documented() -> None:
-    known = text_of("cli.md") + text_of("exec-nodes.md")
+    known = text_of("cli.md") + text_of("exec-nodes.md") + text_of("protocol.md")
     names = {
         found.value
         for _, tree in trees()

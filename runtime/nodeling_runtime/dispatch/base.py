@@ -39,6 +39,7 @@ class NodeCall:
     deadline: float | None  # seconds since the epoch
     work_root: Callable[[], str]  # a folder under which private folders may be made
     flow: Any = None  # the Flow handle of a container
+    handed_over: Callable[[], None] | None = None  # told when a ready process takes the call: its time begins
 
 
 @dataclass(slots=True)

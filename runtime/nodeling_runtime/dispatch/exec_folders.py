@@ -55,11 +55,19 @@ class CallFolders:
         return data if data.strip() else None
 
     def remove(self) -> None:
-        """Remove everything, also what the program made unreadable for itself."""
-        shutil.rmtree(self.root, ignore_errors=True)
-        if os.path.lexists(self.root):
-            _open_up(self.root)
-            shutil.rmtree(self.root, ignore_errors=True)
+        """Remove everything."""
+        remove_tree(self.root)
+
+
+def remove_tree(root: str) -> None:
+    """Remove a folder and all below it, also what a program made unreadable for itself."""
+    if os.path.islink(root):  # a program may have put one in its folder's place
+        os.unlink(root)
+        return
+    shutil.rmtree(root, ignore_errors=True)
+    if os.path.lexists(root):
+        _open_up(root)
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def _open_up(root: str) -> None:

@@ -18,7 +18,14 @@ from nodeling_runtime.dispatch.base import Dispatcher
 from nodeling_runtime.documents.reader import from_data, read_document
 from nodeling_runtime.engine.loaded import Loaded, load
 from nodeling_runtime.engine.options import check_parameters, run_options
-from nodeling_runtime.engine.run import Run, RunOptions, RunOutcome, missing_secrets, needed_secrets
+from nodeling_runtime.engine.run import (
+    Run,
+    RunOptions,
+    RunOutcome,
+    missing_secrets,
+    needed_secrets,
+    needed_workers,
+)
 from nodeling_runtime.project import resolve_secrets
 
 if TYPE_CHECKING:
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 
 CLOSING_ROUNDS = 3
 CLOSING_SECONDS = 0.05  # for each round: the run has its result, and nobody waits for these
+MOST_PREWARMED = 4  # workers that start together with a run; the others start with their first call
 
 
 async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
@@ -36,6 +44,7 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     """
     from nodeling_runtime.dispatch.exec import ExecDispatcher
     from nodeling_runtime.dispatch.inprocess import InProcessDispatcher
+    from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
 
     workflow = loaded.ready()
     wanted = needed_secrets(workflow)
@@ -43,8 +52,15 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     absent = missing_secrets(wanted, secrets)
     if absent is not None:
         raise absent
-    dispatchers: dict[str, Dispatcher] = {"inprocess": InProcessDispatcher(), "exec": ExecDispatcher()}
+    workers = WorkerDispatcher()
+    dispatchers: dict[str, Dispatcher] = {
+        "inprocess": InProcessDispatcher(),
+        "exec": ExecDispatcher(),
+        "worker": workers,
+    }
     try:
+        for spec in needed_workers(workflow)[:MOST_PREWARMED]:
+            workers.warm(spec)
         return await Run(workflow, options, dispatchers, secrets).execute()
     finally:
         for dispatcher in dispatchers.values():

@@ -24,7 +24,7 @@ from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.engine.top import parts_of
 from nodeling_runtime.engine.watchdog import watched
 from nodeling_runtime.redact import NOTHING, Redactor
-from nodeling_runtime.registry import IN_PROCESS, NodeSpec
+from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.values import Value
 from nodeling_runtime.workflow.model import Scope, Step, Workflow
 from nodeling_runtime.workflow.plan import plan_of
@@ -119,7 +119,7 @@ class Run:
 
     def dispatcher_for(self, spec: NodeSpec) -> Dispatcher:
         """Whoever runs nodes of this kind."""
-        return self._dispatchers["inprocess" if spec.manifest.runtime.type == IN_PROCESS else "exec"]
+        return self._dispatchers[spec.runs_in]
 
     def secrets_for(self, spec: NodeSpec) -> dict[str, str]:
         """The secrets a node declared, and no others."""
@@ -282,6 +282,13 @@ def needed_secrets(workflow: Workflow) -> dict[str, str]:
         for name in step.spec.manifest.secrets:
             found.setdefault(name, step.spec.name)
     return found
+
+
+def needed_workers(workflow: Workflow) -> list[NodeSpec]:
+    """The nodes of a workflow that run in workers kept from call to call, each once."""
+    steps = all_steps(workflow.scope, included=True)
+    specs = {step.spec: None for step in steps if step.spec.runs_in == "worker"}
+    return [spec for spec in specs if spec.manifest.runtime.isolation != "call"]
 
 
 def missing_secrets(names: Mapping[str, str], found: Mapping[str, str]) -> ConfigError | None:

@@ -67,6 +67,7 @@ class StepJob(Job):
         self._deadline: asyncio.TimerHandle | None = None
         self._late = False
         self._unresponsive = False
+        self._is_bounded = False  # whether the call that is under way ends by itself when it is told to
         record.ready_at = run.clock()
 
     # -- the story
@@ -127,10 +128,8 @@ class StepJob(Job):
 
     async def _attempt(self, mine: int) -> Outcome:
         limit = self._duration(self.step.timeout_ms, "timeout") or self._default_timeout_ms
-        call = self._call(limit)
-        timer = None
-        if limit is not None:
-            timer = asyncio.get_running_loop().call_later(limit / 1_000, self._expire, "timeout", limit)
+        call = self._call()
+        timers = self._start_clock(call, limit)
         try:
             outcome = await self.engine.dispatcher_for(self.step.spec).call(call)
         except asyncio.CancelledError:
@@ -141,12 +140,13 @@ class StepJob(Job):
                 return Outcome(None, CallError(4000, "the node cancelled itself", "CancelledError"))
             outcome = Outcome()
         finally:
-            if timer is not None:
+            self._is_bounded = False
+            for timer in timers:
                 timer.cancel()
         if mine != self.generation:
             return outcome
         if self._expired is None and self.ending is None:
-            self._look_at_the_clock(limit, timer)
+            self._look_at_the_clock(limit, timers)
         await self._settle_down()
         if self._expired is not None:
             return Outcome(
@@ -154,13 +154,31 @@ class StepJob(Job):
             )
         return judged(self.step.spec, outcome)
 
-    def _look_at_the_clock(self, limit: float | None, timer: asyncio.TimerHandle | None) -> None:
+    def _start_clock(self, call: NodeCall, limit: float | None) -> list[asyncio.TimerHandle]:
+        """Arm the attempt's timeout: now, or when a worker takes the call, whose wait has its own bounds."""
+        timers: list[asyncio.TimerHandle] = []
+
+        def begin() -> None:
+            if limit is not None:
+                timers.append(
+                    asyncio.get_running_loop().call_later(limit / 1_000, self._expire, "timeout", limit)
+                )
+            call.deadline = self._epoch_deadline(limit)
+
+        if self.step.spec.runs_in == "worker":
+            call.handed_over = begin
+        else:
+            begin()
+        self._is_bounded = self.step.spec.runs_in != "inprocess"
+        return timers
+
+    def _look_at_the_clock(self, limit: float | None, timers: list[asyncio.TimerHandle]) -> None:
         """A node that held the loop came back before a timer could fire: its time is up all the same."""
         now = self.engine.clock()
         if self._deadline is not None and self.step.deadline_ms is not None and now >= self._deadline.when():
             self._late, self._unresponsive = True, True
             self._expired = ("deadline", self._duration(self.step.deadline_ms, "deadline") or 0.0)
-        elif timer is not None and limit is not None and now >= timer.when():
+        elif timers and limit is not None and now >= timers[0].when():
             self._unresponsive = True
             self._expired = ("timeout", limit)
 
@@ -251,8 +269,8 @@ class StepJob(Job):
             self.flow.hurry(reason)
 
     def may_go_on(self) -> bool:
-        """A container is waited for while its cleanup runs."""
-        return self.flow is not None and self.flow.cleans_up
+        """A container is waited for while its cleanup runs, a process until it is dead."""
+        return self._is_bounded or (self.flow is not None and self.flow.cleans_up)
 
     def gave_up(self) -> bool:
         """The node did not come back. A timed-out attempt may be followed by another."""
@@ -345,7 +363,7 @@ class StepJob(Job):
 
     # -- the call
 
-    def _call(self, limit_ms: float | None) -> NodeCall:
+    def _call(self) -> NodeCall:
         spec, step = self.step.spec, self.step
         self._expired = None
         if self._inputs is None:
@@ -369,7 +387,7 @@ class StepJob(Job):
             step=step.name,
             attempt=self.record.attempts,
             idempotency_key=partial(idempotency_key, self.engine.id, path),
-            deadline=self._epoch_deadline(limit_ms),
+            deadline=None,  # from the hand-over on
             work_root=self.engine.work_root,
             flow=self.flow,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from nodeling.errors import Fault, nearest
 from nodeling.manifest import Manifest, Version
-from nodeling_runtime.registry import NodeSpec
+from nodeling_runtime.registry import IN_PROCESS, PYTHON_WORKER, SUPPORTED, NodeSpec
 from nodeling_runtime.workflow.keys import LATER, STEP, TYPES
 from nodeling_runtime.workflow.links import read_links
 from nodeling_runtime.workflow.model import Scope, Step
@@ -93,7 +93,10 @@ class _Step:
         misspelt = self._unknown_keys(keys, resolved)
         name, node = self._name(misspelt), self._text("node", misspelt)
         own = self._own_config(name) if name else {}
-        values: dict[str, Any] = {"type": self._type(spec, resolved)}
+        kind = self._type(spec, resolved)
+        if kind == PYTHON_WORKER:
+            spec = spec.in_worker
+        values: dict[str, Any] = {"type": kind}
         values.update(read_flags(reading, data, pointer, keys, independent=self.independent))
         values.update(read_links(reading, data, pointer, keys))
         values.update(read_policies(reading, data, pointer, keys))
@@ -166,12 +169,22 @@ class _Step:
 
     def _language(self, kind: str, spec: NodeSpec, resolved: bool, place: str) -> None:
         own = spec.manifest.runtime.type
-        here = kind in ("runtime.bash", "runtime.command")
-        if (kind == "runtime.python3" and own == "python") or (not resolved and not here):
-            self.reading.fault("document.later", f"`type: {kind}` arrives with warm workers", place)
+        if kind == PYTHON_WORKER and own in (IN_PROCESS, PYTHON_WORKER):
+            self._out_of_process(spec, place)
         elif resolved and kind != own:
             message = f"{spec.name!r} is a `{own}` node, not `{kind}`"
-            hint = "leave `type` out" if own == "python" else f"write `type: {own}`, or leave it out"
+            hint = "leave `type` out" if own == IN_PROCESS else f"write `type: {own}`, or leave it out"
+            self.reading.fault("document.type_word", message, place, hint)
+        elif not resolved and kind not in SUPPORTED:
+            self.reading.fault("document.later", f"`type: {kind}` has no worker yet", place)
+
+    def _out_of_process(self, spec: NodeSpec, place: str) -> None:
+        if spec.manifest.flow:
+            message = f"{spec.name!r} is a container, and containers run in the runtime's own process"
+            self.reading.fault("document.type_word", message, place, "leave `type` out")
+        elif spec.definition is not None:
+            message = f"{spec.name!r} is defined in code, and a worker loads a node from its folder"
+            hint = "write `type: module`, or give it a folder"
             self.reading.fault("document.type_word", message, place, hint)
 
     def _unknown_keys(self, keys: Mapping[str, Any], resolved: bool) -> set[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from nodeling.errors import NodelingError, nearest
 from nodeling.values import decode, encode
@@ -170,6 +170,7 @@ class Context:
         "_key",
         "_log",
         "_make_work_dir",
+        "_open_blob",
         "_parts",
         "_request",
         "_source",
@@ -198,8 +199,10 @@ class Context:
         config: dict[str, Any] | None = None,
         secrets: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
+        open_blob: Callable[[Any], BinaryIO] | None = None,
     ) -> None:
         # Most nodes look at a field or two, so what has to be built is built when it is asked for.
+        self._open_blob = open_blob
         self._source = source
         self._emit = emit
         self._cancelled = cancelled
@@ -308,6 +311,16 @@ class Context:
         if self._work_dir is None:
             self._work_dir = self._make_work_dir()
         return self._work_dir
+
+    def open_blob(self, reference: Any) -> BinaryIO:
+        """The bytes of a value that came by reference, to be read as a file.
+
+        Raises:
+            NodelingError: `reference` is no blob that this call was given.
+        """
+        if self._open_blob is None:
+            raise NodelingError("this call was given no blobs", code="context.no_blobs")
+        return self._open_blob(reference)
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Tell how far this call has come."""

@@ -10,27 +10,24 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+import sys
 import types
+import typing
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    NotRequired,
-    Required,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
-from typing import is_typeddict as _is_typed_dict
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 __all__ = ["Converter", "converter_for"]
 
 Converter = Callable[[Any, str], Any]
+
+# A worker may run on 3.9, which lacks the newer forms; what it lacks no hint can be made of.
+_UNIONS = (Union, types.UnionType) if sys.version_info >= (3, 10) else (Union,)
+_WRAPPERS = (
+    Annotated,
+    *(getattr(typing, name) for name in ("Required", "NotRequired") if hasattr(typing, name)),
+)
 
 
 def converter_for(hint: Any) -> Converter:
@@ -46,9 +43,9 @@ class _Builder:
 
     def build(self, hint: Any) -> Converter:
         origin = get_origin(hint)
-        if origin in (Annotated, Required, NotRequired):
+        if origin in _WRAPPERS:
             return self.build(get_args(hint)[0])
-        if origin in (Union, types.UnionType):
+        if origin in _UNIONS:
             return self._union(get_args(hint))
         if origin is Literal:
             return _same
@@ -90,9 +87,7 @@ class _Builder:
         def convert(value: Any, pointer: str) -> Any:
             if len(value) != len(items):
                 raise ValueError(f"{pointer or '/'}: expected {len(items)} items, got {len(value)}")
-            return tuple(
-                item(v, f"{pointer}/{i}") for i, (item, v) in enumerate(zip(items, value, strict=True))
-            )
+            return tuple(item(value[i], f"{pointer}/{i}") for i, item in enumerate(items))
 
         return convert
 
@@ -130,6 +125,10 @@ class _Builder:
 
         self._known[hint] = convert
         return convert
+
+
+def _is_typed_dict(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, dict) and hasattr(hint, "__total__")
 
 
 def _same(value: Any, pointer: str) -> Any:

@@ -18,7 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Union
+
+from nodeling._python import SLOTS
 
 __all__ = [
     "ConfigError",
@@ -33,10 +35,10 @@ __all__ = [
     "nearest",
 ]
 
-Code = int | str
+Code = Union[int, str]  # noqa: UP007  # read at run time, where 3.9 knows no `|`
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, **SLOTS)
 class Fault:
     """One thing wrong with one place of one document."""
 

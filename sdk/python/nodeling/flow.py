@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from nodeling._python import SLOTS
 from nodeling.context import Context
 from nodeling.errors import NodeError
 
@@ -20,7 +21,7 @@ __all__ = ["Child", "ChildRun", "Expression", "Flow", "FlowNode", "Pool", "Start
 ChildStatus = Literal["running", "succeeded", "failed", "skipped", "cancelled"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, **SLOTS)
 class Child:
     """A step, or a scope of steps, that the container's document holds under one of its keys.
 
@@ -39,7 +40,7 @@ class Child:
     handle: object = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, **SLOTS)
 class Expression:
     """A key whose schema says `"x-nodeling": "expression"`: evaluated when the container asks."""
 
@@ -47,7 +48,7 @@ class Expression:
     handle: object = field(default=None, repr=False, compare=False)
 
 
-@dataclass(slots=True)
+@dataclass(**SLOTS)
 class Start:
     """One child to be started: which, under what key, and what it alone gets to see.
 

@@ -104,6 +104,7 @@ class RuntimeSpec:
     entry: str = "node.py"
     command: tuple[str, ...] = ()
     protocol: Literal["exec", "nsp"] = "nsp"
+    channel: Literal["fd", "stdio"] | None = None
     output: Literal["json", "jsonl", "text", "none"] = "json"
     stdin: Literal["params", "json", "text", "none"] = "params"
     isolation: Isolation = "none"
@@ -124,6 +125,7 @@ class RuntimeSpec:
             entry=entry,
             command=command,
             protocol=data.get("protocol", "exec" if kind == "runtime.bash" else "nsp"),
+            channel=data.get("channel"),
             output=data.get("output", "json"),
             stdin=data.get("stdin", "params"),
             isolation=data.get("isolation", "none" if in_process else "worker"),

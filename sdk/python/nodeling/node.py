@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_type_hints, overload
 
+from nodeling._python import SLOTS
 from nodeling.context import Context
 from nodeling.convert import Converter, converter_for
 from nodeling.errors import NodeError, PluginError
@@ -22,7 +23,7 @@ Kind = Literal["sync", "async", "generator", "async_generator", "flow"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, **SLOTS)
 class Implementation:
     """A node's code, ready to be driven."""
 

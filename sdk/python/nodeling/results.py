@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nodeling._python import SLOTS
 from nodeling.errors import NodelingError
 from nodeling.values import decode
 
@@ -18,7 +19,7 @@ class RunFailed(NodelingError):
     default_code = "run.failed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, **SLOTS)
 class StepResult:
     """One step of a run that has ended."""
 
@@ -43,7 +44,7 @@ class StepResult:
         return f"StepResult({self.name!r}, {self.status}{why}, {self.duration_ms:.1f} ms{said})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, **SLOTS)
 class RunResult:
     """A run that has ended."""
 

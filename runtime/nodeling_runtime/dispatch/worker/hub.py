@@ -1,0 +1,159 @@
+"""What outlives a run: the warden and the idle workers, handed from loop to loop.
+
+A hub serves one event loop at a time; runs on the same loop share it, and when the last of them ends
+its idle workers wait, parked, for the next. Invariant: a parked hub has no descriptor in any loop, and
+its warden ends what idles too long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Callable
+
+from nodeling_runtime.dispatch.worker import ends
+from nodeling_runtime.dispatch.worker.bounds import Bounds
+from nodeling_runtime.dispatch.worker.channel import Worker
+from nodeling_runtime.dispatch.worker.launch import Launch
+from nodeling_runtime.dispatch.worker.pool import Pool
+from nodeling_runtime.dispatch.worker.warden import Warden
+
+_LOCK = threading.Lock()
+_IN_USE: dict[tuple[asyncio.AbstractEventLoop, Bounds], Hub] = {}
+_PARKED: list[Hub] = []
+
+
+class Hub:
+    """A warden, and the pools of the workers it guards."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.warden = Warden()
+        self.bounds = bounds
+        self.users = 0
+        self._pools: dict[tuple[Launch, bool], Pool] = {}
+        self._alive: set[Worker] = set()
+
+    def pool(self, launch: Launch, *, reuse: bool) -> Pool:
+        """The workers for a launch."""
+        key = (launch, reuse)
+        if key not in self._pools:
+            self._pools[key] = Pool(launch, self, reuse=reuse)
+        return self._pools[key]
+
+    @property
+    def alive(self) -> int:
+        """How many processes there are."""
+        return len(self._alive)
+
+    # -- what pools ask
+
+    def may_spawn(self) -> bool:
+        """Whether one more process may be started; an idle one elsewhere makes room for it."""
+        if len(self._alive) < self.bounds.most_workers:
+            return True
+        if not any(worker.state in ("stopping", "dying") for worker in self._alive):
+            idle = [worker for worker in self._alive if worker.is_idle]
+            if idle:
+                min(idle, key=lambda worker: worker.idle_since).kill(ends.SHUTDOWN)
+        return False
+
+    def spawned(self, worker: Worker) -> None:
+        """A process was started."""
+        self._alive.add(worker)
+
+    def ended(self, worker: Worker) -> None:
+        """Nothing is left of a process: somebody else may have its place."""
+        self._alive.discard(worker)
+        for pool in self._pools.values():
+            if pool.is_wanted():
+                pool.grow()
+
+    # -- from loop to loop
+
+    def attach(self) -> None:
+        """Serve the running loop."""
+        self.warden.attach()
+        for pool in self._pools.values():
+            pool.attach()
+
+    async def settle(self) -> None:
+        """End what is not idle, bounded."""
+        busy = [worker for worker in self._alive if not worker.is_idle]
+        for worker in busy:
+            worker.kill(ends.SHUTDOWN)
+        if busy:
+            await asyncio.wait({worker.gone for worker in busy}, timeout=self.bounds.gone)
+
+    def detach(self) -> None:
+        """Let go of the loop."""
+        self._pools = {key: pool for key, pool in self._pools.items() if pool.workers}
+        for pool in self._pools.values():
+            pool.detach()
+        self.warden.detach()
+
+    def close(self) -> None:
+        """End everything, in whatever state it is."""
+        self.warden.close()
+        for worker in list(self._alive):
+            worker.abandon()
+        self._alive.clear()
+        self._pools.clear()
+
+
+def acquire(bounds: Bounds) -> Hub:
+    """The hub of the running loop; a parked one when it has none."""
+    loop = asyncio.get_running_loop()
+    with _LOCK:
+        hub = _IN_USE.get((loop, bounds))
+        is_new = hub is None
+        if hub is None:
+            hub = _take(lambda parked: parked.bounds == bounds) or Hub(bounds)
+            _IN_USE[(loop, bounds)] = hub
+        hub.users += 1
+    if is_new:
+        hub.attach()
+    return hub
+
+
+def _take(fits: Callable[[Hub], bool]) -> Hub | None:
+    for index, hub in enumerate(_PARKED):
+        if fits(hub):
+            return _PARKED.pop(index)
+    return None
+
+
+async def release(hub: Hub) -> None:
+    """A user of the hub is done; with the last one it is parked."""
+    hub.users -= 1
+    if not hub.users:
+        await hub.settle()
+    loop = asyncio.get_running_loop()
+    with _LOCK:
+        if hub.users or _IN_USE.get((loop, hub.bounds)) is not hub:  # somebody came meanwhile
+            return
+        _IN_USE.pop((loop, hub.bounds), None)
+        hub.detach()
+        _PARKED.append(hub)
+
+
+def close_all() -> None:
+    """End every worker of this process. Called at its exit; tests call it to look for leftovers."""
+    with _LOCK:
+        hubs = [*_PARKED, *_IN_USE.values()]
+        _PARKED.clear()
+        _IN_USE.clear()
+    for hub in hubs:
+        hub.close()
+
+
+def _forget() -> None:
+    """In a forked child: none of this is ours."""
+    _PARKED.clear()
+    _IN_USE.clear()
+
+
+atexit.register(close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

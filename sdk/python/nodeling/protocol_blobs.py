@@ -1,0 +1,166 @@
+"""Values by reference: how a blob stands in a frame, and how its file is written and read.
+
+`{"$blob": {path, size, media_type, encoding}}` names a file in the connection's blob folder. Invariant:
+a file is complete before its name is sent, and a name never leads out of that folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+from nodeling.values import decode
+
+__all__ = [
+    "LARGEST_JSON_BLOB",
+    "BlobError",
+    "BlobRef",
+    "blobs_in",
+    "escape_blobs",
+    "open_blob",
+    "resolve_blobs",
+    "unescape_blobs",
+    "write_blob",
+]
+
+LARGEST_JSON_BLOB = 256 * 1024 * 1024  # a value is decoded whole, so there is an end to it
+_KEY = "$blob"
+_ESCAPABLE = re.compile(r"^\$+blob$")
+_ESCAPED = re.compile(r"^\$\$+blob$")
+
+
+class BlobError(ValueError):
+    """A blob cannot be read: no such file, another size, or no regular file of the folder."""
+
+
+class BlobRef(dict[str, Any]):
+    """A reference that means a blob, unlike a node's own object that has a key `$blob`."""
+
+
+def write_blob(
+    folder: str, data: bytes, *, media_type: str = "application/json", encoding: str = "json"
+) -> BlobRef:
+    """Put bytes into the blob folder, whole or not at all; give what stands for them."""
+    name = f"n-{uuid4().hex}"
+    target = os.path.join(folder, name)
+    descriptor = os.open(target + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.rename(target + ".tmp", target)
+    except OSError:
+        os.unlink(target + ".tmp")
+        raise
+    return BlobRef({_KEY: {"path": name, "size": len(data), "media_type": media_type, "encoding": encoding}})
+
+
+def open_blob(folder: str, reference: Any) -> BinaryIO:
+    """The file that a reference names, opened without following any link.
+
+    Raises:
+        BlobError: It names no regular file of that size in the folder.
+    """
+    about = reference.get(_KEY) if isinstance(reference, dict) else None
+    if not isinstance(about, dict) or not isinstance(about.get("path"), str):
+        raise BlobError("this is no reference to a blob")
+    name, size = about["path"], about.get("size")
+    if not name or "/" in name or "\0" in name or name in (".", ".."):
+        raise BlobError(f"the blob {name!r} is not a plain name in the blob folder")
+    try:
+        descriptor = _open_in(folder, name)
+    except OSError as error:
+        raise BlobError(f"the blob {name!r} cannot be opened: {error.strerror}") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size != size:
+        os.close(descriptor)
+        kind = (
+            f"has {status.st_size} bytes, not {size}"
+            if stat.S_ISREG(status.st_mode)
+            else "is no regular file"
+        )
+        raise BlobError(f"the blob {name!r} {kind}")
+    return os.fdopen(descriptor, "rb")
+
+
+def _open_in(folder: str, name: str) -> int:
+    parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # Opening a pipe for reading would wait for a writer.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        return os.open(name, flags, dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get(_KEY), dict)
+
+
+def blobs_in(value: Any) -> Iterator[dict[str, Any]]:
+    """Every reference in a decoded value, outermost first."""
+    if _is_reference(value):
+        yield value[_KEY]
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from blobs_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from blobs_in(item)
+
+
+def resolve_blobs(value: Any, folder: str | None) -> Any:
+    """A decoded value as a node reads it: blobs of JSON in place, others as references, keys unescaped.
+
+    Raises:
+        BlobError: A blob cannot be read.
+    """
+    if _is_reference(value):
+        return _read_json(value, folder) if value[_KEY].get("encoding") == "json" else BlobRef(value)
+    if isinstance(value, dict):
+        return {_unescaped(key): resolve_blobs(item, folder) for key, item in value.items()}
+    if isinstance(value, list):
+        return [resolve_blobs(item, folder) for item in value]
+    return value
+
+
+def _read_json(reference: dict[str, Any], folder: str | None) -> Any:
+    if folder is None:
+        raise BlobError("there is a blob, and no blob folder was named")
+    with open_blob(folder, reference) as file:
+        if os.fstat(file.fileno()).st_size > LARGEST_JSON_BLOB:
+            raise BlobError(f"the blob is over {LARGEST_JSON_BLOB} bytes; send it with encoding raw")
+        return decode(file.read())
+
+
+def escape_blobs(value: Any) -> Any:
+    """A value for the wire: a key `$blob` that is no reference gets one more `$`."""
+    if isinstance(value, BlobRef):
+        return value
+    if isinstance(value, dict):
+        return {_escaped(key): escape_blobs(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [escape_blobs(item) for item in value]
+    return value
+
+
+def unescape_blobs(value: Any) -> Any:
+    """A value from the wire with escaped keys as they were; references stay as they are."""
+    if _is_reference(value):
+        return value
+    if isinstance(value, dict):
+        return {_unescaped(key): unescape_blobs(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unescape_blobs(item) for item in value]
+    return value
+
+
+def _escaped(key: Any) -> Any:
+    return "$" + key if isinstance(key, str) and _ESCAPABLE.match(key) else key
+
+
+def _unescaped(key: str) -> str:
+    return key[1:] if _ESCAPED.match(key) else key

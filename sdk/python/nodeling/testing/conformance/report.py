@@ -1,0 +1,67 @@
+"""What a run of the suite found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = ["CaseResult", "Report"]
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """How one case ended, and why."""
+
+    id: str
+    section: str
+    status: Literal["passed", "failed", "skipped"]
+    reason: str = ""
+    duration_ms: float = 0.0
+    transcript: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All cases of one program."""
+
+    command: tuple[str, ...]
+    channel: str
+    results: tuple[CaseResult, ...]
+
+    def of(self, status: str) -> list[CaseResult]:
+        """The cases that ended so."""
+        return [result for result in self.results if result.status == status]
+
+    @property
+    def is_green(self) -> bool:
+        """Whether something was judged, and nothing failed."""
+        return bool(self.of("passed")) and not self.of("failed")
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as data."""
+        return {
+            "command": list(self.command),
+            "channel": self.channel,
+            "passed": len(self.of("passed")),
+            "failed": len(self.of("failed")),
+            "skipped": len(self.of("skipped")),
+            "cases": [
+                {
+                    "id": result.id,
+                    "section": result.section,
+                    "status": result.status,
+                    "reason": result.reason,
+                    "duration_ms": round(result.duration_ms, 1),
+                }
+                for result in self.results
+            ],
+        }
+
+    def __str__(self) -> str:
+        """The counts, and each failed case with the end of its transcript."""
+        counts = ", ".join(f"{len(self.of(s))} {s}" for s in ("passed", "failed", "skipped"))
+        lines = [f"{' '.join(self.command)} ({self.channel}): {counts}"]
+        for result in self.of("failed"):
+            lines.append(f"  FAILED {result.id} (section {result.section}): {result.reason}")
+            lines.extend(f"      {line}" for line in result.transcript[-12:])
+        return "\n".join(lines)

@@ -1,0 +1,286 @@
+"""One call of a node, from its request to its terminal frame.
+
+Invariant: `result` or `failure` is asked for exactly once, whatever the node did, and what a call
+says on its way (progress, logs, chunks) is said before.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from nodeling._plain import InvalidValue
+from nodeling.context import Context
+from nodeling.errors import NodeError
+from nodeling.protocol_blobs import BlobError, BlobRef, escape_blobs, open_blob, resolve_blobs, write_blob
+from nodeling.values import decode, encode
+from nodeling.worker_context import SentSource
+from nodeling.worker_failure import Mask, failure_of
+
+if TYPE_CHECKING:
+    from nodeling.protocol_node import Invoke
+    from nodeling.worker import Worker
+
+__all__ = ["Call", "CallCancelled", "NotLoaded", "NotStarted"]
+
+PROGRESS_SECONDS = 0.1  # at most ten a second for each call
+LOGS_A_SECOND = 1000
+LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3}
+CANCELLED = -32800
+
+
+class CallCancelled(BaseException):
+    """Ends a generator that was asked to end; no node catches it by accident."""
+
+
+class Call:
+    """What one call needs while it runs."""
+
+    def __init__(self, worker: Worker, invoke: Invoke) -> None:
+        self.worker = worker
+        self.invoke = invoke
+        self.id = invoke.id
+        self.is_cancelled = False
+        self.chunks = 0
+        self.metrics: dict[str, float] = {}
+        self.mask = Mask(invoke.secrets.values())
+        self.context: Context | None = None
+        stream = invoke.meta.get("stream")
+        wants_stream = isinstance(stream, dict) or stream is True
+        self.streams = "stream" in worker.connection.features and wants_stream
+        granted = stream.get("credit") if isinstance(stream, dict) else None
+        self.credit: int | None = granted if "credit" in worker.connection.features else None
+        self._granted = threading.Condition()
+        self._wants_progress = bool(invoke.meta.get("progress"))
+        self._progress_due = 0.0
+        self._progress: dict[str, Any] | None = None
+        self._level = LEVELS.get(invoke.meta.get("log_level", worker.log_level), 1)
+        self._log_window = 0.0
+        self._logs = 0
+        self._dropped = 0
+        self._folder: str | None = None
+
+    # --- Before and after the node ----------------------------------------------------------------
+
+    def begin(self) -> tuple[Context, Any]:
+        """The context and the inputs; or an exception that ends the call before the node ran."""
+        invoke, worker = self.invoke, self.worker
+        if self.is_cancelled:
+            raise CallCancelled
+        if invoke.deadline_ms is not None and invoke.deadline_ms <= time.time() * 1000:
+            raise NotStarted(5004, "the deadline had passed when the call arrived")
+        if worker.name and invoke.node and invoke.node != worker.name:
+            raise NotStarted(4004, f"this process runs {worker.name!r}, not {invoke.node[:200]!r}")
+        inputs = resolve_blobs(invoke.input, worker.blob_dir) if invoke.may_hold_blobs else invoke.input
+        context = invoke.context
+        deadline = None if invoke.deadline_ms is None else invoke.deadline_ms / 1000
+        self.context = Context(
+            source=SentSource(context, worker.reads),
+            emit=self.emit,
+            cancelled=lambda: self.is_cancelled,
+            make_work_dir=self._work_dir,
+            run_id=str(context.get("run_id", "")),
+            step=str(context.get("step", "")),
+            attempt=context.get("attempt", 1),
+            idempotency_key=str(context.get("idempotency_key", "")),
+            deadline=deadline,
+            config=invoke.config,
+            secrets=invoke.secrets,
+            env={name: os.environ[name] for name in worker.env if name in os.environ},
+            open_blob=self._open_blob,
+        )
+        return self.context, inputs
+
+    def result(self, output: Any) -> Callable[[], bytes]:
+        """What makes the terminal frame of a call that returned; to be called under the lock."""
+        if self.is_cancelled:
+            raise CallCancelled
+        data = self.checked(output)
+        written = {} if self.context is None else dict(self.context._delta)
+        for key, value in written.items():
+            if value is not None and b"blob" in value:
+                written[key] = encode(escape_blobs(decode(value)))
+        metrics = {**self.metrics, "dropped": self._dropped} if self._dropped else self.metrics
+        self._flush_progress()
+        connection = self.worker.connection
+        return lambda: connection.result(self.id, data, vars=written, chunks=self.chunks, metrics=metrics)
+
+    def failure(self, error: BaseException) -> Callable[[], bytes]:
+        """What makes the terminal frame of a call that raised; to be called under the lock."""
+        connection = self.worker.connection
+        if self.is_cancelled or isinstance(error, CallCancelled):
+            said: dict[str, Any] = {
+                "code": CANCELLED,
+                "message": "cancelled",
+                "type": "Cancelled",
+                "retryable": False,
+            }
+            said["started"] = self.context is not None
+        elif isinstance(error, NotStarted):
+            said = {"code": error.code, "message": error.message, "started": False}
+        elif isinstance(error, NotLoaded):
+            said = failure_of(error.reason or error, is_loaded=False)
+        else:
+            said = failure_of(error)
+        said["message"] = self.mask.text(said["message"])
+        for name in ("details", "traceback", "cause"):
+            if said.get(name):
+                said[name] = self.mask.value(said[name])
+        self._flush_progress()
+        return lambda: connection.error(self.id, **said)
+
+    def end(self) -> None:
+        """Remove what the call left lying about."""
+        if self._folder is not None:
+            import shutil
+
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def checked(self, value: Any) -> bytes:
+        """A value as the bytes that travel, put into a blob when it is large."""
+        data = encode(value)
+        if b"blob" in data:
+            value = escape_blobs(value)
+            data = encode(value)
+        worker = self.worker
+        limit = worker.spill_bytes
+        if len(data) >= limit and worker.blob_dir and "blob" in worker.connection.features:
+            if not isinstance(value, BlobRef):
+                return encode(dict(write_blob(worker.blob_dir, data)))
+        return data
+
+    # --- While it runs ----------------------------------------------------------------------------
+
+    def emit(self, kind: str, data: dict[str, Any]) -> None:
+        """What `ctx` tells on the way."""
+        if kind == "metric":
+            self.metrics[str(data["name"])] = data["value"]
+        elif kind == "log":
+            self._log(data)
+        elif kind == "progress" and self._wants_progress:
+            self._progress = data
+            if time.monotonic() >= self._progress_due:
+                self._flush_progress()
+
+    def chunk(self, value: Any) -> None:
+        """Send one part of the output; wait first until the host grants it.
+
+        Raises:
+            CallCancelled: The call was asked to end.
+        """
+        if self.is_cancelled:
+            raise CallCancelled
+        data = self.checked(value)
+        if self.credit is not None and self.chunks >= self.credit:
+            self.worker.await_credit(self)
+        self._send_chunk(data)
+
+    async def chunk_async(self, value: Any) -> None:
+        """The same without holding up the loop."""
+        import asyncio
+
+        data = self.checked(value)
+        while self.credit is not None and self.chunks >= self.credit:
+            await asyncio.sleep(0.005)
+        self._send_chunk(data)
+
+    def grant(self, n: int) -> None:
+        """The host lets `n` more chunks come."""
+        with self._granted:
+            if self.credit is not None:
+                self.credit += n
+            self._granted.notify_all()
+
+    def cancel(self) -> None:
+        """The host asks the call to end."""
+        self.is_cancelled = True
+        self.grant(0)
+
+    def wait_for_credit(self) -> None:
+        """Block this thread until a chunk may be sent or the call shall end."""
+        with self._granted:
+            while self.credit is not None and self.chunks >= self.credit and not self.is_cancelled:
+                self._granted.wait()
+        if self.is_cancelled:
+            raise CallCancelled
+
+    def _send_chunk(self, data: bytes) -> None:
+        seq = self.chunks
+        try:
+            self.worker.say(lambda: self.worker.connection.chunk(self.id, seq, data))
+        except ValueError as error:
+            raise NodeError(str(error), code=4005, retryable=False) from error
+        self.chunks = seq + 1
+
+    def _log(self, data: dict[str, Any]) -> None:
+        level = data.get("level", "info")
+        if LEVELS.get(level, 1) < self._level:
+            return
+        now = time.monotonic()
+        if now - self._log_window >= 1:
+            self._log_window, self._logs = now, 0
+        self._logs += 1
+        if self._logs > LOGS_A_SECOND:
+            self._dropped += 1
+            return
+        message, more = self.mask.text(str(data["message"])), self.mask.value(data.get("data"))
+        try:
+            encode([message, more])
+        except InvalidValue:
+            more = self.mask.text(repr(more)[:1000])
+            message, more = (_clean(message), _clean(more))
+        self.worker.say(lambda: self.worker.connection.log(self.id, level, message, more))
+
+    def _flush_progress(self) -> None:
+        data, self._progress = self._progress, None
+        if data is None:
+            return
+        self._progress_due = time.monotonic() + PROGRESS_SECONDS
+        done, total, message = data["progress"], data["total"], data["message"]
+        text = None if message is None else _clean(self.mask.text(str(message)))
+        try:
+            encode([done, total])
+        except InvalidValue:
+            self._dropped += 1
+            return
+        self.worker.say(lambda: self.worker.connection.progress(self.id, done, total, text))
+
+    def _work_dir(self) -> Path:
+        given = self.invoke.context.get("work_dir")
+        if isinstance(given, str) and given:
+            os.makedirs(given, mode=0o700, exist_ok=True)
+            return Path(given)
+        import tempfile  # with shutil it takes longer to load than a short call takes to run
+
+        self._folder = tempfile.mkdtemp(prefix="call-")
+        return Path(self._folder)
+
+    def _open_blob(self, reference: Any) -> BinaryIO:
+        if self.worker.blob_dir is None:
+            raise BlobError("the host named no blob folder")
+        return open_blob(self.worker.blob_dir, reference)
+
+
+class NotLoaded(Exception):
+    """The node's code did not load; `reason` is what it raised."""
+
+    def __init__(self, reason: BaseException | None) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+class NotStarted(Exception):
+    """The call is refused before the node sees it."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

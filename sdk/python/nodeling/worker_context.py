@@ -1,0 +1,75 @@
+"""The context of a call as far as the host sent it; the rest refuses to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from nodeling.errors import NodelingError
+from nodeling.values import encode
+
+__all__ = ["SentSource"]
+
+
+class SentSource:
+    """Reads from what travelled with the call.
+
+    Args:
+        context: The `context` member of the call.
+        reads: What the node's manifest declares that it reads. What is declared and was not sent
+            does not exist; what is neither declared nor sent cannot be known here.
+    """
+
+    __slots__ = ("_context", "_reads", "_vars", "_writers")
+
+    def __init__(self, context: Mapping[str, Any], reads: Collection[str]) -> None:
+        self._context = context
+        self._reads = frozenset(reads)
+        given, writers = context.get("vars"), context.get("writers")
+        self._vars: dict[str, Any] = given if isinstance(given, dict) else {}
+        self._writers: dict[str, Any] = writers if isinstance(writers, dict) else {}
+
+    def read(self, key: str) -> bytes | None:
+        """The value of a variable."""
+        if key in self._vars:
+            return encode(self._vars[key])
+        self._declared(f"vars.{key}", "vars.*")
+        return None
+
+    def keys(self) -> list[str]:
+        """Every variable that was sent."""
+        if not self._vars and not any(word.startswith("vars.") for word in self._reads):
+            self._declared("vars.*")
+        return list(self._vars)
+
+    def who(self, key: str) -> str | None:
+        """The step that wrote a variable, when the host said so."""
+        writer = self._writers.get(key)
+        return writer if isinstance(writer, str) else None
+
+    def part(self, name: str) -> bytes | None:
+        """`request.body`, `error`, `response` and their like."""
+        outer, _, inner = name.partition(".")
+        found = self._context.get(outer)
+        if inner:
+            if isinstance(found, dict) and inner in found:
+                return encode(found[inner])
+            self._declared(name, f"{outer}.*", outer)
+            return None
+        if found is None:
+            if outer != "error":  # which is sent to every step that has one
+                self._declared(name)
+            return None
+        return encode(found)
+
+    def reserved(self, key: str) -> bool:
+        """Never: the names of the steps are the host's to guard."""
+        return False
+
+    def _declared(self, *words: str) -> None:
+        if self._reads.isdisjoint(words):
+            raise NodelingError(
+                f"this node does not declare that it reads {words[0]!r}",
+                code="context.not_sent",
+                hint=f'add "{words[0]}" to `reads` in its config.json',
+            )

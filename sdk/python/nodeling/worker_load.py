@@ -1,0 +1,82 @@
+"""Finds a node's code in its folder, as the runtime does for nodes in its own process.
+
+A folder is loaded as a package of its own, named after its place, so a node imports its neighbours
+with `from . import helpers`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+import types
+from typing import Any
+
+from nodeling.errors import PluginError
+from nodeling.node import Implementation, NodeDefinition, implementation_of
+
+__all__ = ["load"]
+
+
+def load(folder: str, entry: str, name: str) -> Implementation:
+    """The node that `entry` (a file of the folder, a module, or `module:attribute`) holds.
+
+    Raises:
+        PluginError: There is no such file, or nothing in it is a node.
+    """
+    if entry.endswith(".py"):
+        where = os.path.join(folder, entry)
+        found = _the_node(_module_of(folder, entry), where)
+    else:
+        module_name, _, attribute = entry.partition(":")
+        module = importlib.import_module(module_name)
+        found = getattr(module, attribute) if attribute else _the_node(module, module_name)
+    implementation = implementation_of(found, f"{name} ({entry})")
+    if implementation.kind == "flow":
+        raise PluginError(f"{name} is a container, and containers run in the runtime's process")
+    return implementation
+
+
+def _module_of(folder: str, entry: str) -> types.ModuleType:
+    path = os.path.join(os.path.realpath(folder), entry)
+    if not os.path.isfile(path):
+        raise PluginError(f"{path} does not exist", hint="`runtime.entry` names the file that holds the node")
+    package = f"nodeling_node_{hashlib.sha256(os.path.realpath(folder).encode()).hexdigest()[:12]}"
+    holder = types.ModuleType(package)
+    holder.__path__ = [os.path.realpath(folder)]
+    sys.modules[package] = holder
+    name = f"{package}.{os.path.splitext(os.path.basename(entry))[0]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _the_node(module: types.ModuleType, where: str) -> Any:
+    """The one thing in a module that is a node."""
+    members = vars(module)
+    run = members.get("run")
+    if inspect.isfunction(run) or isinstance(run, NodeDefinition):
+        return run
+    own = {id(v): v for v in members.values() if getattr(v, "__module__", None) == module.__name__}
+    decorated = [v for v in own.values() if isinstance(v, NodeDefinition)]
+    if len(decorated) == 1:
+        return decorated[0]
+    classes = [v for v in own.values() if inspect.isclass(v) and "handle" in vars(v)]
+    if not decorated and len(classes) == 1:
+        return classes[0]
+    if decorated or classes:
+        names = ", ".join(sorted([v.name for v in decorated] + [v.__name__ for v in classes]))
+        raise PluginError(
+            f"{where} holds more than one node: {names}", hint="call the one that is meant `run`"
+        )
+    raise PluginError(
+        f"{where} holds no node",
+        hint="write `def run(ctx, inputs)`, a function under @node, or a class with `handle`",
+    )
