@@ -204,8 +204,10 @@ class Worker:
     async def end(self, opened: Open) -> None:
         """End a call for real: ask where that can be done, then kill. Bounded."""
         opened.is_abandoned = True
-        if opened.future.done():
+        if opened.id not in self.calls:
             return
+        if opened.future.done():  # it was cancelled together with whoever awaited it
+            opened.future = self._loop.create_future()
         frame = self._connection.cancel(opened.id, "user")
         if frame and self.state in ("ready", "draining"):
             self._writer.write(frame, at_once=True)
