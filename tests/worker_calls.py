@@ -137,3 +137,21 @@ def below(pid: int) -> set[int]:
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
+
+
+def tree_of(worker: int) -> set[int]:
+    """A worker, its descendants, and whatever bears its mark."""
+    found = {worker, *below(worker)}
+    own = _mark(worker)
+    for name in os.listdir("/proc"):
+        if name.isdigit() and own and _mark(int(name)) == own:
+            found.add(int(name))
+    return found
+
+
+def _mark(pid: int) -> bytes | None:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as env:
+            return next((v for v in env.read().split(b"\0") if v.startswith(b"NODELING_WORKER=")), None)
+    except OSError:
+        return None

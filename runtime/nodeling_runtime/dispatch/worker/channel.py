@@ -155,13 +155,16 @@ class Worker:
             return 0.0
 
     def attach(self) -> None:
-        """Go on on the running loop."""
+        """Go on on the running loop; a process that died meanwhile takes no calls."""
         self._loop = asyncio.get_running_loop()
         self.gone = self._loop.create_future()
+        is_dead = self._pipes.has_hung_up
         self._pipes.attach()
         self._writer.attach()
         self._warden.park(self._id, None)
         self._arm_ping()
+        if is_dead:
+            self.kill(ends.SHUTDOWN)
 
     def detach(self, ttl: float) -> None:
         """Let go of the loop: an idle worker waits for the next one, at most so long."""

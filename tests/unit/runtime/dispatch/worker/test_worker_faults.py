@@ -14,7 +14,7 @@ import pytest
 from exec_calls import is_alive, until
 from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
 from nodeling_runtime.dispatch.worker.hub import close_all
-from worker_calls import PATIENT, Nodes, code, given, with_workers
+from worker_calls import PATIENT, Nodes, code, given, tree_of, with_workers
 
 ECHO = """
 for f in frames():
@@ -145,20 +145,26 @@ def test_fault_11_silence_instead_of_a_handshake_is_killed(nodes: Nodes) -> None
     assert outcome.error is not None and "thinking" in outcome.error.message
 
 
-@pytest.mark.parametrize(
-    "stuck",
-    [
-        "while True: pass",
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)",
-        "os.kill(os.getpid(), signal.SIGSTOP)",
-        "subprocess.run(['sleep', '1000'])",
-        "subprocess.run(['setsid', 'sleep', '1000'])",
+STUCK = {
+    "spin": (0, "while True: pass"),
+    "fault_12_ignores_term": (0, "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(1000)"),
+    "fault_13_stopped": (0, "os.kill(os.getpid(), signal.SIGSTOP)"),
+    "fault_14_child": (1, "subprocess.run(['sleep', '1000'])"),
+    "fault_15_setsid": (1, "subprocess.run(['setsid', '-f', 'sleep', '1000']); time.sleep(1000)"),
+    "fault_15_double_fork": (
+        1,
         "os.fork() or (os.setsid(), os.fork() and os._exit(0), time.sleep(1000)); time.sleep(1000)",
+    ),
+    "fault_15_no_environment": (
+        1,
         "subprocess.Popen(['sleep', '1000'], env={}, start_new_session=True); time.sleep(1000)",
-    ],
-    ids=["spin", "fault_12", "fault_13", "fault_14", "fault_15_setsid", "fault_15_double_fork", "fault_15_no_env"],
-)
-def test_a_cancelled_call_takes_its_whole_tree_along_while_a_sibling_serves_on(nodes: Nodes, stuck: str) -> None:
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STUCK)
+def test_a_cancelled_call_takes_its_whole_tree_along_while_a_sibling_serves_on(nodes: Nodes, name: str) -> None:
+    descendants, stuck = STUCK[name]
     spec = nodes.python(
         "import os, signal, subprocess, time\n"
         "def run(ctx, inputs):\n"
@@ -172,8 +178,8 @@ def test_a_cancelled_call_takes_its_whole_tree_along_while_a_sibling_serves_on(n
         task = asyncio.ensure_future(dispatcher.call(nodes.call(spec, str(noted))))
         pid = int(await until(lambda: noted.exists() and noted.read_text()))
         sibling = given(await dispatcher.call(nodes.call(spec, "pid")))
-        await asyncio.sleep(0.3)
-        tree = {pid, *_tree(pid)}
+        await until(lambda: len(tree_of(pid)) > descendants)
+        tree = tree_of(pid)
         started = time.monotonic()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -183,22 +189,6 @@ def test_a_cancelled_call_takes_its_whole_tree_along_while_a_sibling_serves_on(n
         assert given(await dispatcher.call(nodes.call(spec, "pid"))) == sibling
 
     with_workers(work)
-
-
-def _tree(pid: int) -> set[int]:
-    from worker_calls import below
-
-    found = below(pid)
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/environ", "rb") as env, open(f"/proc/{pid}/environ", "rb") as own:
-                    mark = [v for v in own.read().split(b"\0") if v.startswith(b"NODELING_WORKER=")]
-                    if mark and mark[0] in env.read():
-                        found.add(int(name))
-            except OSError:
-                continue
-    return found
 
 
 def test_fault_16_a_grandchild_that_holds_the_channel_does_not_hold_up_the_news(nodes: Nodes) -> None:
