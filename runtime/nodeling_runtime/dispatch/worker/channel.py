@@ -155,13 +155,16 @@ class Worker:
             return 0.0
 
     def attach(self) -> None:
-        """Go on on the running loop."""
+        """Go on on the running loop; a process that died meanwhile takes no calls."""
         self._loop = asyncio.get_running_loop()
         self.gone = self._loop.create_future()
+        is_dead = self._pipes.has_hung_up
         self._pipes.attach()
         self._writer.attach()
         self._warden.park(self._id, None)
         self._arm_ping()
+        if is_dead:
+            self.kill(ends.SHUTDOWN)
 
     def detach(self, ttl: float) -> None:
         """Let go of the loop: an idle worker waits for the next one, at most so long."""
@@ -204,8 +207,10 @@ class Worker:
     async def end(self, opened: Open) -> None:
         """End a call for real: ask where that can be done, then kill. Bounded."""
         opened.is_abandoned = True
-        if opened.future.done():
+        if opened.id not in self.calls:
             return
+        if opened.future.done():  # it was cancelled together with whoever awaited it
+            opened.future = self._loop.create_future()
         frame = self._connection.cancel(opened.id, "user")
         if frame and self.state in ("ready", "draining"):
             self._writer.write(frame, at_once=True)

@@ -56,9 +56,10 @@ class Lost:
         if self.cause == "memory":
             limit = f"{self.memory_mb:g}" if self.memory_mb is not None else "?"
             what = f"used more than its {limit} MiB of memory and was killed (peak {self.tree_mb:.0f} MiB)"
-            return self._error(9008, what, peak_rss_mb=round(self.tree_mb, 1), memory_mb=self.memory_mb)
+            found = {"peak_rss_mb": round(self.tree_mb, 1), "memory_mb": self.memory_mb}
+            return self._error(9008, what, found)
         if self.doom is not None:
-            return self._error(self.doom.code, self.doom.what, **self.doom.details)
+            return self._error(self.doom.code, self.doom.what, self.doom.details)
         code = 9002 if self.stage == "handshake" else 9003
         return self._error(code, self._ending())
 
@@ -74,7 +75,7 @@ class Lost:
             return f"ended{when or ' without an answer'} (exit code 0)"
         return f"ended with exit code {self.exit.code}{when or ' in the middle of a call'}"
 
-    def _error(self, code: int, what: str, **more: Any) -> CallError:
+    def _error(self, code: int, what: str, more: Mapping[str, Any] | None = None) -> CallError:
         details: dict[str, Any] = {"stage": self.stage}
         if self.exit is not None and self.exit.code is not None:
             details["exit_code"] = self.exit.code
@@ -84,4 +85,4 @@ class Lost:
             details["stderr"] = self.stderr
         last = self.stderr.rpartition("\n")[2].strip()[:LONGEST_QUOTE]
         message = f"{self.name} {what}: {last}" if last else f"{self.name} {what}"
-        return error_of(code, message, started=self.stage != "handshake", details=details | more)
+        return error_of(code, message, started=self.stage != "handshake", details={**details, **(more or {})})

@@ -99,6 +99,15 @@ class WorkerPipes:
                 self._loop.remove_reader(fd)
         self._loop = None
 
+    @property
+    def has_hung_up(self) -> bool:
+        """Whether nobody is left who could write a frame."""
+        if self._channel < 0:
+            return True
+        poll = select.poll()
+        poll.register(self._channel, 0)
+        return bool(poll.poll(0))
+
     def close_theirs(self) -> None:
         """Let go of the worker's own ends; they have been passed on."""
         while self._theirs:

@@ -257,7 +257,7 @@ class Pool:
 
     def attach(self) -> None:
         """Go on on the running loop."""
-        for worker in self.workers:
+        for worker in list(self.workers):
             worker.attach()
         if self.workers:
             self._watch_idle()
