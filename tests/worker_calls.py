@@ -78,7 +78,7 @@ class Nodes:
             "run_id": "run-1",
             "step": "probe",
             "attempt": 1,
-            "idempotency_key": "key-1",
+            "idempotency_key": lambda: "key-1",
             "deadline": None,
             "work_root": lambda: str(self.root),
         }

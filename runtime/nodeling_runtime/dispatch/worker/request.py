@@ -25,7 +25,7 @@ def context_of(call: NodeCall, work_dir: str) -> bytes:
         "run_id": call.run_id,
         "step": call.step,
         "attempt": call.attempt,
-        "idempotency_key": call.idempotency_key,
+        "idempotency_key": call.idempotency_key(),
         "work_dir": work_dir,
     }
     error = call.source.part("error")
