@@ -27,7 +27,13 @@ def send(frame):
 def answer(id, result):
     send({"jsonrpc": "2.0", "id": id, "result": result})
 def greet(id, features=(), many=1):
-    answer(id, {"protocol": 1, "node": {"name": "probe", "version": "1"}, "features": list(features), "max_concurrency": many})
+    node = {"name": "probe", "version": "1"}
+    answer(id, {"protocol": 1, "node": node, "features": list(features), "max_concurrency": many})
+def half(id, output, end=""):
+    sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": id, "result": {"output": output}}) + end)
+    sys.stdout.flush()
+def refuse(id, code, text, **data):
+    send({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": text, "data": data}})
 def frames():
     for line in sys.stdin:
         yield json.loads(line)

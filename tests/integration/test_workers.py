@@ -42,9 +42,10 @@ STRANGER = """#!/bin/bash
 while read -r line; do
   id=${line#*\\"id\\":}; id=${id%%,*}
   case $line in
-    *node/invoke*) echo "{\\"jsonrpc\\":\\"2.0\\",\\"id\\":$id,\\"result\\":{\\"output\\":{\\"shell\\":true}}}" ;;
-    *) echo "{\\"jsonrpc\\":\\"2.0\\",\\"id\\":$id,\\"error\\":{\\"code\\":-32601,\\"message\\":\\"no\\"}}" ;;
+    *node/invoke*) said='"result":{"output":{"shell":true}}' ;;
+    *) said='"error":{"code":-32601,"message":"no"}' ;;
   esac
+  echo '{"jsonrpc":"2.0","id":'"$id,$said}"
 done
 """
 
@@ -114,7 +115,8 @@ def test_a_spinning_worker_is_killed_at_its_timeout_and_its_siblings_serve_on(pr
 
 def test_a_killed_worker_fails_its_own_step_and_a_retry_gets_a_fresh_one(project: Path) -> None:
     result = run(
-        project, {"name": "x", "node": "worker", "inputs": {"kind": "crash"}, "retry": {"attempts": 2, "delay": 1}}
+        project,
+        {"name": "x", "node": "worker", "inputs": {"kind": "crash"}, "retry": {"attempts": 2, "delay": 1}},
     )
     error = result.steps["x"].error
     assert error is not None
@@ -124,7 +126,12 @@ def test_a_killed_worker_fails_its_own_step_and_a_retry_gets_a_fresh_one(project
 
 
 def test_the_time_of_a_call_begins_when_a_process_takes_it(project: Path) -> None:
-    write(project, "slow", {"type": "runtime.python3"}, "import time\ntime.sleep(0.6)\ndef run(ctx, inputs):\n    return 1\n")
+    write(
+        project,
+        "slow",
+        {"type": "runtime.python3"},
+        "import time\ntime.sleep(0.6)\ndef run(ctx, inputs):\n    return 1\n",
+    )
     assert run(project, {"name": "x", "node": "slow", "timeout": 500}).status == "succeeded"
 
 
@@ -138,7 +145,12 @@ def test_what_a_worker_writes_is_seen_by_the_next_step(project: Path) -> None:
 
 
 def test_a_container_in_a_worker_is_refused(project: Path) -> None:
-    step = {"name": "p", "node": "parallel", "type": "runtime.python3", "nodes": [{"name": "a", "node": "here"}]}
+    step = {
+        "name": "p",
+        "node": "parallel",
+        "type": "runtime.python3",
+        "nodes": [{"name": "a", "node": "here"}],
+    }
     with pytest.raises(nodeling.ConfigError, match="container"):
         run(project, step)
 

@@ -1,4 +1,4 @@
-"""One worker: its process, its connection, the calls in it, and every way in which they end.
+"""One worker: its process, from its start through every way in which it and its calls end.
 
 Invariant: each call's future is resolved exactly once, by a terminal frame or by the end of the
 process, whichever is first; and when `gone` is resolved, nothing that the process started is left.
@@ -9,42 +9,20 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
-from nodeling.protocol import (
-    Chunk,
-    Drained,
-    Failed,
-    HostConnection,
-    LogLine,
-    Output,
-    Pong,
-    Progress,
-    Ready,
-    Refused,
-    Released,
-    StrayLine,
-    Violation,
-)
-from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome
+from nodeling_runtime.dispatch.base import CallError, Outcome
 from nodeling_runtime.dispatch.exec_result import error_of
 from nodeling_runtime.dispatch.process import Exit
 from nodeling_runtime.dispatch.worker import ends
 from nodeling_runtime.dispatch.worker.bounds import Bounds
-from nodeling_runtime.dispatch.worker.folders import WorkerFolders
+from nodeling_runtime.dispatch.worker.conversation import Conversation, Open
 from nodeling_runtime.dispatch.worker.launch import Launch
-from nodeling_runtime.dispatch.worker.log import GrowingRedactor, WorkerLog
 from nodeling_runtime.dispatch.worker.pipes import WorkerPipes
-from nodeling_runtime.dispatch.worker.request import call_error, config_of, context_of
 from nodeling_runtime.dispatch.worker.warden import Warden
 from nodeling_runtime.dispatch.worker.writer import FrameWriter
-from nodeling_runtime.values import Value
 
-FEATURES = ("cancel", "drain", "log", "ping", "progress", "stream")
-MOST_EARLY_LINES = 256  # said while no call was open; the next call gets to hear them
-META = {"progress": True, "stream": True}
 _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1048576
-State = Literal["starting", "ready", "draining", "stopping", "dying", "gone"]
 
 
 class Owner(Protocol):
@@ -63,47 +41,21 @@ class Owner(Protocol):
         """Nothing is left of it."""
 
 
-class Open:
-    """A call that was sent."""
-
-    __slots__ = ("call", "chunks", "future", "id", "is_abandoned", "work_dir")
-
-    def __init__(self, id: int, call: NodeCall, work_dir: str, future: asyncio.Future[Outcome]) -> None:
-        self.id = id
-        self.call = call
-        self.work_dir = work_dir
-        self.future = future
-        self.chunks: list[bytes] = []
-        self.is_abandoned = False
-
-
-class Worker:
+class Worker(Conversation):
     """A process that serves calls of one node."""
 
     def __init__(self, launch: Launch, warden: Warden, owner: Owner, bounds: Bounds) -> None:
-        self.launch = launch
-        self.state: State = "starting"
-        self.pid = 0
+        super().__init__(launch)
         self.served = 0
         self.reserved = 0  # slots promised to callers who have not sent yet
         self.idle_since = 0.0
-        self.calls: dict[int, Open] = {}
         self.exit: Exit | None = None
         self._warden = warden
         self._owner = owner
         self._bounds = bounds
-        self._loop = asyncio.get_running_loop()
-        self._connection = HostConnection(channel=launch.channel, offered=FEATURES)
-        self._redact = GrowingRedactor()
-        self._stderr = WorkerLog(self._tell_oldest, self._redact)
-        self._stdout = WorkerLog(self._tell_oldest, self._redact, "stdout")
-        self._early: list[tuple[str, dict[str, Any]]] = []  # what was said while nobody had a call here
         self._doom: ends.Doom | None = None
-        self._seen = False  # whether a frame came since the last look
-        self._misses = 0
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.gone: asyncio.Future[None] = self._loop.create_future()
-        self._folders = WorkerFolders()
         try:
             self._start()
         except BaseException:
@@ -174,36 +126,6 @@ class Worker:
 
     # -- calls
 
-    def send(self, call: NodeCall) -> Open:
-        """Hand a call over; `has_room` must hold.
-
-        Raises:
-            FrameTooLarge: It does not fit into a frame; nothing was sent.
-        """
-        work_dir = self._folders.take_work()
-        if call.secrets:
-            self._redact.learn(call.secrets)
-        try:
-            id, frame = self._connection.invoke(
-                call.spec.name,
-                call.inputs.data,
-                config=config_of(call),
-                secrets=call.secrets,
-                context=context_of(call, work_dir),
-                deadline_ms=None if call.deadline is None else round(call.deadline * 1000),
-                meta=META,
-            )
-        except BaseException:
-            self._folders.give_back(work_dir)
-            raise
-        opened = self.calls[id] = Open(id, call, work_dir, self._loop.create_future())
-        if self._early:
-            early, self._early = self._early, []
-            for kind, body in early:
-                call.emit(kind, body)
-        self._writer.write(frame, at_once=len(self.calls) == 1)
-        return opened
-
     async def end(self, opened: Open) -> None:
         """End a call for real: ask where that can be done, then kill. Bounded."""
         opened.is_abandoned = True
@@ -224,13 +146,6 @@ class Worker:
         if not opened.future.done():
             self._answer(opened, Outcome(error=error_of(9006, f"{self.launch.name} does not die")))
 
-    def _answer(self, opened: Open, outcome: Outcome) -> None:
-        del self.calls[opened.id]
-        self._folders.give_back(opened.work_dir)
-        outcome.worker = f"pid {self.pid}"
-        if not opened.future.done():
-            opened.future.set_result(outcome)
-
     def _released(self) -> None:
         self.served += 1
         self.idle_since = self._loop.time()
@@ -239,92 +154,13 @@ class Worker:
         elif self.state == "draining":
             self._drain_further()
 
-    # -- what comes in
-
-    def _receive(self, data: bytes) -> None:
-        self._seen = True
-        for event in self._connection.receive(data):
-            if self.state == "dying":
-                return
-            _HANDLERS[type(event)](self, event)
-
-    def _on_output(self, event: Output) -> None:
-        self._pipes.read_logs()
-        opened = self.calls[event.id]
-        value = Value.from_checked(event.data)
-        value._shared = event.value
-        if event.is_assembled:
-            value = Value.from_checked(b"[" + b",".join(opened.chunks) + b"]")
-        error = _reserved(opened.call, event.vars)
-        outcome = Outcome(None if error else value, error, event.vars, metrics=event.metrics)
-        self._answer(opened, outcome)
-        self._released()
-
-    def _on_failed(self, event: Failed) -> None:
-        self._pipes.read_logs()
-        self._answer(self.calls[event.id], Outcome(error=call_error(event.error)))
-        if event.is_released:
-            self._released()
-        elif self.calls:
-            self.drain()
-        else:
-            self.kill(ends.violation(event.error.message))
-
-    def _on_released(self, _event: Released) -> None:
-        self._released()
-
-    def _on_ready(self, _event: Ready) -> None:
+    def _greeted(self) -> None:
         self._disarm("startup")
         self.idle_since = self._loop.time()
         if self.state == "starting":
             self.state = "ready"
             self._arm_ping()
             self._owner.ready(self)
-
-    def _on_refused(self, event: Refused) -> None:
-        error = call_error(event.error)
-        code = error.code if isinstance(error.code, int) else 9002
-        self.kill(ends.Doom(code, f"was killed: {error.message}", error.details))
-
-    def _on_violation(self, event: Violation) -> None:
-        if event.is_fatal:
-            self.kill(ends.violation(event.message))
-        else:
-            self._tell_oldest("log", {"level": "warning", "message": event.message})
-
-    def _on_log(self, event: LogLine) -> None:
-        body: dict[str, Any] = {"level": event.level, "message": self._redact(event.message)}
-        if event.data is not None:
-            body["data"] = event.data
-        if event.id is None:
-            self._tell_oldest("log", body)
-        else:
-            self.calls[event.id].call.emit("log", body)
-
-    def _on_progress(self, event: Progress) -> None:
-        body = {"progress": event.progress, "total": event.total, "message": event.message}
-        self.calls[event.id].call.emit("progress", body)
-
-    def _on_chunk(self, event: Chunk) -> None:
-        opened = self.calls[event.id]
-        opened.chunks.append(event.data)
-        opened.call.emit("chunk", {"seq": event.seq, "data": event.value})
-
-    def _on_stray(self, event: StrayLine) -> None:
-        self._stdout.feed(event.text.encode() + b"\n")
-
-    def _on_pong(self, _event: Pong) -> None:
-        self._misses = 0
-
-    def _on_drained(self, _event: Drained) -> None:
-        self._writer.close()
-
-    def _tell_oldest(self, kind: str, body: dict[str, Any]) -> None:
-        for opened in self.calls.values():
-            opened.call.emit(kind, body)
-            return
-        if len(self._early) < MOST_EARLY_LINES:
-            self._early.append((kind, body))
 
     # -- silence
 
@@ -492,27 +328,3 @@ class Worker:
 
 def _leave_to_exit() -> None:
     """A broken pipe: the reader and the warden will say what became of the process."""
-
-
-def _reserved(call: NodeCall, written: Any) -> CallError | None:
-    for key in written:
-        if call.source.reserved(key):
-            message = f"{key!r} is a step's name; its output alone may stand there"
-            return CallError("context.reserved", message, "NodelingError", False)
-    return None
-
-
-_HANDLERS: dict[type, Callable[[Worker, Any], None]] = {
-    Output: Worker._on_output,
-    Failed: Worker._on_failed,
-    Released: Worker._on_released,
-    Ready: Worker._on_ready,
-    Refused: Worker._on_refused,
-    Violation: Worker._on_violation,
-    LogLine: Worker._on_log,
-    Progress: Worker._on_progress,
-    Chunk: Worker._on_chunk,
-    StrayLine: Worker._on_stray,
-    Pong: Worker._on_pong,
-    Drained: Worker._on_drained,
-}
