@@ -162,7 +162,7 @@ CHILDREN = [
 ]
 ALL_KEYS = {
     "parallel": {"nodes": CHILDREN, "execution": {"max_concurrent": 1, "timeout": "5s"}},
-    "race": {"nodes": CHILDREN, "min_success": 2, "max_concurrent": 2},
+    "race": {"nodes": CHILDREN, "min_success": 2, "max_concurrent": 1},
     "for-each": {"in": "${[1, 2]}", "do": {"name": "one", "node": "echo", "inputs": {"value": "${item}"}}},
     "if-else": {"if": "${1 == 1}", "then": CHILDREN},
     "switch": {"on": "${1}", "cases": [{"when": 1, "do": CHILDREN}]},
