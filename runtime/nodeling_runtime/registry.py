@@ -64,7 +64,7 @@ class NodeSpec:
         """What has to be built before this node can run here; None when it can."""
         runtime = self.manifest.runtime
         if runtime.type not in SUPPORTED:
-            return f"`{runtime.type}` has no worker yet"
+            return f"`{runtime.type}` arrives with its language's worker"
         if self.manifest.flow and self.runs_in != "inprocess":
             return "a container runs in the runtime's own process; leave `isolation` out"
         return None

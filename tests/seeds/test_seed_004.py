@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 
 from nodeling import Context, node
-from nodeling.errors import Fault
 from nodeling.workflow import Workflow
 from nodeling_runtime.documents.reader import parse_document
-from nodeling_runtime.engine.loaded import load
 
 NAME = "004_94af7d1e0a799494.txt"
 HOME = Path(os.environ.get("NODELING_SEEDS", Path(__file__).parents[3] / "shared" / "seeds"))
@@ -136,13 +134,14 @@ def document_of(pattern: str) -> str:
     )
 
 
-def faults_of(text: str) -> list[Fault]:
-    document = parse_document(text, name="pattern.json")
-    definitions = {}
+def nodes_of(text: str, folder: Path) -> Path:
+    """A folder with a node of every name that the pattern uses."""
     for name in sorted(set(names_in(text, "node")) - {"parallel-execution"}):
-        definitions[name] = node(name=name)(lambda inputs: inputs)
-    loaded = load(document, definitions=definitions)
-    return [fault for fault in loaded.faults if fault.severity == "error"]
+        (folder / name).mkdir(parents=True)
+        (folder / name / "config.json").write_text(json.dumps({"name": name}), encoding="utf-8")
+        code = 'import os\n\n\ndef run(ctx, inputs):\n    return ["done", os.getpid()]\n'
+        (folder / name / "node.py").write_text(code, encoding="utf-8")
+    return folder
 
 
 def test_there_are_three_patterns_one_with_a_comment() -> None:
@@ -152,27 +151,15 @@ def test_there_are_three_patterns_one_with_a_comment() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_a_pattern_checks_clean_but_for_the_children_that_need_workers(number: int) -> None:
+def test_a_pattern_runs_as_it_stands_its_python3_children_in_workers(number: int, tmp_path: Path) -> None:
     text = document_of(patterns()[number])
-    waiting = text.count('"runtime.python3"')
-    faults = faults_of(text)
-    assert [fault.message for fault in faults] == [
-        "`type: runtime.python3` arrives with warm workers"
-    ] * waiting
-    lines = text.splitlines()
-    for fault in faults:
-        assert fault.line is not None and "runtime.python3" in lines[fault.line - 1]
-    assert waiting > 0
-
-
-@pytest.mark.parametrize("number", [0, 1, 2])
-def test_a_pattern_without_those_types_runs(number: int) -> None:
-    text = document_of(patterns()[number]).replace('"runtime.python3"', '"module"')
-    assert faults_of(text) == []
-    workflow = Workflow.from_document(parse_document(text, name="pattern.json").data)
-    for name in set(names_in(text, "node")) - {"parallel-execution"}:
-        workflow.definitions[name] = node(name=name)(lambda: "done")
+    document = parse_document(text, name="pattern.json").data
+    apart = [child.get("type") == "runtime.python3" for child in document["steps"][0]["nodes"]]
+    workflow = Workflow.from_document(document, nodes=[nodes_of(text, tmp_path)])
+    assert [str(fault) for fault in workflow.check() if fault.severity == "error"] == []
     result = workflow.run()
     assert result.status == "succeeded", result.error
-    children = json.loads(json.dumps(result.output["results"]))
-    assert children == ["done"] * len(children) and children
+    children = result.output["results"]
+    assert [said for said, _ in children] == ["done"] * len(apart)
+    assert [pid != os.getpid() for _, pid in children] == apart
+    assert any(apart)

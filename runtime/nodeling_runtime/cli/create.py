@@ -181,7 +181,7 @@ def _language(runtime: str | None) -> str:
     word = SPOKEN.get(runtime.lower(), runtime.lower())
     if word in LATER:
         raise NodelingError(
-            f"--runtime {runtime} arrives with warm workers",
+            f"--runtime {runtime} arrives with a template of its own",
             code="toolchain.unavailable",
             hint="python and bash can be created now; any other program can be a `runtime.command` node",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 LATER = {
-    "limits": "arrives with warm workers",
+    "limits": "arrives with limits of single steps; a node's own stand in its config.json",
     "cache": "arrives with durable runs",
     "circuit": "arrives with durable runs",
     "max_runs": "arrives with durable runs",

@@ -176,7 +176,7 @@ class _Step:
             hint = "leave `type` out" if own == IN_PROCESS else f"write `type: {own}`, or leave it out"
             self.reading.fault("document.type_word", message, place, hint)
         elif not resolved and kind not in SUPPORTED:
-            self.reading.fault("document.later", f"`type: {kind}` has no worker yet", place)
+            self.reading.fault("document.later", f"`type: {kind}` arrives with its language's worker", place)
 
     def _out_of_process(self, spec: NodeSpec, place: str) -> None:
         if spec.manifest.flow:

@@ -270,8 +270,9 @@ def test_a_node_that_needs_what_is_not_there_yet_is_listed(make: Make, found: Fo
     make("script", runtime={"type": "runtime.nodejs", "entry": "index.js"})
     make("apart", runtime={"type": "python", "isolation": "call"})
     registry = found()
-    assert spec(registry, "script").arrives_with == "`runtime.nodejs` arrives with warm workers"
-    assert spec(registry, "apart").arrives_with == "`isolation: call` arrives with warm workers"
+    assert spec(registry, "script").arrives_with == "`runtime.nodejs` arrives with its language's worker"
+    assert spec(registry, "apart").arrives_with is None
+    assert spec(registry, "apart").runs_in == "worker"
 
 
 # -- nothing is imported
@@ -422,7 +423,7 @@ def test_a_blok_folder_with_javascript_waits_for_its_workers(make: Make, found: 
     folder = blok(make, "api/api-call@1.0.0", **CALL)
     (folder / "node.py").unlink()
     (folder / "index.ts").write_text("export default 1\n", encoding="utf-8")
-    assert spec(found(), "api-call").arrives_with == "`runtime.nodejs` arrives with warm workers"
+    assert spec(found(), "api-call").arrives_with == "`runtime.nodejs` arrives with its language's worker"
 
 
 def test_a_blok_folder_with_python_runs(make: Make, tmp_path: Path) -> None:
