@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from nodeling_runtime.expressions.errors import ExpressionError, syntax_error
 from nodeling_runtime.expressions.javascript_lexer import Token, next_token, unescape
 from nodeling_runtime.expressions.javascript_names import (
@@ -30,12 +32,12 @@ from nodeling_runtime.expressions.syntax import (
 __all__ = ["Operands"]
 
 
-class Operands(Reader):
+class Operands(Reader, ABC):
     """Parses what operators and links stand around."""
 
+    @abstractmethod
     def expression(self) -> Node:
         """A whole expression; the parser of operators says what that is."""
-        raise NotImplementedError
 
     def arguments(self, takes_function: bool) -> tuple[Node, ...]:
         """The arguments of a call, from its opening bracket."""
