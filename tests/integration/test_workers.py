@@ -181,3 +181,19 @@ def test_fault_34_nothing_is_left_two_seconds_after_a_kill(project: Path, victim
     process.wait(10)
     assert [pid for pid in tree if is_alive(pid)] == []
     assert took < 2
+
+
+def test_an_always_step_in_a_worker_has_the_cleanup_time_after_the_runs_own_is_over(tmp_path: Path) -> None:
+    folder = tmp_path / "nodes" / "risky"
+    folder.mkdir(parents=True)
+    manifest = {"name": "risky", "runtime": {"type": "python", "isolation": "worker"}}
+    (folder / "config.json").write_text(json.dumps(manifest), encoding="utf-8")
+    code = "def run(ctx, inputs):\n    while inputs['hang']:\n        pass\n    return 'clean'\n"
+    (folder / "node.py").write_text(code, encoding="utf-8")
+    wf = nodeling.Workflow("ends", nodes=[tmp_path / "nodes"])
+    wf.step("stuck", "risky", inputs={"hang": True})
+    wf.step("tidy", "risky", trigger="always", inputs={"hang": False})
+    result = wf.run(timeout="500ms")
+    assert result.error is not None
+    assert result.error["details"]["limit"] == "run_timeout"
+    assert result.steps["tidy"].output == "clean", result.steps["tidy"]

@@ -104,8 +104,9 @@ class Run:
         return time.time()
 
     def remaining(self) -> float | None:
-        """Seconds until the run's own deadline."""
-        return None if self._ends_at is None else max(0.0, self._ends_at - self.clock())
+        """Seconds until the run's own deadline; once it is being ended, until its cleanup has to be over."""
+        ends_at = self._ends_at if self._cleanup is None else self._cleanup.when()
+        return None if ends_at is None else max(0.0, ends_at - self.clock())
 
     def permits_for(self, spec: NodeSpec) -> list[Permits]:
         """The permits one call of a node needs, outermost first."""
