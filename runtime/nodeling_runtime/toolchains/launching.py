@@ -65,7 +65,7 @@ def prepared(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> tuple
     Raises:
         Refused: Something of that is not there.
     """
-    if spec in failures:
+    if failures and spec in failures:
         raise Refused(failures[spec])
     try:
         plan = plan_of(spec)
