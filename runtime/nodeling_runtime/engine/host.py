@@ -23,6 +23,7 @@ from nodeling_runtime.engine.run import (
     RunOptions,
     RunOutcome,
     missing_secrets,
+    needed_processes,
     needed_secrets,
     needed_workers,
 )
@@ -45,6 +46,8 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     from nodeling_runtime.dispatch.exec import ExecDispatcher
     from nodeling_runtime.dispatch.inprocess import InProcessDispatcher
     from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
+    from nodeling_runtime.toolchains.ahead import build_ahead
+    from nodeling_runtime.toolchains.launching import launch_of
 
     workflow = loaded.ready()
     wanted = needed_secrets(workflow)
@@ -52,10 +55,11 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     absent = missing_secrets(wanted, secrets)
     if absent is not None:
         raise absent
-    workers = WorkerDispatcher()
+    failures = await build_ahead(needed_processes(workflow), options.on_build)
+    workers = WorkerDispatcher(launcher=lambda spec: launch_of(spec, failures))
     dispatchers: dict[str, Dispatcher] = {
         "inprocess": InProcessDispatcher(),
-        "exec": ExecDispatcher(),
+        "exec": ExecDispatcher(failures),
         "worker": workers,
     }
     try:

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import ConfigError
 from nodeling_runtime.dispatch.base import CallError, Dispatcher
@@ -29,6 +29,9 @@ from nodeling_runtime.values import Value
 from nodeling_runtime.workflow.model import Scope, Step, Workflow
 from nodeling_runtime.workflow.plan import plan_of
 
+if TYPE_CHECKING:
+    from nodeling_runtime.toolchains.building import Note
+
 
 @dataclass(slots=True)
 class RunOptions:
@@ -41,6 +44,7 @@ class RunOptions:
     listeners: list[Listener] = field(default_factory=list)
     random: Callable[[], float] = random.random
     run_id: str | None = None
+    on_build: Callable[[Note], None] | None = None  # told of builds; None: they are told on stderr
 
 
 @dataclass(slots=True)
@@ -290,6 +294,12 @@ def needed_workers(workflow: Workflow) -> list[NodeSpec]:
     steps = all_steps(workflow.scope, included=True)
     specs = {step.spec: None for step in steps if step.spec.runs_in == "worker"}
     return [spec for spec in specs if spec.manifest.runtime.isolation != "call"]
+
+
+def needed_processes(workflow: Workflow) -> list[NodeSpec]:
+    """The nodes of a workflow that run in processes of any kind, each once."""
+    steps = all_steps(workflow.scope, included=True)
+    return list({step.spec: None for step in steps if step.spec.runs_in != "inprocess"})
 
 
 def missing_secrets(names: Mapping[str, str], found: Mapping[str, str]) -> ConfigError | None:
