@@ -3,9 +3,9 @@
 //     node nodeling.mjs --entry node.mjs --name my-node
 //
 // The entry's default export is the node: `(ctx, inputs) => output`. A plain function is called in this
-// thread, one call after the other; an `async` one, or `--concurrency` above one, is served from the event
-// loop while a second thread reads. A generator streams: each `yield` is a chunk. One file, no dependency,
-// Node 18 and later. Options: --folder --entry --name --version --concurrency --reads A,B --env A,B.
+// thread, one call after the other. An `async` one is served from the event loop, up to `--concurrency`
+// calls at once, while a second thread reads. A generator streams: each `yield` is a chunk. One file, no
+// dependency, Node 18 and later. Options: --folder --entry --name --version --concurrency --reads --env.
 //
 // Invariants: every request gets exactly one terminal frame; nothing that the node prints or reads touches
 // the channel; when the host is gone this process is gone within two seconds, whatever its handlers do.
@@ -925,7 +925,12 @@ function causeOf(error, depth) {
 
 // --- The channel --------------------------------------------------------------------------------------
 
-/** A copy of a descriptor that no child inherits, on a description of its own; the original is closed. */
+/** Whether a descriptor is a pipe that can be opened anew; sockets and terminals cannot. */
+function isPipe(descriptor) {
+  return fs.fstatSync(descriptor).isFIFO() && fs.existsSync("/proc/self/fd");
+}
+
+/** A copy of a pipe's end that no child inherits, on a description of its own; the original is closed. */
 function moved(descriptor, flags) {
   const copy = fs.openSync(`/proc/self/fd/${descriptor}`, flags);
   fs.closeSync(descriptor);
@@ -939,16 +944,14 @@ function openChannel() {
   if (named !== undefined) {
     const [reader, writer] = named.split(",").map(Number);
     try {
-      fs.fstatSync(reader);
-      fs.fstatSync(writer);
+      if (!isPipe(reader) || !isPipe(writer)) return { reader, writer }; // Node keeps them from its children
     } catch {
       throw new Error(`NODELING_FDS=${JSON.stringify(named)} names no two open pipes`);
     }
-    if (!fs.existsSync("/proc/self/fd")) return { reader, writer }; // Node keeps them from its children
     return { reader: moved(reader, "r"), writer: moved(writer, "w") };
   }
-  if (!fs.fstatSync(0).isFIFO() || !fs.fstatSync(1).isFIFO() || !fs.existsSync("/proc/self/fd")) {
-    // Sockets and terminals cannot be opened anew: printing is kept off the channel, native writes are not.
+  if (!isPipe(0) || !isPipe(1) || !isPipe(2)) {
+    // What cannot be opened anew cannot be moved: printing is kept off the channel, native writes are not.
     process.stdout.write = process.stderr.write.bind(process.stderr);
     return { reader: 0, writer: 1 };
   }
@@ -988,10 +991,11 @@ class NodeWorker {
     this.name = options.name;
     this.reads = options.reads;
     this.env = Object.fromEntries(options.env.filter((name) => name in process.env).map((name) => [name, process.env[name]]));
-    this.concurrency = options.concurrency;
     const kind = handler === null ? "Function" : handler.constructor.name;
+    const isAsync = kind.startsWith("Async");
     this.isGenerator = kind.endsWith("GeneratorFunction");
-    this.isSerial = this.concurrency === 1 && !kind.startsWith("Async") && fs.existsSync("/proc/self/fd");
+    this.concurrency = isAsync ? options.concurrency : 1; // a host starts more processes for plain functions
+    this.isSerial = !isAsync && isPipe(channel.reader); // the watcher opens the pipe anew
     this.claimed = this.isSerial ? SERIAL_FEATURES : LOOP_FEATURES;
     this.about = {
       protocol: PROTOCOL_VERSION,
