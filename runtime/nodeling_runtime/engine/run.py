@@ -75,6 +75,7 @@ class Run:
         self.options = options
         self.parameters = options.parameters
         self.random = options.random
+        self.clock: Callable[[], float] = time.monotonic  # its loop's own, from the moment it has one
         self.redactor = Redactor(secrets.values())
         self.events = Events(self.id, options.listeners, self.redactor)
         self.step_names = frozenset(step.name for step in all_steps(workflow.scope))
@@ -94,10 +95,6 @@ class Run:
         self.cancelled_from_outside = False
 
     # -- what steps ask
-
-    def clock(self) -> float:
-        """Seconds on the loop's monotonic clock."""
-        return asyncio.get_running_loop().time()
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -151,8 +148,9 @@ class Run:
 
     async def execute(self) -> RunOutcome:
         """Run the workflow to its end. Cancelling this coroutine cancels the run, and waits for it."""
-        started, began = time.time(), self.clock()
         self._loop = asyncio.get_running_loop()
+        self.clock = self._loop.time
+        started, began = time.time(), self.clock()
         self.events.emit("run.started", workflow=self.workflow.name, version=self.workflow.version)
         record = StepRecord("", self.workflow.name, "")
         frame = Frame(plan_of(self.workflow.scope), None, {})
