@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from nodeling.formats import Format
+
 NODES_GROUP = "nodeling.nodes"
 COMMANDS_GROUP = "nodeling.commands"
 HOOKS_GROUP = "nodeling"
@@ -170,6 +172,15 @@ def template_folders() -> list[tuple[str, Path]]:
     found: list[tuple[str, Path]] = []
     load_plugins().broken.extend(
         _each("nodeling_register_templates", lambda owner: lambda path: found.append((owner, Path(path))))
+    )
+    return found
+
+
+def formats() -> list[tuple[str, Format]]:
+    """`(distribution, format)` for the workflow files of other systems that plugins read."""
+    found: list[tuple[str, Format]] = []
+    load_plugins().broken.extend(
+        _each("nodeling_register_formats", lambda owner: lambda format_: found.append((owner, format_)))
     )
     return found
 

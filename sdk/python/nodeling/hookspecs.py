@@ -24,6 +24,7 @@ from typing import Any
 
 import pluggy
 
+from nodeling.formats import Format
 from nodeling.node import NodeDefinition
 
 __all__ = ["PROJECT", "hookimpl", "hookspec"]
@@ -58,6 +59,15 @@ def nodeling_register_templates(register: Callable[[Path], None]) -> None:
 
     Called by `create`. `register` takes a folder that holds one folder per template; every file to
     be copied ends in `.tmpl`.
+    """
+
+
+@hookspec
+def nodeling_register_formats(register: Callable[[Format], None]) -> None:
+    """Read the workflow files of another system.
+
+    Called once, before the first workflow file is read. `register` takes a `nodeling.formats.Format`.
+    Two formats of one name are an error that names both owners; a file that two formats claim needs `--from`.
     """
 
 
