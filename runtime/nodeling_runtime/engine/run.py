@@ -110,9 +110,10 @@ class Run:
         found = [] if self._leaf_permits is None else [self._leaf_permits]
         limit = spec.manifest.runtime.concurrency
         if limit is not None:
-            if spec not in self._node_permits:
-                self._node_permits[spec] = Permits(limit)
-            found.append(self._node_permits[spec])
+            node = spec.declared_as or spec  # what a step's own limits made of it counts for the node
+            if node not in self._node_permits:
+                self._node_permits[node] = Permits(limit)
+            found.append(self._node_permits[node])
         return found
 
     def dispatcher_for(self, spec: NodeSpec) -> Dispatcher:

@@ -128,7 +128,7 @@ class StepJob(Job):
         await asyncio.sleep(delay / 1_000)
 
     async def _attempt(self, mine: int) -> Outcome:
-        limit = self._duration(self.step.timeout_ms, "timeout") or self._default_timeout_ms
+        limit = self._limit()
         call = self._call()
         slot = self._start_clock(call, limit)
         try:
@@ -153,6 +153,12 @@ class StepJob(Job):
                 None, self._timed_out(), outcome.delta, outcome.worker, outcome.cpu_ms, outcome.peak_rss_mb
             )
         return judged(self.step.spec, outcome)
+
+    def _limit(self) -> float | None:
+        """How long this attempt may take: what the step or its container says, never more than the node."""
+        wanted = self._duration(self.step.timeout_ms, "timeout") or self._default_timeout_ms
+        most = self.step.spec.timeout_ms
+        return wanted if most is None else min(most, wanted or most)
 
     def _start_clock(self, call: NodeCall, limit: float | None) -> Slot:
         """Arm the attempt's timeout: now, or when a worker takes the call, whose wait has its own bounds."""

@@ -51,6 +51,8 @@ def launch_of(spec: NodeSpec) -> Launch:
         channel=channel,
         env=tuple((name, os.environ[name]) for name in manifest.env if name in os.environ),
         memory_mb=manifest.limits.get("memory_mb"),
+        processes=manifest.limits.get("processes"),
+        disk_mb=manifest.limits.get("disk_mb"),
         concurrency=manifest.runtime.concurrency,
         stamp=_stamp(folder),
     )
