@@ -66,4 +66,4 @@ def test_a_manifest_fills_in_what_its_runtime_implies() -> None:
     bash = Manifest.from_data({"name": "b", "runtime": {"type": "runtime.bash"}})
     assert (bash.runtime.command, bash.runtime.protocol, bash.runtime.entry) == ((), None, "")
     worker = Manifest.from_data({"name": "c", "runtime": {"type": "runtime.python3"}})
-    assert (worker.runtime.isolation, worker.runtime.protocol) == ("worker", "nsp")
+    assert (worker.runtime.isolation, worker.runtime.protocol) == ("worker", None)
