@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from nodeling.formats import Format
+
 NODES_GROUP = "nodeling.nodes"
 COMMANDS_GROUP = "nodeling.commands"
 HOOKS_GROUP = "nodeling"
@@ -188,6 +190,15 @@ def toolchains() -> list[tuple[str, object]]:
     found: list[tuple[str, object]] = []
     load_plugins().broken.extend(
         _each("nodeling_register_toolchains", lambda owner: lambda target: found.append((owner, target)))
+    )
+    return found
+
+
+def formats() -> list[tuple[str, Format]]:
+    """`(distribution, format)` for the workflow files of other systems that plugins read."""
+    found: list[tuple[str, Format]] = []
+    load_plugins().broken.extend(
+        _each("nodeling_register_formats", lambda owner: lambda format_: found.append((owner, format_)))
     )
     return found
 

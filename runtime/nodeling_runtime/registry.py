@@ -20,6 +20,7 @@ from nodeling_runtime.documents.reader import Document, read_document
 from nodeling_runtime.manifests import normalise, well_formed, without_annotated
 from nodeling_runtime.schemas import Validator, compile_schema
 from nodeling_runtime.toolchains.catalogue import IN_PROCESS, no_toolchain, toolchain_for
+from nodeling_runtime.workflow.duration import milliseconds
 
 if TYPE_CHECKING:
     from nodeling.toolchain import Toolchain
@@ -40,6 +41,7 @@ class NodeSpec:
     owner: str
     folder: Path | None = None
     definition: NodeDefinition | None = None
+    declared_as: NodeSpec | None = None  # the node itself, where this is it under a step's lower limits
 
     @property
     def name(self) -> str:
@@ -98,7 +100,25 @@ class NodeSpec:
         if self.runs_in != "inprocess":
             return self
         runtime = replace(self.manifest.runtime, isolation="worker")
-        return replace(self, manifest=replace(self.manifest, runtime=runtime))
+        return replace(self, manifest=replace(self.manifest, runtime=runtime), declared_as=self)
+
+    @cached_property
+    def timeout_ms(self) -> float | None:
+        """How long one attempt may take; a step may ask for less."""
+        timeout = self.manifest.timeout
+        return None if timeout is None else milliseconds(timeout)
+
+    @cached_property
+    def _limited(self) -> dict[tuple[tuple[str, float], ...], NodeSpec]:
+        return {}
+
+    def limited(self, limits: Mapping[str, float]) -> NodeSpec:
+        """The same node under lower limits; steps with equal ones share it, and so its workers."""
+        key = tuple(sorted({**self.manifest.limits, **limits}.items()))
+        if key not in self._limited:
+            manifest = replace(self.manifest, limits=dict(key))
+            self._limited[key] = replace(self, manifest=manifest, declared_as=self.declared_as or self)
+        return self._limited[key]
 
     @cached_property
     def inputs(self) -> Validator:

@@ -79,6 +79,7 @@ class Run:
         self.options = options
         self.parameters = options.parameters
         self.random = options.random
+        self.clock: Callable[[], float] = time.monotonic  # its loop's own, from the moment it has one
         self.redactor = Redactor(secrets.values())
         self.events = Events(self.id, options.listeners, self.redactor)
         self.step_names = frozenset(step.name for step in all_steps(workflow.scope))
@@ -99,10 +100,6 @@ class Run:
 
     # -- what steps ask
 
-    def clock(self) -> float:
-        """Seconds on the loop's monotonic clock."""
-        return asyncio.get_running_loop().time()
-
     def now(self) -> float:
         """Seconds since the epoch."""
         return time.time()
@@ -117,9 +114,10 @@ class Run:
         found = [] if self._leaf_permits is None else [self._leaf_permits]
         limit = spec.manifest.runtime.concurrency
         if limit is not None:
-            if spec not in self._node_permits:
-                self._node_permits[spec] = Permits(limit)
-            found.append(self._node_permits[spec])
+            node = spec.declared_as or spec  # what a step's own limits made of it counts for the node
+            if node not in self._node_permits:
+                self._node_permits[node] = Permits(limit)
+            found.append(self._node_permits[node])
         return found
 
     def dispatcher_for(self, spec: NodeSpec) -> Dispatcher:
@@ -155,8 +153,9 @@ class Run:
 
     async def execute(self) -> RunOutcome:
         """Run the workflow to its end. Cancelling this coroutine cancels the run, and waits for it."""
-        started, began = time.time(), self.clock()
         self._loop = asyncio.get_running_loop()
+        self.clock = self._loop.time
+        started, began = time.time(), self.clock()
         self.events.emit("run.started", workflow=self.workflow.name, version=self.workflow.version)
         record = StepRecord("", self.workflow.name, "")
         frame = Frame(plan_of(self.workflow.scope), None, {})

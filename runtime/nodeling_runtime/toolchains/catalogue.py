@@ -19,6 +19,7 @@ from nodeling.toolchain import Program, Toolchain
 IN_PROCESS = "python"
 PYTHON_WORKER = "runtime.python3"
 PREFIX = "runtime."
+OURS = "nodeling"
 _TYPE = re.compile(r"runtime\.[a-z0-9]+")
 
 
@@ -35,7 +36,8 @@ def _collected(_restriction: str | None) -> Mapping[str, Toolchain]:
 
     found: dict[str, Toolchain] = {}
     owners: dict[str, str] = {}
-    for owner, given in plugins.toolchains():
+    # Ours come first, whatever the names of other distributions: a plugin cannot take a language over.
+    for owner, given in sorted(plugins.toolchains(), key=lambda one: one[0] != OURS):
         reason = _wrong(given, owners)
         if reason is None and isinstance(given, Toolchain):
             found[given.type] = given

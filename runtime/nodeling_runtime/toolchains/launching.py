@@ -54,6 +54,8 @@ def launch_of(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> Laun
         channel=manifest.runtime.channel or toolchain.channel,
         env=tuple({**toolchain.environment(node), **named}.items()),
         memory_mb=manifest.limits.get("memory_mb"),
+        processes=manifest.limits.get("processes"),
+        disk_mb=manifest.limits.get("disk_mb"),
         concurrency=manifest.runtime.concurrency,
         stamp=_stamp(node.folder),
     )

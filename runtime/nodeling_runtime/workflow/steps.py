@@ -16,6 +16,7 @@ from nodeling_runtime.toolchains.catalogue import (
     toolchains,
 )
 from nodeling_runtime.workflow.keys import LATER, STEP, TYPES
+from nodeling_runtime.workflow.limits import check_timeout, read_limits
 from nodeling_runtime.workflow.links import read_links
 from nodeling_runtime.workflow.model import Scope, Step
 from nodeling_runtime.workflow.policies import read_flags, read_policies, stops_on_failure
@@ -102,10 +103,12 @@ class _Step:
         kind = self._type(spec, resolved)
         if kind == PYTHON_WORKER:
             spec = spec.in_worker
+        spec = read_limits(reading, data, pointer, keys, spec, resolved)
         values: dict[str, Any] = {"type": kind}
         values.update(read_flags(reading, data, pointer, keys, independent=self.independent))
         values.update(read_links(reading, data, pointer, keys))
         values.update(read_policies(reading, data, pointer, keys))
+        check_timeout(reading, values.get("timeout_ms"), f"{pointer}/timeout", spec)
         said = name or "this step"
         if spec.manifest.flow:
             stop = stops_on_failure(reading, data, pointer, keys)

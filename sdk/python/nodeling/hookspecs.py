@@ -24,6 +24,7 @@ from typing import Any
 
 import pluggy
 
+from nodeling.formats import Format
 from nodeling.node import NodeDefinition
 from nodeling.toolchain import Toolchain
 
@@ -69,6 +70,15 @@ def nodeling_register_toolchains(register: Callable[[Toolchain], None]) -> None:
     Called once, when the first node that is no Python function is looked at. `register` takes an
     instance of a subclass of `nodeling.toolchain.Toolchain`. A language has one owner: the second
     plugin that brings it is listed as broken, naming the first.
+    """
+
+
+@hookspec
+def nodeling_register_formats(register: Callable[[Format], None]) -> None:
+    """Read the workflow files of another system.
+
+    Called once, before the first workflow file is read. `register` takes a `nodeling.formats.Format`.
+    Two formats of one name are an error that names both owners; a file that two formats claim needs `--from`.
     """
 
 

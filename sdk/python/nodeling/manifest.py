@@ -145,6 +145,7 @@ class Manifest:
     effects: Effects = "idempotent"
     env: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    timeout: float | str | None = None  # as it is written; the runtime reads durations
     limits: Mapping[str, Any] = field(default_factory=dict)
     examples: tuple[Mapping[str, Any], ...] = ()
     reads: tuple[str, ...] | None = None
@@ -167,6 +168,7 @@ class Manifest:
             effects=data.get("effects", "idempotent"),
             env=tuple(data.get("env", ())),
             secrets=tuple(data.get("secrets", ())),
+            timeout=data.get("timeout"),
             limits=data.get("limits", {}),
             examples=tuple(data.get("examples", ())),
             reads=None if reads is None else tuple(reads),
