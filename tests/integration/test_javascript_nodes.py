@@ -172,4 +172,4 @@ def test_typescript_is_checked_built_once_and_run(project: Path) -> None:
     error = run(project, {"name": "x", "node": "typed", "inputs": {"text": "a"}}).steps["x"].error
     assert error is not None
     assert error["code"] == "toolchain.build"
-    assert "TS2551" in error["message"]
+    assert "TS2339" in error["message"]

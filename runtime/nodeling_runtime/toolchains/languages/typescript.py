@@ -23,6 +23,7 @@ _LOCK = ("package.json", "package-lock.json")
 _SETTINGS = "tsconfig.json"
 _MODULES = "node_modules"
 _ANYWAY = ("--noEmitOnError", "--declaration", "false", "--sourceMap", "false", "--allowJs", "false")
+_FETCH = ("ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund")
 _WITHOUT_SETTINGS = (
     *("--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler"),
     *("--strict", "--skipLibCheck"),
@@ -46,7 +47,9 @@ class TypeScript(Toolchain):
     def stamp(self, node: SourceNode) -> str:
         """Which compiler is taken, and which SDK."""
         own = _installed(node.folder)
-        compiler = own / "typescript/package.json" if own else sdk_file("javascript", "typescript/package.json")
+        compiler = (
+            own / "typescript/package.json" if own else sdk_file("javascript", "typescript/package.json")
+        )
         return "\0".join(path.read_text(encoding="utf-8") for path in (compiler, sdk_of(node.folder)))
 
     def build(self, job: Job) -> None:
@@ -99,7 +102,7 @@ def _fetched(job: Job) -> Path:
         try:
             for file in _LOCK:
                 shutil.copyfile(sdk_file("javascript", f"typescript/{file}"), fresh / file)
-            job.run(job.node.program("npm"), "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", cwd=fresh)
+            job.run(job.node.program("npm"), *_FETCH, cwd=fresh)
             with contextlib.suppress(OSError):  # another build was faster
                 fresh.rename(target)
         finally:
