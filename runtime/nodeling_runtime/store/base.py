@@ -180,6 +180,11 @@ def hash_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def fingerprint(new: NewRun) -> str:
+    """What makes two requests with one key the same."""
+    return hash_of(new.request) if new.fingerprint is None else new.fingerprint
+
+
 def creating(new: NewRun) -> Event:
     """The first event of a run."""
     data = {
@@ -189,6 +194,7 @@ def creating(new: NewRun) -> Event:
         "labels": dict(new.labels),
         "key": new.key,
         "most": None if new.limit is None else new.limit.most,
+        "options": dict(new.options),
     }
     return Event(new.run_id, 1, 0, "run.created", new.at, "", 0, data)
 

@@ -100,7 +100,7 @@ class MemoryStore:
         with self._lock:
             for kept in self._runs.values():
                 if new.key is not None and (kept.new.workflow, kept.new.key) == (new.workflow, new.key):
-                    if kept.new.request != new.request:
+                    if base.fingerprint(kept.new) != base.fingerprint(new):
                         raise base.key_taken(kept.row())
                     return Created(kept.row(), None, existed=True)
             waits = not self._has_room(new)

@@ -246,7 +246,7 @@ class SqliteStore(SqliteReading):
         if found is None:
             return None
         row, _ = self._row(db, found[0])
-        if found[1] != base.hash_of(new.request):
+        if found[1] != base.fingerprint(new):
             raise base.key_taken(row)
         return row
 
@@ -273,7 +273,7 @@ class SqliteStore(SqliteReading):
         db.execute("INSERT INTO definition VALUES (?, ?) ON CONFLICT DO NOTHING", definition)
         own = {
             "request": new.request,
-            "request_hash": base.hash_of(new.request),
+            "request_hash": base.fingerprint(new),
             "owner": None,
             "epoch": 0,
             "lease_until": 0.0,
