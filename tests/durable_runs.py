@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nodeling import Workflow
 from nodeling_runtime.dispatch.base import idempotency_key
 from nodeling_runtime.engine.durable import Keeper, resume_run, run_durably
-from nodeling_runtime.engine.host import in_own_loop
+from nodeling_runtime.engine.host import EngineHost, in_own_loop
 from nodeling_runtime.engine.loaded import Loaded, load_file
 from nodeling_runtime.engine.options import run_options
 from nodeling_runtime.engine.run import RunOutcome
@@ -119,5 +119,6 @@ def extra_effects(run_id: str, attempts: Sequence[Any], done: Sequence[tuple[str
     return [f"{path}: {count} effects" for path, count in counted.items() if count > 1 + allowed[path]]
 
 
-def run(coroutine: Any) -> Any:
-    return asyncio.run(coroutine)
+def loaded_from(workflow: Workflow) -> Loaded:
+    """A workflow made in Python, resolved."""
+    return EngineHost().load(workflow)

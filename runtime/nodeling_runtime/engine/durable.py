@@ -6,6 +6,7 @@ ended here, however that was.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 import uuid
@@ -16,14 +17,16 @@ from typing import Any
 import orjson
 
 from nodeling.errors import StoreError
+from nodeling.results import RunResult
 from nodeling_runtime.engine.host import execute
 from nodeling_runtime.engine.journal import Journal
 from nodeling_runtime.engine.loaded import Loaded
 from nodeling_runtime.engine.pinned import Policy, changed_nodes, load_pinned, pinned_definition
 from nodeling_runtime.engine.recorded import fold
 from nodeling_runtime.engine.run import RunOptions, RunOutcome
+from nodeling_runtime.engine.stored import stored_result
 from nodeling_runtime.store.base import Store, hash_of, not_found
-from nodeling_runtime.store.model import Claim, NewRun, RunRow
+from nodeling_runtime.store.model import CLOSED, Claim, NewRun, RunRow
 from nodeling_runtime.store.opening import open_store, owner_name
 from nodeling_runtime.store.writer import Writer
 from nodeling_runtime.values import Value
@@ -153,6 +156,30 @@ async def resume_run(
             return journal
 
         return await execute(loaded, options, begin)
+
+
+async def run_in_store(
+    loaded: Loaded, options: RunOptions, url: str, asked: Mapping[str, Any]
+) -> RunOutcome | RunResult:
+    """Run a workflow in a store that is opened for it; a run with the same key is returned as it ended.
+
+    Raises:
+        StoreError: The run cannot be kept; or one with the same key has not ended.
+    """
+    keeper = await asyncio.to_thread(Keeper.open, url, asked.get("durability") or "full")
+    try:
+        return await run_durably(keeper, loaded, options, key=asked.get("key"))
+    except KnownRunError as known:
+        row = known.row
+        if row.status in CLOSED:
+            return stored_result(keeper.store, row.run_id)
+        raise StoreError(
+            f"run {row.run_id} has this key and is {row.status}",
+            code="run.open",
+            hint="`nodectl runs resume` goes on with it when its process is gone",
+        ) from known
+    finally:
+        keeper.close()
 
 
 class _Hold:

@@ -123,7 +123,16 @@ class EngineHost:
         chosen = run_options(options)
         loaded = self._prepared(workflow, options)
         check_parameters(loaded.ready(), chosen.parameters)
-        outcome = await execute(loaded, chosen)
+        url = options.get("store")
+        outcome: RunOutcome | RunResult
+        if url in (None, "none"):
+            outcome = await execute(loaded, chosen)
+        else:
+            from nodeling_runtime.engine.durable import run_in_store
+
+            outcome = await run_in_store(loaded, chosen, str(url), options)
+        if isinstance(outcome, RunResult):
+            return outcome
         if outcome.interrupted:
             raise asyncio.CancelledError  # the run has ended in order; the caller's cancellation goes on
         return result_of(outcome)

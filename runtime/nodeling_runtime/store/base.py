@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from nodeling.errors import StoreError
@@ -168,6 +169,13 @@ class Store(Protocol):
     def check(self) -> list[str]:
         """What is wrong with the store itself, in words; empty when it is whole."""
 
+    def backup(self, target: Path) -> None:
+        """Copy everything, as it is at one moment, to a file that is not there yet.
+
+        Raises:
+            StoreError: It cannot be written, or this kind of store has tools of its own for that.
+        """
+
     def close(self) -> None:
         """Let go of everything. Claims that are still held are dropped, as if the owner had died."""
 
@@ -266,6 +274,11 @@ def full(workflow: str, most: int) -> StoreError:
         code="run.limit",
         hint="wait for one to end, or let `settings.when_full` be `queue`",
     )
+
+
+def no_backup(reason: str) -> StoreError:
+    """The copy cannot be made."""
+    return StoreError(f"the store cannot be copied: {reason}", code="store.backup")
 
 
 def still_open(row: RunRow) -> StoreError:

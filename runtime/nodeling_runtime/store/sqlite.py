@@ -208,6 +208,17 @@ class SqliteStore(SqliteReading):
                 raise base.still_open(row)
             self._forget(db, [run_id])
 
+    def backup(self, target: Path) -> None:
+        """Copy the file, in one read transaction."""
+        if target.exists():
+            raise base.no_backup(f"{target} is there already")
+        with self._reading() as db:
+            db.execute("PRAGMA query_only = OFF")
+            try:
+                db.execute("VACUUM INTO ?", (str(target),))
+            finally:
+                db.execute("PRAGMA query_only = ON")
+
     def close(self) -> None:
         """Let go of everything."""
         with self._guard, self._read_guard:
