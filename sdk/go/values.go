@@ -8,6 +8,7 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -132,7 +133,7 @@ func (c *checker) container(v reflect.Value, at string, depth, hops int) error {
 			if field.Tag.Get("json") == "-" || (!field.IsExported() && !field.Anonymous) {
 				continue
 			}
-			if err := c.value(v.Field(i), at+"/"+field.Name, depth, hops); err != nil {
+			if err := c.value(v.Field(i), at+jsonName(field), depth, hops); err != nil {
 				return err
 			}
 		}
@@ -147,6 +148,19 @@ func (c *checker) container(v reflect.Value, at string, depth, hops int) error {
 		}
 	}
 	return nil
+}
+
+// jsonName is the field's place in the JSON: none for an embedded struct, whose fields are its owner's.
+func jsonName(field reflect.StructField) string {
+	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+	switch {
+	case name != "":
+		return "/" + escapePointer(name)
+	case field.Anonymous:
+		return ""
+	default:
+		return "/" + field.Name
+	}
 }
 
 func (c *checker) float(f float64, bits int, at string) error {

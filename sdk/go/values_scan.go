@@ -315,6 +315,9 @@ func place(open []level) string {
 }
 
 func keyText(key []byte) string {
+	if len(key) < 2 { // it is being read
+		return ""
+	}
 	if bytes.IndexByte(key, '\\') < 0 {
 		return string(key[1 : len(key)-1])
 	}
