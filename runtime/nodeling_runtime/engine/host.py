@@ -25,6 +25,7 @@ from nodeling_runtime.engine.run import (
     missing_secrets,
     needed_secrets,
     needed_workers,
+    optional_secrets,
 )
 from nodeling_runtime.formats import open_workflow
 from nodeling_runtime.project import resolve_secrets
@@ -49,7 +50,8 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
 
     workflow = loaded.ready()
     wanted = needed_secrets(workflow)
-    secrets = resolve_secrets(wanted, Path(loaded.document.name).parent) if wanted else {}
+    names = {*wanted, *optional_secrets(workflow)}
+    secrets = resolve_secrets(sorted(names), Path(loaded.document.name).parent) if names else {}
     absent = missing_secrets(wanted, secrets)
     if absent is not None:
         raise absent
@@ -127,6 +129,18 @@ class EngineHost:
         if not isinstance(data, dict):
             raise ConfigError(f"{path} holds no workflow", code="document.type")
         return data
+
+    def compile_schema(self, schema: Any, where: str) -> Callable[[Any], list[Fault]]:
+        """What tells the faults of a value by a JSON Schema."""
+        from nodeling_runtime.schemas import compile_schema
+
+        validator = compile_schema(schema, where=where)
+
+        def faults(value: Any) -> list[Fault]:
+            found = validator.check(value) or []
+            return [Fault("schema.misfit", one.message, one.pointer, one.hint) for one in found]
+
+        return faults
 
     def write_yaml(self, document: Mapping[str, Any]) -> str:
         """A document as YAML."""

@@ -131,11 +131,14 @@ def _step(name: str, frame: Frame, index: int) -> Fields:
 class Names:
     """The scope one step's expressions are evaluated in."""
 
-    __slots__ = ("_ctx", "_parts", "_view")
+    __slots__ = ("_ctx", "_given", "_parts", "_view")
 
-    def __init__(self, view: View, parts: Callable[[str], Any]) -> None:
+    def __init__(
+        self, view: View, parts: Callable[[str], Any], given: Mapping[str, Any] | None = None
+    ) -> None:
         self._view = view
         self._parts = parts
+        self._given = given or {}  # what a container names for this one evaluation
         self._ctx: Fields | None = None
 
     def lookup(self, name: str) -> Any:
@@ -146,6 +149,8 @@ class Names:
             return self._ctx
         if name == "steps":
             return Steps(self._view)
+        if name in self._given:
+            return self._given[name]
         view: View | None = self._view
         while view is not None:
             if name in view.frame.names:
@@ -162,7 +167,7 @@ class Names:
 
     def local_names(self) -> list[str]:
         """`item`, `index` and what else the containers around this step named."""
-        names: list[str] = []
+        names: list[str] = list(self._given)
         view: View | None = self._view
         while view is not None:
             names.extend(view.frame.names)

@@ -29,6 +29,8 @@ from nodeling_runtime.values import Value
 from nodeling_runtime.workflow.model import Scope, Step, Workflow
 from nodeling_runtime.workflow.plan import plan_of
 
+OPTIONAL = "?"  # at the end of a secret's name in a manifest: the node does without it as well
+
 
 @dataclass(slots=True)
 class RunOptions:
@@ -90,6 +92,7 @@ class Run:
         self._ends_at: float | None = None
         self._timed_out: float | None = None
         self._cleanup: asyncio.TimerHandle | None = None
+        self._doom: StepRecord | None = None  # the step whose failure nothing in the run may handle
         self.leaked = 0
         self.cancelled_from_outside = False
 
@@ -125,7 +128,8 @@ class Run:
 
     def secrets_for(self, spec: NodeSpec) -> dict[str, str]:
         """The secrets a node declared, and no others."""
-        return {name: self._secrets[name] for name in spec.manifest.secrets if name in self._secrets}
+        names = (name.removesuffix(OPTIONAL) for name in spec.manifest.secrets)
+        return {name: self._secrets[name] for name in names if name in self._secrets}
 
     def work_root(self) -> str:
         """A private folder that lives as long as the run. Nodes ask for it from threads too."""
@@ -205,6 +209,21 @@ class Run:
         else:
             job.hurry(reason)
 
+    def end_from_within(self, how: str, record: StepRecord) -> None:
+        """A node asked for the end of the run: it ends next, for what is in the middle of something now."""
+        if how == "fail":
+            self._doom = self._doom or record
+        else:
+            asyncio.get_running_loop().call_soon(self._end_from_within, how)
+
+    def _end_from_within(self, how: str) -> None:
+        if self._job is None or self._job.done:
+            return
+        if how == "stop":
+            self._job.scope_run.stop()
+        elif self._job.ending is None:
+            self.cancel("aborted")
+
     async def _drive(self, job: ScopeJob) -> None:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
@@ -254,6 +273,9 @@ class Run:
                 9005, f"timed out after {self._timed_out:.0f} ms", "TimeoutError", details=details
             )
             return "failed", {**error.to_json(), "step": None, "others": []}
+        doom = self._doom
+        if doom is not None and doom.error is not None and record.status == "succeeded":
+            return "failed", {**doom.error.to_json(), "step": doom.name, "others": []}
         if record.error is None:
             return record.status, None
         body = record.error.to_json()
@@ -278,12 +300,20 @@ def all_steps(scope: Scope, *, included: bool = False) -> Iterator[Step]:
 
 
 def needed_secrets(workflow: Workflow) -> dict[str, str]:
-    """The secrets that a workflow's nodes declare, each with a node that does."""
+    """The secrets that a workflow's nodes declare and cannot do without, each with a node that does."""
     found: dict[str, str] = {}
     for step in all_steps(workflow.scope, included=True):
         for name in step.spec.manifest.secrets:
-            found.setdefault(name, step.spec.name)
+            if not name.endswith(OPTIONAL):
+                found.setdefault(name, step.spec.name)
     return found
+
+
+def optional_secrets(workflow: Workflow) -> list[str]:
+    """The secrets that a workflow's nodes take where there are any."""
+    steps = all_steps(workflow.scope, included=True)
+    names = {name: None for step in steps for name in step.spec.manifest.secrets if name.endswith(OPTIONAL)}
+    return [name.removesuffix(OPTIONAL) for name in names]
 
 
 def needed_workers(workflow: Workflow) -> list[NodeSpec]:
