@@ -189,6 +189,8 @@ SAID_HERE = {
 }
 
 HOLDS = {
+    "template": "a value with expressions in it",
+    "secret": "a secret's name",
     "step": "a step, or a list of steps",
     "steps": "a list of independent steps",
     "expression": "an expression",

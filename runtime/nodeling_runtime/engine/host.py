@@ -25,7 +25,6 @@ from nodeling_runtime.engine.run import (
     missing_secrets,
     needed_secrets,
     needed_workers,
-    optional_secrets,
 )
 from nodeling_runtime.formats import open_workflow
 from nodeling_runtime.project import resolve_secrets
@@ -50,8 +49,7 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
 
     workflow = loaded.ready()
     wanted = needed_secrets(workflow)
-    names = {*wanted, *optional_secrets(workflow)}
-    secrets = resolve_secrets(sorted(names), Path(loaded.document.name).parent) if names else {}
+    secrets = resolve_secrets(wanted, Path(loaded.document.name).parent) if wanted else {}
     absent = missing_secrets(wanted, secrets)
     if absent is not None:
         raise absent

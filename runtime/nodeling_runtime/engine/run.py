@@ -23,13 +23,12 @@ from nodeling_runtime.engine.scope_job import ScopeJob
 from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.engine.top import parts_of
 from nodeling_runtime.engine.watchdog import watched
+from nodeling_runtime.manifests import ANNOTATION
 from nodeling_runtime.redact import NOTHING, Redactor
 from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.values import Value
 from nodeling_runtime.workflow.model import Scope, Step, Workflow
 from nodeling_runtime.workflow.plan import plan_of
-
-OPTIONAL = "?"  # at the end of a secret's name in a manifest: the node does without it as well
 
 
 @dataclass(slots=True)
@@ -126,10 +125,11 @@ class Run:
         """Whoever runs nodes of this kind."""
         return self._dispatchers[spec.runs_in]
 
-    def secrets_for(self, spec: NodeSpec) -> dict[str, str]:
-        """The secrets a node declared, and no others."""
-        names = (name.removesuffix(OPTIONAL) for name in spec.manifest.secrets)
-        return {name: self._secrets[name] for name in names if name in self._secrets}
+    def secrets_for(self, step: Step) -> dict[str, str]:
+        """The secrets that a step's node declares or its `config` names, and no others."""
+        if not self._secrets:
+            return {}
+        return {name: self._secrets[name] for name in secrets_of(step) if name in self._secrets}
 
     def work_root(self) -> str:
         """A private folder that lives as long as the run. Nodes ask for it from threads too."""
@@ -300,20 +300,27 @@ def all_steps(scope: Scope, *, included: bool = False) -> Iterator[Step]:
 
 
 def needed_secrets(workflow: Workflow) -> dict[str, str]:
-    """The secrets that a workflow's nodes declare and cannot do without, each with a node that does."""
+    """The secrets that a workflow's steps need, each with a node that does."""
     found: dict[str, str] = {}
     for step in all_steps(workflow.scope, included=True):
-        for name in step.spec.manifest.secrets:
-            if not name.endswith(OPTIONAL):
-                found.setdefault(name, step.spec.name)
+        for name in secrets_of(step):
+            found.setdefault(name, step.spec.name)
     return found
 
 
-def optional_secrets(workflow: Workflow) -> list[str]:
-    """The secrets that a workflow's nodes take where there are any."""
-    steps = all_steps(workflow.scope, included=True)
-    names = {name: None for step in steps for name in step.spec.manifest.secrets if name.endswith(OPTIONAL)}
-    return [name.removesuffix(OPTIONAL) for name in names]
+def secrets_of(step: Step) -> list[str]:
+    """The names of a step's secrets: those its node declares, then those its `config` names."""
+    names = list(step.spec.manifest.secrets)
+    schema, given = step.spec.manifest.config, step.config.source if step.config is not None else None
+    if isinstance(schema, Mapping) and isinstance(given, Mapping):
+        keys = (key for key, one in schema.get("properties", {}).items() if is_secret(one))
+        names.extend(given[key] for key in keys if isinstance(given.get(key), str))
+    return names
+
+
+def is_secret(schema: object) -> bool:
+    """Whether the value of a key of `config` is the name of a secret."""
+    return isinstance(schema, Mapping) and schema.get(ANNOTATION) == "secret"
 
 
 def needed_workers(workflow: Workflow) -> list[NodeSpec]:

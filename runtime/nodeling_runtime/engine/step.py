@@ -403,7 +403,7 @@ class StepJob(Job):
             spec=spec,
             inputs=self._inputs or NULL,
             config=self._config,
-            secrets=self.engine.secrets_for(spec),
+            secrets=self.engine.secrets_for(step),
             source=StepSource(self.view, self._part, self.engine.step_names, spec.manifest.reads),
             emit=emit,
             run_id=self.engine.id,

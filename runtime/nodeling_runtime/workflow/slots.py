@@ -165,7 +165,7 @@ class _Slots:
         if not isinstance(schema, Mapping):
             return value
         kind = schema.get(ANNOTATION)
-        if kind is not None:
+        if kind is not None and kind != "secret":  # the name of a secret is a value like any other
             before = len(self.slots)
             out = self._slot(str(kind), value, path, pointer)
             names = tuple(self._named(name) for name in schema.get(NAMES, ()))
