@@ -17,6 +17,7 @@ from nodeling.values import equal as json_equal
 __all__ = ["NULL", "InvalidValue", "Value", "json_equal", "split_list"]
 
 _UNREAD: Any = object()
+_UNCHANGEABLE = frozenset((bool, int, float, str, type(None)))
 _LIST = ord("[")
 _OBJECT = ord("{")
 
@@ -36,7 +37,10 @@ class Value:
     @classmethod
     def of(cls, obj: Any) -> Value:
         """Encodes and checks a Python object; raises InvalidValue with the pointer of the culprit."""
-        return cls(encode(obj))
+        value = cls(encode(obj))
+        if type(obj) in _UNCHANGEABLE:
+            value._shared = obj  # nobody can change it, so what was read once need not be read again
+        return value
 
     @classmethod
     def from_checked(cls, data: bytes) -> Value:

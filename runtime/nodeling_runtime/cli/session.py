@@ -58,6 +58,8 @@ def run_loaded(loaded: Loaded, options: RunOptions, wanted: Wanted) -> int:
         options.listeners.append(timeline.hear)
     if wanted.report is not None:
         options.listeners.append(kept.append)
+    if wanted.quiet:
+        options.on_build = lambda note: None
     limit = options.timeout_ms or workflow.settings.timeout_ms
     with quiet_stdout(), _events_file(wanted.events, options), _view(wanted, options) as notice:
 

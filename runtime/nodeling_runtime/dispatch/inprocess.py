@@ -14,8 +14,9 @@ import shutil
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from nodeling.context import Context
@@ -28,6 +29,8 @@ from nodeling_runtime.dispatch.threads import RaisedOutsideError, ThreadPool
 from nodeling_runtime.values import Value
 
 LONGEST_TRACEBACK = 32 * 1024
+PLAIN_KINDS = ("async", "sync")  # what reports nothing by itself, as generators do
+NOTHING_WRITTEN: Mapping[str, bytes | None] = MappingProxyType({})
 
 
 class _Live:
@@ -60,20 +63,23 @@ class InProcessDispatcher:
         spec = call.spec
         live = _Live()
         context: Context | None = None
+        implementation: Implementation | None = None
         try:
             if is_loaded(spec):
                 implementation = load_implementation(spec)
             else:
                 implementation = await self._on_thread(lambda: load_implementation(spec), live)
-            context = _context(call, live)
+            if implementation.takes_context or implementation.kind not in PLAIN_KINDS:
+                context = _context(call, live)
             output = Value.of(await self._drive(implementation, context, call, live))
-            return Outcome(output, None, context._delta, live.worker, metrics=live.metrics)
+            delta = NOTHING_WRITTEN if context is None else context._delta
+            return Outcome(output, None, delta, live.worker, metrics=live.metrics)
         except (asyncio.CancelledError, GeneratorExit):  # GeneratorExit: the loop is gone, and nobody waits
             live.cancelled = True
             raise
         except BaseException as error:  # whatever a node raises is the node's failure
-            delta = {} if context is None else context._delta
-            failure = failure_of(error, loaded=context is not None)
+            delta = NOTHING_WRITTEN if context is None else context._delta
+            failure = failure_of(error, loaded=implementation is not None)
             return Outcome(None, failure, delta, live.worker, metrics=live.metrics)
         finally:
             if live.work_dirs:
@@ -83,7 +89,7 @@ class InProcessDispatcher:
         """Let the idle threads end."""
         self.threads.close()
 
-    async def _drive(self, implementation: Implementation, ctx: Context, call: NodeCall, live: _Live) -> Any:
+    async def _drive(self, implementation: Implementation, ctx: Any, call: NodeCall, live: _Live) -> Any:
         function, kind = implementation.call, implementation.kind
         if kind == "flow":
             return await function(ctx, call.flow.keys, call.flow)
