@@ -192,14 +192,14 @@ impl<'a> ser::Serializer for &'a mut Encoder {
     }
     fn serialize_f32(self, value: f32) -> Result<(), InvalidValue> {
         if !value.is_finite() {
-            return Err(Encoder::not_finite(value.into()));
+            return Err(Encoder::not_finite(f64::from(value)));
         }
         let _ = serde_json::to_writer(&mut self.out, &value);
         Ok(())
     }
     fn serialize_f64(self, value: f64) -> Result<(), InvalidValue> {
         if !value.is_finite() {
-            return Err(Encoder::not_finite(value.into()));
+            return Err(Encoder::not_finite(value));
         }
         let _ = serde_json::to_writer(&mut self.out, &value);
         Ok(())

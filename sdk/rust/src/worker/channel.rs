@@ -87,7 +87,7 @@ fn moved_aside() -> std::io::Result<(RawFd, RawFd)> {
     unsafe {
         let reader = checked(libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 3))?;
         let writer = checked(libc::fcntl(1, libc::F_DUPFD_CLOEXEC, 3))?;
-        let nothing = checked(libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC))?;
+        let nothing = checked(libc::open(b"/dev/null\0".as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC))?;
         checked(libc::dup2(nothing, 0))?;
         libc::close(nothing);
         checked(libc::dup2(2, 1))?;
