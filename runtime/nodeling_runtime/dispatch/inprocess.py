@@ -14,18 +14,19 @@ import shutil
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from nodeling.context import Context
 from nodeling.errors import NodeError, NodelingError
 from nodeling.node import Implementation
 from nodeling.values import InvalidValue
+from nodeling_runtime.blob_values import BlobValue
+from nodeling_runtime.blobs import Blob, BlobFault
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS, CallError, NodeCall, Outcome
 from nodeling_runtime.dispatch.loading import is_loaded, load_implementation
 from nodeling_runtime.dispatch.threads import RaisedOutsideError, ThreadPool
-from nodeling_runtime.values import Value
 
 LONGEST_TRACEBACK = 32 * 1024
 
@@ -33,9 +34,10 @@ LONGEST_TRACEBACK = 32 * 1024
 class _Live:
     """What one call leaves lying about until it has ended."""
 
-    __slots__ = ("cancelled", "metrics", "work_dirs", "worker")
+    __slots__ = ("blobs", "cancelled", "metrics", "work_dirs", "worker")
 
     def __init__(self) -> None:
+        self.blobs: list[Blob] = []  # written, and referred to by no value yet
         self.cancelled = False
         self.metrics: dict[str, float] = {}
         self.worker: str | None = None  # the thread, where there is one
@@ -66,7 +68,12 @@ class InProcessDispatcher:
             else:
                 implementation = await self._on_thread(lambda: load_implementation(spec), live)
             context = _context(call, live)
-            output = Value.of(await self._drive(implementation, context, call, live))
+            try:
+                inputs = await self._inputs(call, live)
+            except BlobFault as fault:
+                return Outcome(error=_unread(fault))
+            output = call.blobs.value_of(await self._drive(implementation, context, inputs, call, live))
+            _refuse_blobs(context._delta, call)
             return Outcome(output, None, context._delta, live.worker, metrics=live.metrics)
         except (asyncio.CancelledError, GeneratorExit):  # GeneratorExit: the loop is gone, and nobody waits
             live.cancelled = True
@@ -83,17 +90,24 @@ class InProcessDispatcher:
         """Let the idle threads end."""
         self.threads.close()
 
-    async def _drive(self, implementation: Implementation, ctx: Context, call: NodeCall, live: _Live) -> Any:
+    async def _inputs(self, call: NodeCall, live: _Live) -> Any:
+        """A copy for the node; a large file is read beside the loop."""
+        if isinstance(call.inputs, BlobValue):
+            return await self._on_thread(call.inputs.fresh, live)
+        return None if call.flow is not None else call.inputs.fresh()
+
+    async def _drive(
+        self, implementation: Implementation, ctx: Context, inputs: Any, call: NodeCall, live: _Live
+    ) -> Any:
         function, kind = implementation.call, implementation.kind
         if kind == "flow":
             return await function(ctx, call.flow.keys, call.flow)
-        inputs = call.inputs.fresh()
         if kind == "async":
             return await function(ctx, inputs)
         if kind == "async_generator":
-            return await _collect_async(function(ctx, inputs), ctx)
+            return await _collect_async(function(ctx, inputs), ctx, call)
         if kind == "generator":
-            return await self._on_thread(lambda: _collect(function(ctx, inputs), ctx), live, is_node=True)
+            return await self._on_thread(lambda: _collect(function(ctx, inputs), ctx, call), live, is_node=True)
         if implementation.blocking:
             result = await self._on_thread(lambda: function(ctx, inputs), live, is_node=True)
         else:
@@ -142,6 +156,17 @@ def _context(call: NodeCall, live: _Live) -> Context:
         live.work_dirs.append(folder)
         return Path(folder)
 
+    def open_blob(reference: Any) -> BinaryIO:
+        blob = call.blobs.named(reference)
+        if blob is None:
+            raise NodelingError("this is no blob that this run has", code="context.no_blobs")
+        return blob.open()
+
+    def write_blob(pieces: Iterable[bytes], media_type: str) -> dict[str, Any]:
+        blob = call.blobs.write(pieces, media_type)
+        live.blobs.append(blob)
+        return blob.reference()
+
     return Context(
         source=call.source,
         emit=emit,
@@ -155,10 +180,12 @@ def _context(call: NodeCall, live: _Live) -> Context:
         config=dict(call.config),
         secrets=call.secrets,
         env={name: os.environ[name] for name in call.spec.manifest.env if name in os.environ},
+        open_blob=open_blob,
+        write_blob=write_blob,
     )
 
 
-def _collect(generator: Any, ctx: Context) -> Any:
+def _collect(generator: Any, ctx: Context, call: NodeCall) -> Any:
     """Drive a generator: each yield is a chunk; its return value, or the chunks, is the output.
 
     A call that was cancelled ends at its next yield, so that its thread comes back.
@@ -166,7 +193,7 @@ def _collect(generator: Any, ctx: Context) -> Any:
     chunks: list[Any] = []
     try:
         while not ctx.cancelled:
-            _chunk(chunks, next(generator), ctx)
+            _chunk(chunks, next(generator), ctx, call)
     except StopIteration as stop:
         return chunks if stop.value is None else stop.value
     finally:
@@ -174,20 +201,35 @@ def _collect(generator: Any, ctx: Context) -> Any:
     return None
 
 
-async def _collect_async(generator: Any, ctx: Context) -> list[Any]:
+async def _collect_async(generator: Any, ctx: Context, call: NodeCall) -> list[Any]:
     chunks: list[Any] = []
     try:
         async for chunk in generator:
-            _chunk(chunks, chunk, ctx)
+            _chunk(chunks, chunk, ctx, call)
     finally:
         await generator.aclose()
     return chunks
 
 
-def _chunk(chunks: list[Any], chunk: Any, ctx: Context) -> None:
-    value = Value.of(chunk)
-    ctx._emit("chunk", {"number": len(chunks), "data": value.shared()})
+def _chunk(chunks: list[Any], chunk: Any, ctx: Context, call: NodeCall) -> None:
+    value = call.blobs.value_of(chunk)
+    ctx._emit("chunk", {"number": len(chunks), "data": value.brief()})
     chunks.append(value.fresh())
+
+
+def _refuse_blobs(delta: Mapping[str, bytes | None], call: NodeCall) -> None:
+    for key, data in delta.items():
+        if call.blobs.refers(data):
+            raise NodelingError(
+                f"a blob cannot stand in the context variable {key!r}",
+                code="context.blob",
+                hint="return it, in the node's output",
+            )
+
+
+def _unread(fault: BlobFault) -> CallError:
+    code = fault.code if isinstance(fault.code, int) else 4001
+    return CallError(code, f"its inputs cannot be read: {fault.message}", "InvalidInput", False, started=False)
 
 
 def failure_of(error: BaseException, *, loaded: bool = True) -> CallError:

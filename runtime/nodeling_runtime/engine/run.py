@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nodeling.errors import ConfigError
+from nodeling_runtime.blob_values import RunBlobs
 from nodeling_runtime.dispatch.base import CallError, Dispatcher
 from nodeling_runtime.engine.context import Frame
 from nodeling_runtime.engine.events import Events, Listener
@@ -77,6 +78,7 @@ class Run:
         self.random = options.random
         self.redactor = Redactor(secrets.values())
         self.events = Events(self.id, options.listeners, self.redactor)
+        self.blobs = RunBlobs()
         self.step_names = frozenset(step.name for step in all_steps(workflow.scope))
         self._dispatchers = dispatchers
         self._secrets = secrets
@@ -143,7 +145,7 @@ class Run:
                 node=record.node,
                 worker=record.worker,
                 handled=record.handled,
-                output=None if record.output is None else record.output.shared(),
+                output=None if record.output is None else record.output.brief(),
                 **record.to_json(),
             )
 
@@ -178,6 +180,7 @@ class Run:
             for step in self.workflow.scope.steps
         }
         output = record.output if status == "succeeded" else None
+        self.blobs.close([output, *(one.output for one in records.values())])
         return RunOutcome(
             self.id,
             self.workflow.name,

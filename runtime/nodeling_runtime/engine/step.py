@@ -152,7 +152,7 @@ class StepJob(Job):
             return Outcome(
                 None, self._timed_out(), outcome.delta, outcome.worker, outcome.cpu_ms, outcome.peak_rss_mb
             )
-        return judged(self.step.spec, outcome)
+        return judged(self.step.spec, outcome, self.engine.blobs)
 
     def _start_clock(self, call: NodeCall, limit: float | None) -> list[asyncio.TimerHandle]:
         """Arm the attempt's timeout: now, or when a worker takes the call, whose wait has its own bounds."""
@@ -322,7 +322,9 @@ class StepJob(Job):
             writes.update({key: Write(index, write.data, write.who) for key, write in adopted.items()})
         writes.update({key: Write(index, data, name) for key, data in outcome.delta.items()})
         if isinstance(self.step.set_var, str) and outcome.output is not None:
-            writes[self.step.set_var] = Write(index, outcome.output.data, name)
+            data = outcome.output.data
+            self.engine.blobs.pin(data)
+            writes[self.step.set_var] = Write(index, data, name)
         return writes
 
     def _leave_behind(self, outcome: Outcome) -> None:
@@ -390,6 +392,7 @@ class StepJob(Job):
             deadline=None,  # from the hand-over on
             work_root=self.engine.work_root,
             flow=self.flow,
+            blobs=self.engine.blobs,
         )
 
     def _epoch_deadline(self, limit_ms: float | None) -> float | None:
@@ -411,7 +414,9 @@ class StepJob(Job):
             self._inputs = NULL
             return
         overrides = self.engine.parameters.get(step.name)
-        self._config, self._inputs = prepared(step, self.names, overrides, self._overlay)
+        self._config, self._inputs = prepared(
+            step, self.names, self.engine.blobs, overrides, self._overlay
+        )
 
     def _part(self, name: str) -> Any:
         return self._config if name == "config" else self.parts(name)
