@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -122,7 +122,7 @@ class BlobValue(Value):
             return True  # names are never given twice
         return super().__eq__(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         return f"BlobValue({', '.join(map(repr, self.blobs.values()))})"
@@ -187,22 +187,20 @@ class RunBlobs:
             InvalidValue: It is none.
             BlobFault: It is larger than any value may be.
         """
-        return self.contained(self._value_of(obj))
-
-    def _value_of(self, obj: Any) -> Value:
-        if isinstance(obj, BlobRecord):
-            return obj.value
         found: dict[str, Blob] = {}
         try:
-            data = encode(obj)
+            value = Value.of(obj)
         except InvalidValue:
             skeleton = _unread(obj, found)
             if not found:
                 raise
-            data = encode(skeleton)
+            value = Value.of(skeleton)
+        data = value.data
         if _MARK in data:
             found.update(self.named_in(orjson.loads(data)))
-        return BlobValue(data, found) if found else Value(data)
+        if found:
+            value = BlobValue(data, found)
+        return value if len(data) <= LARGEST_INLINE else self.contained(value)
 
     def contained(self, value: Value) -> Value:
         """The value, in a file when it is too large to be kept in memory.
@@ -297,4 +295,4 @@ def has_deferred(value: Any) -> bool:
         return True
     if type(value) is dict:
         return any(map(has_deferred, value.values()))
-    return type(value) is list and any(map(has_deferred, cast("list[Any]", value)))
+    return type(value) is list and any(map(has_deferred, value))

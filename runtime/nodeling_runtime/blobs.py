@@ -8,6 +8,7 @@ it, at the end of its run, or with the process, whichever is first.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -27,6 +28,7 @@ _ENCODINGS = ("json", "raw")
 _LONGEST_TYPE = 255
 _READ_ONLY = 0o400
 _PIECE = 1 << 20
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class BlobFault(NodelingError):
@@ -69,8 +71,11 @@ class Blob:
     def sha256(self) -> str:
         """The hash of its bytes, read once."""
         if self._sha256 is None:
+            found = hashlib.sha256()
             with self.open() as file:
-                self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                while piece := file.read(_PIECE):
+                    found.update(piece)
+            self._sha256 = found.hexdigest()
         return self._sha256
 
     def reference(self) -> dict[str, Any]:
@@ -135,9 +140,8 @@ def _remove_own(path: str, pid: int) -> None:
 
 
 def _copy(source: str, target: str, dir_fd: int | None) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        with open(source, "rb") as read, open(os.open(target, flags, 0o600, dir_fd=dir_fd), "wb") as write:
+        with open(source, "rb") as read, open(os.open(target, _CREATE, 0o600, dir_fd=dir_fd), "wb") as write:
             shutil.copyfileobj(read, write, _PIECE)
     except FileExistsError:
         raise
@@ -195,7 +199,7 @@ def _take(dir_fd: int, name: str, target: str) -> None:
     try:
         os.rename(name, target, src_dir_fd=dir_fd)
     except OSError as error:
-        if not os.path.lexists(f"/proc/self/fd/{dir_fd}/{name}") or error.errno != _OTHER_DEVICE:
+        if error.errno != errno.EXDEV:
             raise
         _copy_out(dir_fd, name, target)
 
@@ -244,9 +248,9 @@ def write(pieces: Iterable[bytes], media_type: str = JSON_TYPE, encoding: str = 
     target = shelf().new_path()
     size = 0
     try:
-        with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _READ_ONLY), "wb") as f:
+        with open(os.open(target, _CREATE, _READ_ONLY), "wb") as file:
             for piece in pieces:
-                size += f.write(piece)
+                size += file.write(piece)
     except OSError as error:
         _remove_any(target)
         what = f"a value of {size / 2**20:.0f} MiB or more cannot be put aside: {error.strerror}"
@@ -255,6 +259,3 @@ def write(pieces: Iterable[bytes], media_type: str = JSON_TYPE, encoding: str = 
         _remove_any(target)
         raise
     return Blob(target, size, media_type, encoding)
-
-
-_OTHER_DEVICE = 18  # EXDEV

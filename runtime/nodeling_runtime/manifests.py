@@ -17,6 +17,7 @@ from typing import Any
 from nodeling.errors import Fault, nearest
 from nodeling_runtime.documents.reader import Document
 from nodeling_runtime.schemas import Validator, check_schema, compile_schema
+from nodeling_runtime.workflow.duration import DurationError, milliseconds
 
 SCHEMA_KEYS = ("config", "inputs", "input", "output")
 ANNOTATION = "x-nodeling"
@@ -101,6 +102,7 @@ def well_formed(document: Document, data: Mapping[str, Any]) -> list[Fault]:
                 for fault in check_schema(document.data[key], f"/{key}")
             )
     found.extend(_runtime_faults(document, data))
+    found.extend(_timeout_faults(document, data.get("timeout")))
     found.extend(_annotation_faults(document, data.get("config"), "/config"))
     return found
 
@@ -141,6 +143,16 @@ def _runtime_faults(document: Document, data: Mapping[str, Any]) -> list[Fault]:
                 hint='write "command": ["program", "argument"]',
             )
         ]
+    return []
+
+
+def _timeout_faults(document: Document, value: Any) -> list[Fault]:
+    if not isinstance(value, str):
+        return []
+    try:
+        milliseconds(value)
+    except DurationError as error:
+        return [document.fault("manifest.invalid", error.message, "/timeout", hint=error.hint)]
     return []
 
 

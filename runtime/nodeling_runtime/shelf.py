@@ -1,4 +1,4 @@
-"""Where the files of blobs lie: one private folder of this process, in memory where the system has such a place.
+"""Where the files of blobs lie: one private folder of this process, in memory where there is such a place.
 
 Invariant: the folder is gone when the process is. It holds a lock as long as it lives; one whose lock is free
 was left by a process that was killed, and goes as soon as anybody makes another.

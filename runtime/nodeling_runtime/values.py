@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nodeling_runtime.blobs import Blob
 
 _UNREAD: Any = object()
+_UNCHANGEABLE = frozenset((bool, int, float, str, type(None)))
 _LIST = ord("[")
 _OBJECT = ord("{")
 
@@ -46,7 +47,10 @@ class Value:
     @classmethod
     def of(cls, obj: Any) -> Value:
         """Encodes and checks a Python object; raises InvalidValue with the pointer of the culprit."""
-        return cls(encode(obj))
+        value = cls(encode(obj))
+        if type(obj) in _UNCHANGEABLE:
+            value._shared = obj  # nobody can change it, so what was read once need not be read again
+        return value
 
     @classmethod
     def from_checked(cls, data: bytes) -> Value:

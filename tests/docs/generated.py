@@ -165,7 +165,6 @@ SAID_HERE = {
     "runtime.output": "What a program's stdout is.",
     "runtime.stdin": "What a program reads.",
     "runtime.isolation": "`none`: in process. `worker`: in warm ones. `call`: in a fresh one for each call.",
-    "limits": "`memory_mb` bounds the memory of a program and all it started.",
     "examples[].name": "What `nodectl test` calls it.",
     "examples[].inputs": "What the node is given.",
     "examples[].config": "The step's `config`.",

@@ -113,6 +113,66 @@ def test_a_spinning_worker_is_killed_at_its_timeout_and_its_siblings_serve_on(pr
     assert time.monotonic() - started < 5
 
 
+def test_a_step_lowers_its_nodes_memory_and_the_run_goes_on(project: Path) -> None:
+    code = (
+        "def run(ctx, inputs):\n    x = []\n"
+        "    while inputs['eat']: x.append(b'x' * 1_000_000)\n    return 'spared'\n"
+    )
+    write(project, "hungry", {"type": "runtime.python3", "concurrency": 2}, code)
+    result = run(
+        project,
+        {
+            "name": "x",
+            "node": "hungry",
+            "inputs": {"eat": True},
+            "limits": {"memory_mb": 256},
+            "on_error": "continue",
+        },
+        {"name": "y", "node": "hungry", "inputs": {"eat": False}},
+    )
+    error = result.steps["x"].error
+    assert error is not None
+    assert error["code"] == 9008
+    assert "256 MiB" in error["message"]
+    assert "peak" in error["message"]
+    assert error["details"]["peak_rss_mb"] > 256
+    assert (result.status, result.steps["y"].output) == ("succeeded", "spared")
+
+
+@pytest.mark.parametrize("step", [{}, {"timeout": "${2000 * 1000}"}, {"timeout": 100}])
+def test_a_nodes_own_timeout_is_the_most_its_steps_get(project: Path, step: dict[str, Any]) -> None:
+    folder = project / "nodes" / "brief"
+    write(project, "brief", {"type": "runtime.python3"}, "def run(ctx, inputs):\n    while True: pass\n")
+    manifest = {"name": "brief", "runtime": {"type": "runtime.python3"}, "timeout": "300ms"}
+    (folder / "config.json").write_text(json.dumps(manifest))
+    error = run(project, {"name": "x", "node": "brief", **step}).steps["x"].error
+    assert error is not None
+    assert (error["code"], error["message"]) == (
+        9005,
+        f"timed out after {step.get('timeout') if step.get('timeout') == 100 else 300} ms",
+    )
+
+
+def test_a_nodes_concurrency_holds_across_steps_with_limits_of_their_own(project: Path) -> None:
+    write(project, "one", {"type": "runtime.python3", "concurrency": 1}, NODE)
+    children = [
+        {
+            "name": f"c{mb}",
+            "node": "one",
+            "inputs": {"kind": "sleep", "seconds": 0.1},
+            "limits": {"memory_mb": mb},
+        }
+        for mb in (200, 300, 400)
+    ]
+    found = run(project, {"name": "p", "node": "parallel", "nodes": children}).steps["p"].output
+    assert found["execution_info"]["failed"] == 0
+    started = sorted(
+        (child["started_ms"], child["duration_ms"]) for child in found["execution_info"]["children"]
+    )
+    for (first, took), (second, _) in zip(started, started[1:], strict=False):
+        assert second >= first + took - 5
+
+
 def test_a_killed_worker_fails_its_own_step_and_a_retry_gets_a_fresh_one(project: Path) -> None:
     result = run(
         project,

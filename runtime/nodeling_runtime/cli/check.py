@@ -17,8 +17,9 @@ from nodeling_runtime.cli.failure import EXIT_DATA, EXIT_FAILED, EXIT_OK
 if TYPE_CHECKING:
     from nodeling.errors import Fault
 
-SUFFIXES = (".yaml", ".yml", ".json", ".jsonc")
+SUFFIXES = (".yaml", ".yml", ".json", ".jsonc", ".xml")
 WORKFLOW_FOLDERS = ("", "workflows")
+MOST_UNASKED = 2**20  # bytes; a larger file is read as a workflow only when it speaks of steps
 MANIFEST = "config.json"
 
 
@@ -185,18 +186,19 @@ def _workflow_files(folder: Path) -> Iterator[Path]:
 
 
 def _looks_like_workflow(path: Path) -> bool:
-    """Whether a file has `steps`; one that cannot be read counts when its text speaks of them."""
+    """Whether a file has `steps` or is one of another system; a broken one counts when it speaks of steps."""
     from nodeling.errors import ConfigError
-    from nodeling_runtime.documents.reader import read_document
+    from nodeling_runtime.formats import ConvertedDocument, open_workflow
 
-    if b"steps" not in path.read_bytes():
+    if path.stat().st_size > MOST_UNASKED and b"steps" not in path.read_bytes():
         return False  # a large file of data is not even parsed
     try:
-        data = read_document(path).data
+        document = open_workflow(path)
     except ConfigError:
         text = path.read_text(encoding="utf-8", errors="replace")
         return any(line.lstrip(" {\"'").startswith("steps") for line in text.splitlines())
-    return isinstance(data, dict) and "steps" in data
+    data = document.data
+    return isinstance(document, ConvertedDocument) or (isinstance(data, dict) and "steps" in data)
 
 
 # -- checking

@@ -34,6 +34,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "call": ("nodeling_runtime.cli.call:command", "Call one node, outside any workflow."),
     "eval": ("nodeling_runtime.cli.evaluate:command", "Evaluate an expression."),
     "check": ("nodeling_runtime.cli.check:command", "List everything wrong with workflows and nodes."),
+    "convert": (
+        "nodeling_runtime.cli.convert:command",
+        "Turn another system's workflow file into a native one.",
+    ),
     "create": ("nodeling_runtime.cli.create:command", "Create a node, a workflow, a project or a plugin."),
     "test": ("nodeling_runtime.cli.test:command", "Run the examples of nodes as tests."),
     "nodes": ("nodeling_runtime.cli.nodes:command", "Show the nodes there are."),

@@ -7,12 +7,11 @@ from typing import Any
 
 import click
 
+from nodeling_runtime.cli.foreign import format_options, print_plan, reading_from
 from nodeling_runtime.cli.inputs import Duration, Pair, StepPair, merged_input, parameters_of, read_request
 from nodeling_runtime.cli.words import complete_parameters
 
 LATER = {
-    "from_": ("--from", "arrives with the bridges to other systems"),
-    "bind": ("--bind", "arrives with the bridges to other systems"),
     "durability": ("--durability", "arrives with durable runs"),
 }
 
@@ -55,8 +54,10 @@ LATER = {
     "--verbose", is_flag=True, help="Say who ran each step, what it waited for, what started together."
 )
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
-@click.option("--from", "from_", hidden=True)
-@click.option("--bind", hidden=True, multiple=True)
+@format_options
+@click.option(
+    "--dry-run", is_flag=True, help="Run nothing; print the waves of the workflow and how it will decide."
+)
 @click.option("--durability", hidden=True)
 def command(**given: Any) -> int:
     """Run the workflow in FILE, or the Python object MODULE:WORKFLOW, and print its output.
@@ -71,8 +72,10 @@ def command(**given: Any) -> int:
     from nodeling_runtime.engine.options import run_options
 
     request = read_request(given["request"])
-    loaded = load_target(given["file"], [Path(folder) for folder in given["nodes"]])
+    loaded = load_target(given["file"], [Path(folder) for folder in given["nodes"]], reading_from(given))
     loaded.ready()
+    if given["dry_run"]:
+        return print_plan(loaded, as_json=given["as_json"])
     options = run_options(
         {
             "inputs": merged_input(given["input_"], given["pairs"], request),

@@ -13,11 +13,12 @@ from typing import Any
 from nodeling.errors import ConfigError, nearest
 from nodeling_runtime.engine.host import EngineHost
 from nodeling_runtime.engine.loaded import Loaded, load_file
+from nodeling_runtime.formats import Reading
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
-def load_target(text: str, folders: Sequence[Path] = ()) -> Loaded:
+def load_target(text: str, folders: Sequence[Path] = (), reading: Reading | None = None) -> Loaded:
     """Load a workflow file, or a `nodeling.Workflow` by `package.module:name`.
 
     Raises:
@@ -25,7 +26,7 @@ def load_target(text: str, folders: Sequence[Path] = ()) -> Loaded:
     """
     if _MODULE.fullmatch(text) and not Path(text).exists():
         return EngineHost().load(_workflow(text), folders)
-    return load_file(Path(text), folders)
+    return load_file(Path(text), folders, reading=reading)
 
 
 def _workflow(text: str) -> Any:

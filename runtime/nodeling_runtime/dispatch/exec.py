@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome
+from nodeling_runtime.dispatch.caps import OVER
 from nodeling_runtime.dispatch.exec_folders import CallFolders, ResultFileFault
 from nodeling_runtime.dispatch.exec_log import LineLog, Redactor
 from nodeling_runtime.dispatch.exec_pipes import STDOUT_LIMIT, Collector, Pipes
 from nodeling_runtime.dispatch.exec_request import environment, stdin_of
 from nodeling_runtime.dispatch.exec_result import Ended, Refused, error_of, outcome_of
 from nodeling_runtime.dispatch.exec_spawn import find_program, spawn_refusal
-from nodeling_runtime.dispatch.exec_sweep import TreeKill, tree_memory_mb
+from nodeling_runtime.dispatch.exec_sweep import TreeKill, tree_usage
 from nodeling_runtime.dispatch.process import ChildProcess, Exit
+from nodeling_runtime.dispatch.worker.warden_look import size_mb
 from nodeling_runtime.toolchains.command import CommandFault, compile_command
 
 DRAIN_SECONDS = 1.0  # how long a grandchild may keep stdout or stderr open after the program's end
@@ -31,7 +33,8 @@ SAMPLE_SECONDS = 0.25
 class ExecDispatcher:
     """Runs each call in a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, failures: Mapping[Any, CallError] | None = None) -> None:
+        self._failures = failures or {}  # the errors of nodes that could not be built
         self._running: set[_Execution] = set()
         self._is_closed = False
 
@@ -45,7 +48,7 @@ class ExecDispatcher:
             message = f"{call.spec.name}: no private folder could be made: {error}; is the disk full?"
             return Outcome(error=error_of(9001, message, started=False))
         try:
-            execution = _Execution(call, folders)
+            execution = _Execution(call, folders, self._failures)
             self._running.add(execution)
             try:
                 return await execution.run()
@@ -65,12 +68,14 @@ class ExecDispatcher:
 class _Execution:
     """One program from its start to its outcome."""
 
-    def __init__(self, call: NodeCall, folders: CallFolders) -> None:
+    def __init__(self, call: NodeCall, folders: CallFolders, failures: Mapping[Any, CallError]) -> None:
+        self._failures = failures
         self._call = call
         self._folders = folders
         self._spec = call.spec
         self._output: str = call.spec.manifest.runtime.output
-        self._memory_limit: float | None = call.spec.manifest.limits.get("memory_mb")
+        self._caps: Mapping[str, float] = call.spec.manifest.limits
+        self._measured = 0.0
         self._redact = Redactor(call.secrets)
         self._mark = secrets.token_hex(12)
         self._stderr = LineLog(call.emit, self._redact)
@@ -81,8 +86,8 @@ class _Execution:
         self._sampler: asyncio.TimerHandle
 
     async def run(self) -> Outcome:
-        argv = self._argv()
-        env = environment(self._call, self._folders, self._mark)
+        argv, more = self._command()
+        env = {**more, **environment(self._call, self._folders, self._mark)}
         pipes = _open_pipes(stdin_of(self._call, self._folders))
         try:
             self._child = child = self._spawn(argv, env, pipes)
@@ -141,9 +146,9 @@ class _Execution:
 
     def _stop_error(self, ended: Ended) -> CallError:
         reason = self._stopped.result()
-        if reason == "memory":
-            what = f"used more than its {self._memory_limit:g} MiB of memory and was killed"
-            return ended.fail(9008, what).error
+        if reason in OVER:
+            code, what, details = OVER[reason].passed(self._caps[reason], self._measured)
+            return ended.fail(code, what, **details).error
         if reason == "overflow":
             limit = STDOUT_LIMIT // (1024 * 1024)
             return ended.fail(4005, f"wrote more than {limit} MiB to stdout and was killed").error
@@ -160,13 +165,27 @@ class _Execution:
         child = self._child
         if child is not None and not child.exited.done():
             child.sample()
-            if self._memory_limit is not None and tree_memory_mb(child.pid) > self._memory_limit:
-                self._stop("memory")
+            if self._caps:
+                self._hold(child)
         self._sampler = asyncio.get_running_loop().call_later(SAMPLE_SECONDS, self._sample)
 
-    def _argv(self) -> list[str]:
+    def _hold(self, child: ChildProcess) -> None:
+        memory, processes = tree_usage(child.pid)
+        used = {"memory_mb": memory, "processes": processes, "disk_mb": 0.0}
+        if "disk_mb" in self._caps:
+            used["disk_mb"] = size_mb(self._folders.root)
+        for name in OVER:
+            if name in self._caps and used[name] > self._caps[name]:
+                self._measured = used[name]
+                self._stop(name)
+                return
+
+    def _command(self) -> tuple[list[str], Mapping[str, str]]:
+        from nodeling_runtime.toolchains.launching import exec_command
+
+        items, more = exec_command(self._spec, self._failures)
         try:
-            return compile_command(self._spec.manifest.runtime.command).argv(self._call.inputs)
+            return compile_command(items).argv(self._call.inputs), more
         except CommandFault as fault:
             message = f"{self._spec.name}: {fault}"
             raise Refused.of(fault.code, message, details={"pointer": fault.pointer}) from fault
@@ -176,11 +195,14 @@ class _Execution:
         program = find_program(argv[0], self._spec.folder, env["PATH"], self._spec.name)
         stdin, stdout, stderr = pipes.child
         try:
-            return ChildProcess(
+            child = ChildProcess(
                 argv, executable=program, cwd=folder, env=env, stdin=stdin, stdout=stdout, stderr=stderr
             )
         except (OSError, ValueError) as error:
             raise spawn_refusal(error, self._spec.name, program) from error
+        if "disk_mb" in self._caps:
+            child.limit_files(int(self._caps["disk_mb"] * 1024 * 1024))
+        return child
 
 
 def _open_pipes(stdin: bytes | None) -> Pipes:

@@ -139,12 +139,13 @@ def _kill_by_start_time(pid: int, mark: bytes) -> bool:
     return True
 
 
-def tree_memory_mb(pid: int) -> float:
-    """The resident memory of a program and its descendants together, in MiB."""
-    total = 0
+def tree_usage(pid: int) -> tuple[float, float]:
+    """The resident memory of a program and its descendants together, in MiB, and how many they are."""
+    total = count = 0
     with contextlib.suppress(psutil.Error):
         program = psutil.Process(pid)
         for process in (program, *program.children(recursive=True)):
             with contextlib.suppress(psutil.Error):
                 total += process.memory_info().rss
-    return total / 1048576
+                count += 1
+    return total / 1048576, float(count)

@@ -15,7 +15,9 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from nodeling.context import Context
@@ -27,8 +29,11 @@ from nodeling_runtime.blobs import Blob, BlobFault
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS, CallError, NodeCall, Outcome
 from nodeling_runtime.dispatch.loading import is_loaded, load_implementation
 from nodeling_runtime.dispatch.threads import RaisedOutsideError, ThreadPool
+from nodeling_runtime.values import Value
 
 LONGEST_TRACEBACK = 32 * 1024
+PLAIN_KINDS = ("async", "sync")  # what reports nothing by itself, as generators do
+NOTHING_WRITTEN: Mapping[str, bytes | None] = MappingProxyType({})
 
 
 class _Live:
@@ -62,25 +67,25 @@ class InProcessDispatcher:
         spec = call.spec
         live = _Live()
         context: Context | None = None
+        implementation: Implementation | None = None
         try:
             if is_loaded(spec):
                 implementation = load_implementation(spec)
             else:
                 implementation = await self._on_thread(lambda: load_implementation(spec), live)
-            context = _context(call, live)
-            try:
-                inputs = await self._inputs(call, live)
-            except BlobFault as fault:
-                return Outcome(error=_unread(fault))
-            output = call.blobs.value_of(await self._drive(implementation, context, inputs, call, live))
-            _refuse_blobs(context._delta, call)
-            return Outcome(output, None, context._delta, live.worker, metrics=live.metrics)
+            if implementation.takes_context or implementation.kind not in PLAIN_KINDS:
+                context = _context(call, live)
+            output = call.blobs.value_of(await self._drive(implementation, context, call, live))
+            delta = NOTHING_WRITTEN if context is None else context._delta
+            if delta:
+                _refuse_blobs(delta, call)
+            return Outcome(output, None, delta, live.worker, metrics=live.metrics)
         except (asyncio.CancelledError, GeneratorExit):  # GeneratorExit: the loop is gone, and nobody waits
             live.cancelled = True
             raise
         except BaseException as error:  # whatever a node raises is the node's failure
-            delta = {} if context is None else context._delta
-            failure = failure_of(error, loaded=context is not None)
+            delta = NOTHING_WRITTEN if context is None else context._delta
+            failure = failure_of(error, loaded=implementation is not None)
             return Outcome(None, failure, delta, live.worker, metrics=live.metrics)
         finally:
             if live.work_dirs:
@@ -90,24 +95,21 @@ class InProcessDispatcher:
         """Let the idle threads end."""
         self.threads.close()
 
-    async def _inputs(self, call: NodeCall, live: _Live) -> Any:
-        """A copy for the node; a large file is read beside the loop."""
-        if isinstance(call.inputs, BlobValue):
-            return await self._on_thread(call.inputs.fresh, live)
-        return None if call.flow is not None else call.inputs.fresh()
-
-    async def _drive(
-        self, implementation: Implementation, ctx: Context, inputs: Any, call: NodeCall, live: _Live
-    ) -> Any:
+    async def _drive(self, implementation: Implementation, ctx: Any, call: NodeCall, live: _Live) -> Any:
         function, kind = implementation.call, implementation.kind
         if kind == "flow":
             return await function(ctx, call.flow.keys, call.flow)
+        if isinstance(call.inputs, BlobValue):
+            inputs = await self._on_thread(lambda: _read(call.inputs), live)
+        else:
+            inputs = call.inputs.fresh()
         if kind == "async":
             return await function(ctx, inputs)
         if kind == "async_generator":
             return await _collect_async(function(ctx, inputs), ctx, call)
         if kind == "generator":
-            return await self._on_thread(lambda: _collect(function(ctx, inputs), ctx, call), live, is_node=True)
+            drive = partial(_collect, function, ctx, inputs, call)
+            return await self._on_thread(drive, live, is_node=True)
         if implementation.blocking:
             result = await self._on_thread(lambda: function(ctx, inputs), live, is_node=True)
         else:
@@ -185,11 +187,12 @@ def _context(call: NodeCall, live: _Live) -> Context:
     )
 
 
-def _collect(generator: Any, ctx: Context, call: NodeCall) -> Any:
+def _collect(function: Callable[..., Any], ctx: Context, inputs: Any, call: NodeCall) -> Any:
     """Drive a generator: each yield is a chunk; its return value, or the chunks, is the output.
 
     A call that was cancelled ends at its next yield, so that its thread comes back.
     """
+    generator = function(ctx, inputs)
     chunks: list[Any] = []
     try:
         while not ctx.cancelled:
@@ -227,9 +230,13 @@ def _refuse_blobs(delta: Mapping[str, bytes | None], call: NodeCall) -> None:
             )
 
 
-def _unread(fault: BlobFault) -> CallError:
-    code = fault.code if isinstance(fault.code, int) else 4001
-    return CallError(code, f"its inputs cannot be read: {fault.message}", "InvalidInput", False, started=False)
+def _read(inputs: Value) -> Any:
+    """A copy of inputs that lie in files; they are read beside the loop."""
+    try:
+        return inputs.fresh()
+    except BlobFault as fault:
+        code = fault.code if isinstance(fault.code, int) else 4001
+        raise NodeError(f"its inputs cannot be read: {fault.message}", code=code, retryable=False) from None
 
 
 def failure_of(error: BaseException, *, loaded: bool = True) -> CallError:

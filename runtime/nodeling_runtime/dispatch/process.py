@@ -110,6 +110,11 @@ class ChildProcess:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 
+    def limit_files(self, size: int) -> None:
+        """Let it write no file larger than so many bytes; what it wrote in its first moment stands."""
+        with contextlib.suppress(AttributeError, OSError):  # no such call here, or it has ended
+            resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, size))
+
     def sample(self) -> None:
         """Note the memory peak so far, while there is a process to ask."""
         if self.exited.done():

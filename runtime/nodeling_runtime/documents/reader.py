@@ -14,7 +14,7 @@ from nodeling.errors import ConfigError, Fault, nearest
 from nodeling.values import InvalidValue, decode, encode
 from nodeling_runtime.documents.positions import Lines, Place, RawFault, locate, parts_of
 
-__all__ = ["MAX_BYTES", "Document", "Format", "from_data", "parse_document", "read_document"]
+__all__ = ["MAX_BYTES", "Document", "Format", "from_data", "parse_document", "read_document", "read_text"]
 
 Format = Literal["json", "yaml"]
 
@@ -86,10 +86,26 @@ def read_document(path: Path) -> Document:
     Raises:
         ConfigError: the file cannot be read or is not legal; its faults say why and where.
     """
+    return parse_document(_bytes_of(path), name=os.fspath(path), format=None)
+
+
+def read_text(path: Path) -> str:
+    """Reads the text of a file, whatever it holds.
+
+    Raises:
+        ConfigError: the file cannot be read, is too large or is not UTF-8.
+    """
+    name = os.fspath(path)
+    raw = _bytes_of(path)
+    _refuse_large(raw, name)
+    return _decoded(raw, name)
+
+
+def _bytes_of(path: Path) -> bytes:
     name = os.fspath(path)
     try:
         with open(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise _refusal(name, _not_found(path, name), code="document.not_found") from None
     except IsADirectoryError:
@@ -98,7 +114,6 @@ def read_document(path: Path) -> Document:
     except OSError as error:
         fault = Fault("document.unreadable", f"{name} cannot be read: {error.strerror}", file=name)
         raise _refusal(name, fault) from None
-    return parse_document(raw, name=name, format=None)
 
 
 def parse_document(text: bytes | str, *, name: str, format: Format | None = None) -> Document:
@@ -107,9 +122,7 @@ def parse_document(text: bytes | str, *, name: str, format: Format | None = None
     Raises:
         ConfigError: the text is not legal; its faults say what is wrong and where.
     """
-    if len(text) > MAX_BYTES:
-        message = f"the document is larger than {MAX_BYTES // 2**20} MiB"
-        raise _refusal(name, Fault("document.too_large", message, file=name))
+    _refuse_large(text, name)
     decoded = _decoded(text, name)
     chosen = format or _SUFFIXES.get(os.path.splitext(name)[1].lower()) or _guess(decoded)
     if chosen == "json":
@@ -123,6 +136,12 @@ def parse_document(text: bytes | str, *, name: str, format: Format | None = None
     if faults:
         raise _refusal(name, *(_placed(raw, name, lines) for raw in faults))
     return Document(data, name, decoded, chosen)
+
+
+def _refuse_large(text: bytes | str, name: str) -> None:
+    if len(text) > MAX_BYTES:
+        message = f"the document is larger than {MAX_BYTES // 2**20} MiB"
+        raise _refusal(name, Fault("document.too_large", message, file=name))
 
 
 def from_data(data: Any, name: str) -> Document:

@@ -25,6 +25,7 @@ MAX_ALIASES = 100
 MAX_EXPANSION = 1_000_000
 
 _CORE_TAG = "tag:yaml.org,2002:"
+_TOO_DEEP_FOR_LIBYAML = "exceeded maximum nesting depth"
 _TAB_INDENT = re.compile(r"^ *\t", re.MULTILINE)
 
 
@@ -49,7 +50,8 @@ class _Frame:
 class YamlReader:
     """Reads one text; afterwards `faults` is empty or says everything that is wrong."""
 
-    def __init__(self, text: str, where: Callable[[int], tuple[int, int]]) -> None:
+    def __init__(self, text: str, where: Callable[[int], tuple[int, int]], loader: Any = None) -> None:
+        self._loader = loader or (yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader)
         self.text = text
         self.where = where
         self.faults: list[RawFault] = []
@@ -77,13 +79,15 @@ class YamlReader:
         except _Stop:
             pass
         except yaml.YAMLError as error:
+            if getattr(error, "problem", None) == _TOO_DEEP_FOR_LIBYAML:
+                # It looks far ahead, and gives up before an event has told where our own limit was passed.
+                return YamlReader(self.text, self.where, yaml.SafeLoader).read()
             self._syntax(error)
         return self
 
     def _run(self) -> None:
-        loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
         handlers = self._handlers
-        for event in yaml.parse(self.text, Loader=loader):
+        for event in yaml.parse(self.text, Loader=self._loader):
             handler = handlers.get(type(event))
             if handler is not None:
                 handler(event)

@@ -18,7 +18,6 @@ from nodeling_runtime.values import InvalidValue, Value
 from nodeling_runtime.workflow.model import Step
 
 
-
 def prepared(
     step: Step,
     names: Names,

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import ConfigError, Fault, NodelingError
 from nodeling.results import RunResult, StepResult
+from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.dispatch.base import Dispatcher
-from nodeling_runtime.documents.reader import from_data, read_document
+from nodeling_runtime.documents.reader import from_data
 from nodeling_runtime.engine.loaded import Loaded, load
 from nodeling_runtime.engine.options import check_parameters, run_options
 from nodeling_runtime.engine.run import (
@@ -23,10 +24,13 @@ from nodeling_runtime.engine.run import (
     RunOptions,
     RunOutcome,
     missing_secrets,
+    needed_processes,
     needed_secrets,
     needed_workers,
 )
+from nodeling_runtime.formats import open_workflow
 from nodeling_runtime.project import resolve_secrets
+from nodeling_runtime.values import Value
 
 if TYPE_CHECKING:
     from nodeling.workflow import Workflow as SdkWorkflow
@@ -45,6 +49,8 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     from nodeling_runtime.dispatch.exec import ExecDispatcher
     from nodeling_runtime.dispatch.inprocess import InProcessDispatcher
     from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
+    from nodeling_runtime.toolchains.ahead import build_ahead
+    from nodeling_runtime.toolchains.launching import launch_of
 
     workflow = loaded.ready()
     wanted = needed_secrets(workflow)
@@ -52,10 +58,11 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     absent = missing_secrets(wanted, secrets)
     if absent is not None:
         raise absent
-    workers = WorkerDispatcher()
+    failures = await build_ahead(needed_processes(workflow), options.on_build)
+    workers = WorkerDispatcher(launcher=lambda spec: launch_of(spec, failures))
     dispatchers: dict[str, Dispatcher] = {
         "inprocess": InProcessDispatcher(),
-        "exec": ExecDispatcher(),
+        "exec": ExecDispatcher(failures),
         "worker": workers,
     }
     try:
@@ -67,12 +74,17 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
             await dispatcher.close()
 
 
+def _held(output: Value | None) -> bytes | BlobValue | None:
+    """What a result keeps of an output: its bytes, or the files it lies in."""
+    return output if output is None or isinstance(output, BlobValue) else output.data
+
+
 def result_of(outcome: RunOutcome) -> RunResult:
     """The outcome as callers see it."""
     steps = {
         name: StepResult(
             name=name,
-            data=None if record.output is None else record.output.data,
+            held=_held(record.output),
             **outcome.redactor.value(record.to_json()),
         )
         for name, record in outcome.records.items()
@@ -86,7 +98,7 @@ def result_of(outcome: RunOutcome) -> RunResult:
         duration_ms=round(outcome.duration_ms, 3),
         started=outcome.started,
         leaked=outcome.leaked,
-        data=None if outcome.output is None else outcome.output.data,
+        held=_held(outcome.output),
     )
 
 
@@ -96,7 +108,7 @@ class EngineHost:
     def load(self, workflow: SdkWorkflow, folders: Sequence[Path] = ()) -> Loaded:
         """Resolve an SDK workflow."""
         path = workflow.path
-        document = read_document(path) if path is not None else from_data(workflow.document, workflow.name)
+        document = open_workflow(path) if path is not None else from_data(workflow.document, workflow.name)
         base = None if path is None else path.parent
         extra = [*workflow.node_folders, *folders]
         return load(document, base=base, folders=extra, definitions=workflow.definitions)
@@ -122,7 +134,7 @@ class EngineHost:
 
     def read(self, path: Path) -> dict[str, Any]:
         """A document from a file."""
-        data = read_document(path).data
+        data = open_workflow(path).data
         if not isinstance(data, dict):
             raise ConfigError(f"{path} holds no workflow", code="document.type")
         return data

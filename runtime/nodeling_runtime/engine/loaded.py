@@ -12,9 +12,10 @@ from typing import Any
 
 from nodeling.errors import Fault, PluginError
 from nodeling.node import NodeDefinition
-from nodeling_runtime.documents.reader import Document, read_document
+from nodeling_runtime.documents.reader import Document
 from nodeling_runtime.expressions.function_table import ExpressionFunction, FunctionTable
 from nodeling_runtime.expressions.functions import BUILTINS
+from nodeling_runtime.formats import Reading, nodes_of, notes_of, open_workflow
 from nodeling_runtime.project import project_root
 from nodeling_runtime.registry import PROJECT, Registry, build_registry, register
 from nodeling_runtime.workflow.check import check_workflow
@@ -85,21 +86,24 @@ def load(
     strict: bool = False,
 ) -> Loaded:
     """Resolve and check a document; nothing is run and no node is imported."""
-    known = registry or registry_for(base, folders)
+    known = registry or registry_for(base, [*folders, *nodes_of(document)])
     for definition in (definitions or {}).values():
         register(known, definition, PROJECT)
     functions = function_table()
     workflow, faults = load_workflow(document, known, functions)
+    faults = [*notes_of(document), *faults]
     if workflow is not None:
         faults = [*faults, *check_workflow(workflow, strict=strict)]
     faults = sorted(faults, key=lambda fault: (fault.file or "", fault.line or 0, fault.column or 0))
     return Loaded(document, known, workflow, faults, functions)
 
 
-def load_file(path: Path, folders: Sequence[Path] = (), *, strict: bool = False) -> Loaded:
-    """Load a workflow file.
+def load_file(
+    path: Path, folders: Sequence[Path] = (), *, strict: bool = False, reading: Reading | None = None
+) -> Loaded:
+    """Load a workflow file, of this system or of another one.
 
     Raises:
         ConfigError: It is not there, or cannot be read as a document.
     """
-    return load(read_document(path), base=path.parent, folders=folders, strict=strict)
+    return load(open_workflow(path, reading), base=path.parent, folders=folders, strict=strict)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nodeling.errors import ConfigError
-from nodeling_runtime.documents.reader import read_document
+from nodeling_runtime.formats import notes_of, open_workflow, reading_of
 from nodeling_runtime.workflow.model import Workflow
 from nodeling_runtime.workflow.reading import Included, Reading, is_expression
 
@@ -63,10 +63,11 @@ def _load(reading: Reading, path: Path, pointer: str) -> Included | None:
         reading.fault("document.not_found", f"there is no workflow file {str(path)!r}", pointer, hint)
         return None
     try:
-        document = read_document(path)
+        document = open_workflow(path, reading_of(reading.document))
     except ConfigError as error:
         reading.faults.extend(error.faults)
         return None
+    reading.faults.extend(notes_of(document))
     inner = reading.inside(document)
     workflow = read_workflow(inner)
     reading.faults.extend(inner.faults)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 LATER = {
-    "limits": "arrives with limits of single steps; a node's own stand in its config.json",
     "cache": "arrives with durable runs",
     "circuit": "arrives with durable runs",
     "max_runs": "arrives with durable runs",
@@ -52,6 +51,7 @@ STEP: dict[str, str] = {
     "retry": "`{attempts, delay, max_delay, on}`.",
     "timeout": "One attempt is killed after so long.",
     "deadline": "All attempts together, waits included, end after so long.",
+    "limits": "`{memory_mb, processes, disk_mb}` of the node's process, never above the node's own.",
     "merge": "`last` or `deep`: what to do when branches wrote one key differently.",
     "set_var": "Another name for the output in `ctx.vars`; false keeps it out.",
     "active": "false: the step is skipped.",
@@ -59,5 +59,6 @@ STEP: dict[str, str] = {
 }
 
 RETRY = ("attempts", "delay", "max_delay", "on")
+LIMITS = ("memory_mb", "processes", "disk_mb")
 LINK = ("step", "on", "if")
 TYPES = ("module", "local")

@@ -24,7 +24,9 @@ from typing import Any
 
 import pluggy
 
+from nodeling.formats import Format
 from nodeling.node import NodeDefinition
+from nodeling.toolchain import Toolchain
 
 __all__ = ["PROJECT", "hookimpl", "hookspec"]
 
@@ -58,6 +60,25 @@ def nodeling_register_templates(register: Callable[[Path], None]) -> None:
 
     Called by `create`. `register` takes a folder that holds one folder per template; every file to
     be copied ends in `.tmpl`.
+    """
+
+
+@hookspec
+def nodeling_register_toolchains(register: Callable[[Toolchain], None]) -> None:
+    """Add languages: how the nodes of `runtime.<language>` are found, built and launched.
+
+    Called once, when the first node that is no Python function is looked at. `register` takes an
+    instance of a subclass of `nodeling.toolchain.Toolchain`. A language has one owner: the second
+    plugin that brings it is listed as broken, naming the first.
+    """
+
+
+@hookspec
+def nodeling_register_formats(register: Callable[[Format], None]) -> None:
+    """Read the workflow files of another system.
+
+    Called once, before the first workflow file is read. `register` takes a `nodeling.formats.Format`.
+    Two formats of one name are an error that names both owners; a file that two formats claim needs `--from`.
     """
 
 

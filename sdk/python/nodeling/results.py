@@ -99,7 +99,7 @@ class RunResult:
             NodelingError: No output of this run refers to them.
         """
         about = handle.get("$blob") if isinstance(handle, Mapping) else None
-        name = about.get("path") if isinstance(about, Mapping) else None
+        name = about.get("path", "") if isinstance(about, Mapping) else ""
         for held in (self.held, *(step.held for step in self.steps.values())):
             blob = None if held is None or isinstance(held, bytes) else held.blobs.get(name)
             if blob is not None:

@@ -1,8 +1,8 @@
 """The folder in which one process finds the blobs of its calls, and leaves its own.
 
-Files come and go by hard links and renames under the folder's descriptor, so nothing that the process does to
-its folder leads anywhere else. Invariant: what was placed for a call is there until the call is over, and when
-no call is open everything in the folder may go.
+Files come and go by hard links and renames under the folder's descriptor, so nothing that the process does
+to its folder leads anywhere else. Invariant: what was placed for a call is there until the call is over, and
+when no call is open everything in the folder may go.
 """
 
 from __future__ import annotations

@@ -33,3 +33,5 @@ class Bounds:
     longest_delay: float = 5.0
     most_workers: int = max(32, 8 * (os.cpu_count() or 1))  # processes at once, of all nodes together
     open_files: int = 1024
+    processes: int = 1024  # of one worker's tree, where its manifest says nothing
+    disk_mb: float = 10 * 1024  # in one worker's folders, and of one file, where its manifest says nothing

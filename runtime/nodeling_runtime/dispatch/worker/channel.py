@@ -261,7 +261,7 @@ class Worker(Conversation):
         self._bury(lambda _: refusal)
         self.gone_for_good()
 
-    def exited(self, exit: Exit, cause: str | None, tree_mb: float) -> None:
+    def exited(self, exit: Exit, cause: str | None, measured: float) -> None:
         """The process has ended: its open calls are answered with that."""
         self.exit = exit
         stage = "handshake" if self.state == "starting" or self._connection.state == "handshake" else "call"
@@ -276,10 +276,10 @@ class Worker(Conversation):
             self.launch.name,
             exit,
             cause,
-            tree_mb,
+            measured,
             self._stderr.tail(),
             stage,
-            self.launch.memory_mb,
+            self.launch.caps(self._bounds),
             self._doom,
         )
         error = lost.error()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nodeling_runtime.dispatch.base import CallError
+from nodeling_runtime.dispatch.caps import OVER
 from nodeling_runtime.dispatch.exec_result import error_of
 from nodeling_runtime.dispatch.process import Exit
 
@@ -45,19 +46,17 @@ class Lost:
     name: str
     exit: Exit | None
     cause: str | None
-    tree_mb: float
+    measured: float  # what was too much, where that is the cause
     stderr: str
     stage: str  # `handshake` or `call`
-    memory_mb: float | None
+    caps: Mapping[str, float]
     doom: Doom | None
 
     def error(self) -> CallError:
         """The error of a call that was open."""
-        if self.cause == "memory":
-            limit = f"{self.memory_mb:g}" if self.memory_mb is not None else "?"
-            what = f"used more than its {limit} MiB of memory and was killed (peak {self.tree_mb:.0f} MiB)"
-            found = {"peak_rss_mb": round(self.tree_mb, 1), "memory_mb": self.memory_mb}
-            return self._error(9008, what, found)
+        if self.cause is not None and self.cause in OVER:
+            passed = OVER[self.cause].passed(self.caps[self.cause], self.measured)
+            return self._error(*passed)
         if self.doom is not None:
             return self._error(self.doom.code, self.doom.what, self.doom.details)
         code = 9002 if self.stage == "handshake" else 9003

@@ -31,13 +31,17 @@ class Launch:
     channel: Literal["fd", "stdio"]
     env: tuple[tuple[str, str], ...] = ()
     memory_mb: float | None = None
+    processes: int | None = None
+    disk_mb: float | None = None
     concurrency: int | None = None
     stamp: tuple[tuple[str, int], ...] = field(default=(), repr=False)  # the node's files, as they are now
 
     def start(self, folders: WorkerFolders, bounds: Bounds) -> Start:
         """One process."""
         mark = secrets.token_hex(12)
+        caps = self.caps(bounds)
         limits = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": bounds.open_files}
+        limits["RLIMIT_FSIZE"] = int(caps["disk_mb"] * 1024 * 1024)
         if self.memory_mb is not None:
             most = max(_LEAST_DATA_LIMIT, self.memory_mb * _DATA_LIMIT_FACTOR)
             limits["RLIMIT_DATA"] = int(most * 1024 * 1024)
@@ -51,8 +55,16 @@ class Launch:
             shelf=os.path.dirname(folders.blobs.path),
             targets=(0, 1, 2, 3, 4) if self.channel == "fd" else (0, 1, 2),
             limits=limits,
-            memory_mb=self.memory_mb,
+            caps=caps,
         )
+
+    def caps(self, bounds: Bounds) -> dict[str, float]:
+        """What the warden holds the process and all it started to."""
+        found: dict[str, float] = {
+            "processes": self.processes or bounds.processes,
+            "disk_mb": self.disk_mb or bounds.disk_mb,
+        }
+        return found if self.memory_mb is None else {"memory_mb": self.memory_mb, **found}
 
     def _environment(self, folders: WorkerFolders, mark: str) -> dict[str, str]:
         host: Mapping[str, str] = os.environ

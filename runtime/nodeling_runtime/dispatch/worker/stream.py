@@ -25,12 +25,22 @@ class Stream:
         grant: Told how many more chunks may come.
     """
 
-    __slots__ = ("_consumer", "_grant", "_granted", "_pump", "_waiting", "consumed", "error", "size", "values")
+    __slots__ = (
+        "_consumed",
+        "_consumer",
+        "_grant",
+        "_granted",
+        "_pump",
+        "_waiting",
+        "error",
+        "size",
+        "values",
+    )
 
     def __init__(self, window: int, consumer: Consumer | None, grant: Callable[[int], None]) -> None:
         self.values: list[Value] = []
         self.size = 0  # bytes kept in memory
-        self.consumed = 0
+        self._consumed = 0
         self.error: Exception | None = None  # what the consumer raised
         self._consumer = consumer
         self._grant = grant
@@ -43,15 +53,15 @@ class Stream:
         self.values.append(value)
         self.size += len(value.skeleton) if isinstance(value, BlobValue) else value.size
         if self._consumer is None:
-            self._consumed(window)
+            self._took_one(window)
             return
         self._waiting.append(value)
         if self._pump is None or self._pump.done():
             self._pump = asyncio.get_running_loop().create_task(self._run(self._consumer, window))
 
-    def _consumed(self, window: int) -> None:
-        self.consumed += 1
-        due = self.consumed + window - self._granted
+    def _took_one(self, window: int) -> None:
+        self._consumed += 1
+        due = self._consumed + window - self._granted
         if due >= max(1, window // 2):
             self._granted += due
             self._grant(due)
@@ -60,7 +70,7 @@ class Stream:
         try:
             while self._waiting:
                 await consumer(self._waiting.popleft())
-                self._consumed(window)
+                self._took_one(window)
         except Exception as error:  # a consumer's fault ends its call, not the worker
             self.error = error
             self._waiting.clear()

@@ -44,7 +44,7 @@ class Start:
     folder: str
     targets: Sequence[int]  # where the passed descriptors are to stand in the new process
     limits: Mapping[str, int] = field(default_factory=dict)
-    memory_mb: float | None = None
+    caps: Mapping[str, float] = field(default_factory=dict)
     shelf: str | None = None  # where blobs lie; it goes with the runtime
 
 
@@ -57,8 +57,8 @@ class Listener(Protocol):
     def refused(self, error: OSError) -> None:
         """The process could not be started."""
 
-    def exited(self, exit: Exit, cause: str | None, tree_mb: float) -> None:
-        """The process has ended; `cause` says why the warden ended it."""
+    def exited(self, exit: Exit, cause: str | None, measured: float) -> None:
+        """The process has ended; `cause` says why the warden ended it, `measured` what was too much."""
 
     def gone_for_good(self) -> None:
         """Nothing that the process started is left."""
@@ -131,7 +131,7 @@ class Warden:
             "folder": start.folder,
             "fds": list(start.targets),
             "limits": dict(start.limits),
-            "memory_mb": start.memory_mb,
+            "caps": dict(start.caps),
             "shelf": start.shelf,
         }
         self._send(message, fds)
@@ -234,7 +234,7 @@ class Warden:
             fork_guard.close(ward.pidfd)
             ward.pidfd = -1
         exit = Exit(message["code"], message["signal"], message["cpu_ms"], message["peak_rss_mb"])
-        ward.listener.exited(exit, message["cause"], message["tree_mb"])
+        ward.listener.exited(exit, message["cause"], message["measured"])
 
     # -- the guard process
 

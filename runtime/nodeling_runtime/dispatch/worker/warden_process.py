@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     import resource
     from typing import Any
 
-    from nodeling_runtime.dispatch.worker.warden_look import Process, below, has_mark, kill_process
+    from nodeling_runtime.dispatch.worker.warden_look import Process, below, has_mark, kill_process, size_mb
     from nodeling_runtime.dispatch.worker.warden_start import fork_exec
 else:
     # Run by itself, isolated and without site, this file's own folder is all there is of the package.
     sys.path.append(os.path.dirname(os.path.abspath(__file__)))
-    from warden_look import Process, below, has_mark, kill_process
+    from warden_look import Process, below, has_mark, kill_process, size_mb
     from warden_start import fork_exec
 
 PR_SET_CHILD_SUBREAPER = 36
 SAMPLE_SECONDS = 0.25  # how often the trees of the workers are looked at
+FOLDER_SECONDS = 1.0  # how often their folders are
 SWEEP_SECONDS = 0.005  # what a killed process needs to be gone, most often
 LAST_SWEEP_SECONDS = 5.0  # for what SIGKILL does not end at once, when the runtime is gone
 LARGEST_MESSAGE = 1 << 18
@@ -44,13 +45,14 @@ class Worker:
     """A process that was started here, and what is known of its tree."""
 
     __slots__ = (
+        "caps",
         "cause",
         "exit",
         "expires",
         "folder",
         "id",
-        "limit_mb",
         "mark",
+        "measured",
         "peak_mb",
         "pid",
         "snapshot",
@@ -60,9 +62,10 @@ class Worker:
         self.id: int = message["id"]
         self.pid = pid
         self.mark: bytes = message["mark"].encode()
-        self.limit_mb: float | None = message.get("memory_mb")
+        self.caps: dict[str, float] = message.get("caps", {})
         self.folder: str | None = message.get("folder")
         self.peak_mb = 0.0
+        self.measured = 0.0  # what was too much
         self.snapshot: dict[int, int] = {}  # pid -> start time of every descendant seen so far and alive
         self.cause: str | None = None
         self.exit: int | None = None
@@ -79,6 +82,7 @@ class Warden:
         self.by_pid: dict[int, Worker] = {}
         self.outgoing: deque[tuple[bytes, int | None]] = deque()
         self.next_sample = 0.0
+        self.next_folders = 0.0
         self.shelves: set[str] = set()
         self.wake, wake_end = os.pipe()
         for end in (self.wake, wake_end):
@@ -222,7 +226,7 @@ class Warden:
             signal=-code if code < 0 else None,
             cpu_ms=(usage.ru_utime + usage.ru_stime) * 1000,
             peak_rss_mb=max(worker.peak_mb, usage.ru_maxrss / 1024),
-            tree_mb=worker.peak_mb,
+            measured=worker.measured,
             cause=worker.cause,
         )
 
@@ -280,13 +284,27 @@ class Warden:
             return
         self.next_sample = now + SAMPLE_SECONDS
         table = below(os.getpid())
+        folders = now >= self.next_folders
+        if folders:
+            self.next_folders = now + FOLDER_SECONDS
         for worker in self.workers.values():
             memory = self.remember(worker, table)
             worker.peak_mb = max(worker.peak_mb, memory)
-            if worker.limit_mb is not None and memory > worker.limit_mb:
-                worker.cause = worker.cause or "memory"
-            elif worker.expires is not None and now > worker.expires:
-                worker.cause = worker.cause or "idle"
+            used = {"memory_mb": memory, "processes": float(len(worker.snapshot))}
+            if folders and worker.folder:
+                used["disk_mb"] = size_mb(worker.folder)
+            self.hold(worker, used, now)
+
+    def hold(self, worker: Worker, used: dict[str, float], now: float) -> None:
+        """Doom a worker that uses more than it may, or that nobody fetched in time."""
+        if worker.cause:
+            return
+        for name, most in worker.caps.items():
+            if used.get(name, 0.0) > most:
+                worker.cause, worker.measured = name, used[name]
+                return
+        if worker.expires is not None and now > worker.expires:
+            worker.cause = "idle"
 
     def take_all_along(self) -> None:
         """Kill whatever lives below this process, until nothing does."""

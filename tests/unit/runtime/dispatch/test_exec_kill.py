@@ -189,3 +189,26 @@ def test_fault_30_a_program_over_its_memory_limit_is_killed_with_its_children(pr
     assert outcome.error is not None
     assert outcome.error.code == 9008
     assert "100 MiB" in outcome.error.message
+
+
+def test_fault_31_a_program_with_too_many_processes_is_killed_with_all_of_them(programs: Programs) -> None:
+    spec = programs.python(
+        "import os, time\nfor _ in range(5): os.fork()\ntime.sleep(1000)", limits={"processes": 8}
+    )
+    outcome = programs.run(spec)
+    assert outcome.error is not None
+    assert outcome.error.code == 9003
+    assert "8 are allowed" in outcome.error.message
+    assert outcome.error.details["found"] == 32
+
+
+def test_fault_32_a_program_that_fills_its_folders_is_killed(programs: Programs) -> None:
+    spec = programs.python(
+        "import os\nn = 0\nwhile True:\n    n += 1\n"
+        "    open(os.path.join(os.environ['TMPDIR'], str(n)), 'wb').write(b'x' * 1_000_000)",
+        limits={"disk_mb": 8},
+    )
+    outcome = programs.run(spec)
+    assert outcome.error is not None
+    assert outcome.error.code == 9003
+    assert outcome.error.details["limit"] == "disk_mb"

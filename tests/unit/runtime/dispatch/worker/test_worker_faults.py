@@ -14,7 +14,7 @@ import pytest
 from exec_calls import is_alive, until
 from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
 from nodeling_runtime.dispatch.worker.hub import close_all
-from worker_calls import PATIENT, Nodes, code, given, tree_of, with_workers
+from worker_calls import PATIENT, Nodes, below, code, given, tree_of, with_workers
 
 ECHO = """
 for f in frames():
@@ -293,6 +293,79 @@ def test_fault_30_a_tree_over_its_memory_limit_is_killed_and_its_peak_named(node
     assert outcome.error is not None
     assert "100 MiB" in outcome.error.message and "peak" in outcome.error.message
     assert outcome.error.details["peak_rss_mb"] > 100
+
+
+def test_fault_31_a_process_that_forks_without_end_is_killed_with_all_of_them(nodes: Nodes) -> None:
+    spec = nodes.python(
+        "import os, time\ndef run(ctx, inputs):\n    if not inputs: return os.getpid()\n"
+        "    for n in range(7):\n        if os.fork() == 0 and n % 2: os.setsid()\n    time.sleep(1000)\n",
+        limits={"processes": 20},
+    )
+
+    async def work(dispatcher: WorkerDispatcher) -> None:
+        task = asyncio.ensure_future(dispatcher.call(nodes.call(spec, 1)))
+        assert dispatcher._hub is not None or await until(lambda: dispatcher._hub)
+        hub = dispatcher._hub
+        assert hub is not None
+        await until(lambda: hub.warden.pid is not None and len(below(hub.warden.pid)) > 20)
+        outcome = await task
+        assert code(outcome) == 9003
+        assert outcome.error is not None and "20 are allowed" in outcome.error.message
+        assert outcome.error.details["limit"] == "processes"
+        assert outcome.error.details["found"] > 20
+        assert given(await dispatcher.call(nodes.call(spec, 0))) > 0
+        assert hub.warden.pid is not None
+        await until(lambda: hub.warden.pid is not None and len(below(hub.warden.pid)) == 1)
+
+    with_workers(work)
+
+
+def test_fault_32_a_process_that_fills_its_folders_is_killed_and_they_are_removed(nodes: Nodes) -> None:
+    spec = nodes.python(
+        "import os, tempfile\ndef run(ctx, inputs):\n    if not inputs: return os.environ['TMPDIR']\n"
+        "    while True:\n        with tempfile.NamedTemporaryFile(delete=False) as file:\n"
+        "            file.write(b'x' * 1_000_000)\n",
+        limits={"disk_mb": 8},
+    )
+    folder, full = nodes.run(spec, 0, 1)
+    assert code(full) == 9003
+    assert full.error is not None and "8 are allowed" in full.error.message
+    assert full.error.details["limit"] == "disk_mb"
+    assert not os.path.exists(given(folder))
+
+
+def test_fault_32_no_file_grows_beyond_the_limit_wherever_it_is(nodes: Nodes) -> None:
+    spec = nodes.python(
+        "def run(ctx, inputs):\n    with open(inputs, 'wb') as file:\n"
+        "        for _ in range(20): file.write(b'x' * 1_000_000)\n",
+        limits={"disk_mb": 8},
+    )
+    big = nodes.root / "big"
+    outcome = nodes.run(spec, str(big))[0]
+    assert code(outcome) == 4000
+    assert outcome.error is not None and "File too large" in outcome.error.message
+    assert big.stat().st_size <= 8 * 1024 * 1024
+
+
+def test_steps_with_lower_limits_have_workers_of_their_own(nodes: Nodes) -> None:
+    spec = nodes.python(
+        "import os\ndef run(ctx, inputs):\n    x = b'x' * inputs\n"
+        "    while len(x) > 100_000_000: pass\n    return os.getpid()\n",
+        limits={"memory_mb": 1000},
+    )
+    low = spec.limited({"memory_mb": 90})
+    assert spec.limited({"memory_mb": 90}) is low
+
+    async def work(dispatcher: WorkerDispatcher) -> None:
+        own = given(await dispatcher.call(nodes.call(spec, 1)))
+        other = given(await dispatcher.call(nodes.call(low, 1)))
+        assert own != other
+        killed = await dispatcher.call(nodes.call(low, 150_000_000))
+        assert code(killed) == 9008
+        assert killed.error is not None and killed.error.details["memory_mb"] == 90
+        assert given(await dispatcher.call(nodes.call(spec, 1))) == own
+
+    with_workers(work)
 
 
 def test_fault_33_a_worker_sees_only_what_its_manifest_names(
