@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from nodeling.protocol_blobs import LARGEST_JSON_BLOB
-from nodeling.values import encode
+from nodeling.values import MAX_DEPTH, encode
 from nodeling_runtime.blobs import Blob, BlobFault, adopt, write
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.operators import member
@@ -214,7 +214,8 @@ class RunBlobs:
         data = value.data
         if len(data) > LARGEST_JSON_BLOB or (isinstance(value, BlobValue) and value.has_raw):
             most = LARGEST_JSON_BLOB if len(data) > LARGEST_JSON_BLOB else LARGEST_INLINE
-            what = f"{len(data) / 2**20:.1f} MiB, more than the {most // 2**20} MiB that a value may have"
+            size = f"{len(data) / 2**20:.1f} MiB"
+            what = f"a value of {size} is more than the {most // 2**20} MiB that one may have"
             raise BlobFault(what, code=4005)
         return self.of_blob(self.add(write([data])))
 
@@ -266,15 +267,17 @@ class RunBlobs:
                 blob.remove()
 
 
-def _unread(value: Any, found: dict[str, Blob]) -> Any:
-    """A value with references in the places of what is deferred in it."""
+def _unread(value: Any, found: dict[str, Blob], depth: int = 0) -> Any:
+    """A value with references in the places of what is deferred in it; a circle is left to the encoder."""
     if isinstance(value, BlobRecord):
         found.update(value.value.blobs)
         return value.value.brief()
+    if depth > MAX_DEPTH:
+        return value
     if type(value) is dict:
-        return {key: _unread(item, found) for key, item in value.items()}
+        return {key: _unread(item, found, depth + 1) for key, item in value.items()}
     if type(value) is list:
-        return [_unread(item, found) for item in value]
+        return [_unread(item, found, depth + 1) for item in value]
     return value
 
 

@@ -245,6 +245,8 @@ def failure_of(error: BaseException, *, loaded: bool = True) -> CallError:
         error = error.original
     if isinstance(error, InvalidValue):
         return CallError(4006, f"the output is no JSON value: {error}", "InvalidOutput", retryable=False)
+    if isinstance(error, BlobFault) and isinstance(error.code, int):
+        return CallError(error.code, error.message, "PayloadTooLarge", retryable=False)
     if isinstance(error, NodeError):
         hint = {"hint": error.hint} if error.hint else {}
         said = {**hint, **error.details, **_cause(error)}

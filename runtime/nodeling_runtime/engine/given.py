@@ -48,7 +48,7 @@ def prepared(
         refuse(spec.inputs.check(given), f"{spec.name!r} refuses its inputs", 4001)
         return config, value
     except BlobFault as fault:
-        raise NodelingError(f"the inputs are {fault.message}", code=fault.code, hint=fault.hint) from fault
+        raise NodelingError(f"its inputs: {fault.message}", code=fault.code, hint=fault.hint) from fault
     except InvalidValue as error:
         raise NodelingError(f"the inputs are no JSON value: {error}", code=4001) from error
 
@@ -93,7 +93,7 @@ def judged(spec: NodeSpec, outcome: Outcome, blobs: RunBlobs) -> Outcome:
 
 def _unreadable(spec: NodeSpec, fault: BlobFault) -> CallError:
     if fault.code == 4005:
-        message, kind = f"the output of {spec.name!r} is {fault.message}", "PayloadTooLarge"
+        message, kind = f"the output of {spec.name!r}: {fault.message}", "PayloadTooLarge"
         return CallError(4005, message, kind, retryable=False)
     message = f"{spec.name!r} gave an output that cannot be read: {fault.message}"
     return CallError(4006, message, "InvalidOutput", retryable=False)
