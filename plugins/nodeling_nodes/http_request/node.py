@@ -192,7 +192,7 @@ async def _read(answer: httpx.Response, ask: Ask) -> dict[str, Any]:
 
 async def _beginning(answer: httpx.Response) -> str:
     data = b""
-    async for part in answer.aiter_bytes(4096):
+    async for part in answer.aiter_bytes(16 * 1024):
         data += part
         if len(data) >= network.MAX_SHOWN * 4:
             break

@@ -80,7 +80,7 @@ class FlowHandle:
         if not isinstance(slot, Slot) or slot.expression is None:
             raise NodelingError("this is no expression of this container", code="container.expression")
         view = after[-1].inner_view() if after else self._before_children()
-        return slot.expression.evaluate(Names(view or self.job.view, self.job.parts, vars))
+        return slot.expression.evaluate(Names(view or self.job.view, self.job.parts, given=vars))
 
     def now(self) -> float:
         """Seconds since the epoch."""
