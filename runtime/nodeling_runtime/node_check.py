@@ -15,7 +15,8 @@ from typing import Any
 
 from nodeling.errors import Fault, nearest
 from nodeling_runtime.documents.reader import Document, read_document
-from nodeling_runtime.registry import IN_PROCESS, MANIFEST, NodeSpec
+from nodeling_runtime.registry import MANIFEST, NodeSpec
+from nodeling_runtime.toolchains.catalogue import IN_PROCESS
 from nodeling_runtime.toolchains.command import CommandFault, compile_command
 
 ASKING_SECONDS = 60.0  # importing a node may build caches; a hung import must not hang the check
@@ -25,7 +26,7 @@ NAMES = ("properties", "patternProperties", "$defs", "definitions", "dependentSc
 
 def implementation_faults(spec: NodeSpec) -> list[Fault]:
     """What the folder lacks, or holds in a wrong form."""
-    if spec.folder is None or spec.arrives_with is not None:
+    if spec.folder is None or spec.cannot_run is not None:
         return []
     document = read_document(spec.folder / MANIFEST)
     return [*_entry_faults(spec, spec.folder, document), *_command_faults(spec, document)]
@@ -38,13 +39,19 @@ def _entry_faults(spec: NodeSpec, folder: Path, document: Document) -> Iterator[
     else:
         program = runtime.command[0] if runtime.command else ""
         wanted = program if program.startswith("./") else None
-        if runtime.type == "runtime.bash" and runtime.command == ("bash", runtime.entry):
-            wanted = runtime.entry
+        if not runtime.command and _is_file(spec):
+            wanted = spec.entry
     if wanted is None or (folder / wanted).is_file():
         return
     near = nearest(wanted, [path.name for path in folder.iterdir() if path.is_file()])
     hint = f"did you mean {near!r}?" if near else "`runtime.entry` names the file that holds the node"
     yield document.fault("manifest.entry", f"the folder holds no {wanted!r}", "/runtime/entry", hint=hint)
+
+
+def _is_file(spec: NodeSpec) -> bool:
+    """Whether the entry is a file's name: some languages take a module or a class too."""
+    usual = spec.toolchain.entry if spec.toolchain is not None else ""
+    return bool(usual) and Path(spec.entry).suffix in ("", Path(usual).suffix)
 
 
 def _command_faults(spec: NodeSpec, document: Document) -> Iterator[Fault]:
@@ -59,7 +66,7 @@ def _command_faults(spec: NodeSpec, document: Document) -> Iterator[Fault]:
 
 def code_faults(spec: NodeSpec) -> list[Fault]:
     """Where a manifest and the `@node` function behind it say different things."""
-    if spec.folder is None or spec.manifest.runtime.type != IN_PROCESS or spec.arrives_with is not None:
+    if spec.folder is None or spec.manifest.runtime.type != IN_PROCESS or spec.cannot_run is not None:
         return []
     document = read_document(spec.folder / MANIFEST)
     said = declared(spec.folder)

@@ -67,7 +67,7 @@ def entry_points(group: str) -> Iterator[tuple[str, str, EntryPoint]]:
     """`(name, distribution, entry point)` of a group, each once, in a stable order."""
     import importlib.metadata  # it loads email and with it sockets, which the pure core must not pay for
 
-    allowed = os.environ.get(RESTRICT)
+    allowed = restriction()
     names = None if allowed is None else {name.strip() for name in allowed.split(",")}
     seen: set[tuple[str, str, str]] = set()
     found = []
@@ -110,9 +110,18 @@ def locate(package: str) -> Path | None:
     return None
 
 
-@functools.cache
 def load_plugins() -> Plugins:
-    """Import every hook module, once per process."""
+    """Import every hook module, once per process and restriction."""
+    return _load(restriction())
+
+
+def restriction() -> str | None:
+    """Whose plugins are used: names of distributions with commas between; None for everybody's."""
+    return os.environ.get(RESTRICT)
+
+
+@functools.cache
+def _load(_restriction: str | None) -> Plugins:
     import pluggy
 
     from nodeling import hookspecs
@@ -172,6 +181,15 @@ def template_folders() -> list[tuple[str, Path]]:
     found: list[tuple[str, Path]] = []
     load_plugins().broken.extend(
         _each("nodeling_register_templates", lambda owner: lambda path: found.append((owner, Path(path))))
+    )
+    return found
+
+
+def toolchains() -> list[tuple[str, object]]:
+    """`(distribution, toolchain)` for the languages that plugins bring."""
+    found: list[tuple[str, object]] = []
+    load_plugins().broken.extend(
+        _each("nodeling_register_toolchains", lambda owner: lambda target: found.append((owner, target)))
     )
     return found
 

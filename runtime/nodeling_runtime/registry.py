@@ -19,17 +19,16 @@ from nodeling.node import NodeDefinition
 from nodeling_runtime.documents.reader import Document, read_document
 from nodeling_runtime.manifests import normalise, well_formed, without_annotated
 from nodeling_runtime.schemas import Validator, compile_schema
+from nodeling_runtime.toolchains.catalogue import IN_PROCESS, no_toolchain, toolchain_for
 from nodeling_runtime.workflow.duration import milliseconds
 
 if TYPE_CHECKING:
+    from nodeling.toolchain import Toolchain
     from nodeling_runtime.plugins import BrokenPlugin
 
 MANIFEST = "config.json"
 SEARCH_DEPTH = 3  # nodes/<group>/<name>@<version>/config.json is the deepest layout in use
 PROJECT = "project"
-IN_PROCESS = "python"
-PYTHON_WORKER = "runtime.python3"
-SUPPORTED = (IN_PROCESS, PYTHON_WORKER, "runtime.bash", "runtime.command")
 
 Home = Literal["inprocess", "worker", "exec"]
 
@@ -62,11 +61,27 @@ class NodeSpec:
         return f"code of {self.owner}"
 
     @cached_property
-    def arrives_with(self) -> str | None:
-        """What has to be built before this node can run here; None when it can."""
+    def toolchain(self) -> Toolchain | None:
+        """How its language is built and launched out of process; None when nobody brings that language."""
+        return toolchain_for(self.manifest.runtime.type)
+
+    @cached_property
+    def entry(self) -> str:
+        """The file that holds it; empty when its command says all."""
+        return self.manifest.runtime.entry or (self.toolchain.entry if self.toolchain is not None else "")
+
+    @cached_property
+    def protocol(self) -> Literal["exec", "nsp"]:
+        """What it speaks out of process."""
+        default = self.toolchain.protocol if self.toolchain is not None else "nsp"
+        return self.manifest.runtime.protocol or default
+
+    @cached_property
+    def cannot_run(self) -> str | None:
+        """Why no workflow can use this node here; None when it can."""
         runtime = self.manifest.runtime
-        if runtime.type not in SUPPORTED:
-            return f"`{runtime.type}` arrives with its language's worker"
+        if runtime.type != IN_PROCESS and self.toolchain is None:
+            return "; ".join(no_toolchain(runtime.type))
         if self.manifest.flow and self.runs_in != "inprocess":
             return "a container runs in the runtime's own process; leave `isolation` out"
         return None
@@ -77,9 +92,7 @@ class NodeSpec:
         runtime = self.manifest.runtime
         if runtime.type == IN_PROCESS:
             return "inprocess" if runtime.isolation == "none" else "worker"
-        if runtime.type == PYTHON_WORKER or runtime.protocol == "nsp":
-            return "worker"
-        return "exec"
+        return "worker" if self.protocol == "nsp" else "exec"
 
     @cached_property
     def in_worker(self) -> NodeSpec:

@@ -7,7 +7,8 @@ a node handed over is kept, so nobody can change a value after the fact.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
@@ -16,15 +17,25 @@ from nodeling.values import equal as json_equal
 
 __all__ = ["NULL", "InvalidValue", "Value", "json_equal", "split_list"]
 
+if TYPE_CHECKING:
+    from nodeling_runtime.blobs import Blob
+
 _UNREAD: Any = object()
+_UNCHANGEABLE = frozenset((bool, int, float, str, type(None)))
 _LIST = ord("[")
 _OBJECT = ord("{")
 
 
 class Value:
-    """One JSON value as checked bytes, compared by what it means (1 equals 1.0, not true)."""
+    """One JSON value as checked bytes, compared by what it means (1 equals 1.0, not true).
+
+    A value that is too large for that is a `BlobValue`, whose `blobs` are the files that hold it; it has
+    the same methods, and reads its files when one of them needs to.
+    """
 
     __slots__ = ("_shared", "data")
+
+    blobs: ClassVar[Mapping[str, Blob]] = {}
 
     data: bytes
 
@@ -36,7 +47,10 @@ class Value:
     @classmethod
     def of(cls, obj: Any) -> Value:
         """Encodes and checks a Python object; raises InvalidValue with the pointer of the culprit."""
-        return cls(encode(obj))
+        value = cls(encode(obj))
+        if type(obj) in _UNCHANGEABLE:
+            value._shared = obj  # nobody can change it, so what was read once need not be read again
+        return value
 
     @classmethod
     def from_checked(cls, data: bytes) -> Value:
@@ -71,6 +85,14 @@ class Value:
         if self._shared is _UNREAD:
             self._shared = orjson.loads(self.data)
         return self._shared
+
+    def readable(self) -> Any:
+        """What an expression gets: the value, or what stands for one that has not been read."""
+        return self.shared()
+
+    def brief(self) -> Any:
+        """What an event tells: the value, but files by reference."""
+        return self.shared()
 
     def fresh(self) -> Any:
         """A decoded copy that its receiver may change."""

@@ -157,10 +157,12 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _plugins() -> Iterator[Finding]:
     from nodeling_runtime import plugins
     from nodeling_runtime.engine.loaded import function_table, registry_for
+    from nodeling_runtime.toolchains.catalogue import toolchains
 
     area = "plugins"
     registry = registry_for(None)
     function_table()
+    toolchains()
     plugins.template_folders()
     plugins.listeners()
     broken = {(one.name, one.reason): one for one in (*registry.broken, *plugins.load_plugins().broken)}

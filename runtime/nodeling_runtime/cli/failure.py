@@ -91,6 +91,8 @@ def exit_code_of_run(status: str, error: Mapping[str, Any] | None) -> int:
     code = (error or {}).get("code")
     if code == "run.input":
         return EXIT_DATA
+    if code == "toolchain.missing":
+        return EXIT_UNAVAILABLE
     details = (error or {}).get("details") or {}
     if code == 9005 and details.get("limit") == "run_timeout":
         return EXIT_TIMEOUT

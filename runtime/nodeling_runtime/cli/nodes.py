@@ -109,7 +109,7 @@ def _summary(spec: NodeSpec) -> dict[str, Any]:
         "flow": manifest.flow,
         "aliases": list(manifest.aliases),
         "file": spec.file,
-        "arrives_with": spec.arrives_with,
+        "cannot_run": spec.cannot_run,
     }
 
 
@@ -123,9 +123,9 @@ def _details(spec: NodeSpec) -> dict[str, Any]:
         "output": manifest.output,
         "runtime": {
             "type": runtime.type,
-            "entry": runtime.entry,
+            "entry": spec.entry,
             "command": list(runtime.command),
-            "protocol": None if runtime.type == "python" else runtime.protocol,
+            "protocol": None if runtime.type == "python" else spec.protocol,
             "isolation": runtime.isolation,
             "concurrency": runtime.concurrency,
             "blocking": runtime.blocking,
@@ -158,7 +158,7 @@ def _lines(spec: NodeSpec) -> Iterator[str]:
         "secrets": ", ".join(manifest.secrets),
         "env": ", ".join(manifest.env),
         "reads": ", ".join(manifest.reads or ()),
-        "not yet": spec.arrives_with or "",
+        "cannot run": spec.cannot_run or "",
     }
     for key, value in facts.items():
         if value:

@@ -58,6 +58,8 @@ def run_loaded(loaded: Loaded, options: RunOptions, wanted: Wanted) -> int:
         options.listeners.append(timeline.hear)
     if wanted.report is not None:
         options.listeners.append(kept.append)
+    if wanted.quiet:
+        options.on_build = lambda note: None
     limit = options.timeout_ms or workflow.settings.timeout_ms
     with quiet_stdout(), _events_file(wanted.events, options), _view(wanted, options) as notice:
 
@@ -84,8 +86,8 @@ def _shown(outcome: RunOutcome) -> RunResult:
     def masked(data: bytes | None) -> bytes | None:
         return None if data is None else encode(redactor.value(decode(data)))
 
-    steps = {name: replace(step, data=masked(step.data)) for name, step in result.steps.items()}
-    return replace(result, steps=steps, data=masked(result.data))
+    steps = {name: replace(step, held=masked(step.data)) for name, step in result.steps.items()}
+    return replace(result, steps=steps, held=masked(result.data))
 
 
 def _print(result: RunResult, wanted: Wanted, timeline: Timeline) -> None:

@@ -46,8 +46,8 @@ def command(nodes: tuple[str, ...], folders: tuple[Path, ...], as_json: bool) ->
 def _run(spec: NodeSpec, folders: Sequence[Path]) -> list[ExampleResult]:
     from nodeling_runtime.examples import ExampleResult, run_examples
 
-    if spec.arrives_with is not None and spec.manifest.examples:
-        return [ExampleResult("all", False, 0.0, f"it cannot be run yet: {spec.arrives_with}")]
+    if spec.cannot_run is not None and spec.manifest.examples:
+        return [ExampleResult("all", False, 0.0, f"it cannot be run: {spec.cannot_run}")]
     with quiet_stdout():
         return list(run_examples(spec, folders))
 

@@ -33,7 +33,8 @@ SAMPLE_SECONDS = 0.25
 class ExecDispatcher:
     """Runs each call in a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, failures: Mapping[Any, CallError] | None = None) -> None:
+        self._failures = failures or {}  # the errors of nodes that could not be built
         self._running: set[_Execution] = set()
         self._is_closed = False
 
@@ -47,7 +48,7 @@ class ExecDispatcher:
             message = f"{call.spec.name}: no private folder could be made: {error}; is the disk full?"
             return Outcome(error=error_of(9001, message, started=False))
         try:
-            execution = _Execution(call, folders)
+            execution = _Execution(call, folders, self._failures)
             self._running.add(execution)
             try:
                 return await execution.run()
@@ -67,7 +68,8 @@ class ExecDispatcher:
 class _Execution:
     """One program from its start to its outcome."""
 
-    def __init__(self, call: NodeCall, folders: CallFolders) -> None:
+    def __init__(self, call: NodeCall, folders: CallFolders, failures: Mapping[Any, CallError]) -> None:
+        self._failures = failures
         self._call = call
         self._folders = folders
         self._spec = call.spec
@@ -84,8 +86,8 @@ class _Execution:
         self._sampler: asyncio.TimerHandle
 
     async def run(self) -> Outcome:
-        argv = self._argv()
-        env = environment(self._call, self._folders, self._mark)
+        argv, more = self._command()
+        env = {**more, **environment(self._call, self._folders, self._mark)}
         pipes = _open_pipes(stdin_of(self._call, self._folders))
         try:
             self._child = child = self._spawn(argv, env, pipes)
@@ -178,9 +180,12 @@ class _Execution:
                 self._stop(name)
                 return
 
-    def _argv(self) -> list[str]:
+    def _command(self) -> tuple[list[str], Mapping[str, str]]:
+        from nodeling_runtime.toolchains.launching import exec_command
+
+        items, more = exec_command(self._spec, self._failures)
         try:
-            return compile_command(self._spec.manifest.runtime.command).argv(self._call.inputs)
+            return compile_command(items).argv(self._call.inputs), more
         except CommandFault as fault:
             message = f"{self._spec.name}: {fault}"
             raise Refused.of(fault.code, message, details={"pointer": fault.pointer}) from fault

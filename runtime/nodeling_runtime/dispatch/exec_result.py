@@ -35,14 +35,19 @@ class Refused(Exception):
 
     @classmethod
     def of(
-        cls, code: int, message: str, *, retryable: bool | None = None, details: dict[str, Any] | None = None
+        cls,
+        code: int | str,
+        message: str,
+        *,
+        retryable: bool | None = None,
+        details: dict[str, Any] | None = None,
     ) -> Refused:
         """A refusal of a call whose program was never started."""
         return cls(error_of(code, message, retryable=retryable, started=False, details=details))
 
 
 def error_of(
-    code: int,
+    code: int | str,
     message: str,
     *,
     retryable: bool | None = None,

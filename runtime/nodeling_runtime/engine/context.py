@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 from nodeling.errors import WorkflowError
@@ -30,6 +31,7 @@ class Write:
 
 
 Delta = Mapping[str, Write]
+UNWRITTEN: Delta = MappingProxyType({})
 
 
 class ConflictError(WorkflowError):
@@ -86,6 +88,8 @@ class Frame:
         Raises:
             ConflictError: Two visible writes differ and nothing says how to merge them.
         """
+        if not self._contested and not self._failed:
+            return View(self, visible, UNWRITTEN, UNWRITTEN)
         extra: dict[str, list[Write]] = {}
         for step in failed:
             for key, write in self._failed.get(step, {}).items():
@@ -167,8 +171,8 @@ class View:
 
     frame: Frame
     visible: int
-    resolved: dict[str, Write]
-    merged: dict[str, Write]
+    resolved: Mapping[str, Write]
+    merged: Mapping[str, Write]
 
     def write(self, key: str, *, own_frame: bool = False) -> Write | None:
         """The write that a read of `key` finds; a deletion is a write without data."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import ConfigError, Fault, NodelingError
 from nodeling.results import RunResult, StepResult
+from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.dispatch.base import Dispatcher
 from nodeling_runtime.documents.reader import from_data
 from nodeling_runtime.engine.loaded import Loaded, load
@@ -23,11 +24,13 @@ from nodeling_runtime.engine.run import (
     RunOptions,
     RunOutcome,
     missing_secrets,
+    needed_processes,
     needed_secrets,
     needed_workers,
 )
 from nodeling_runtime.formats import open_workflow
 from nodeling_runtime.project import resolve_secrets
+from nodeling_runtime.values import Value
 
 if TYPE_CHECKING:
     from nodeling.workflow import Workflow as SdkWorkflow
@@ -46,6 +49,8 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     from nodeling_runtime.dispatch.exec import ExecDispatcher
     from nodeling_runtime.dispatch.inprocess import InProcessDispatcher
     from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
+    from nodeling_runtime.toolchains.ahead import build_ahead
+    from nodeling_runtime.toolchains.launching import launch_of
 
     workflow = loaded.ready()
     wanted = needed_secrets(workflow)
@@ -53,10 +58,11 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     absent = missing_secrets(wanted, secrets)
     if absent is not None:
         raise absent
-    workers = WorkerDispatcher()
+    failures = await build_ahead(needed_processes(workflow), options.on_build)
+    workers = WorkerDispatcher(launcher=lambda spec: launch_of(spec, failures))
     dispatchers: dict[str, Dispatcher] = {
         "inprocess": InProcessDispatcher(),
-        "exec": ExecDispatcher(),
+        "exec": ExecDispatcher(failures),
         "worker": workers,
     }
     try:
@@ -68,12 +74,17 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
             await dispatcher.close()
 
 
+def _held(output: Value | None) -> bytes | BlobValue | None:
+    """What a result keeps of an output: its bytes, or the files it lies in."""
+    return output if output is None or isinstance(output, BlobValue) else output.data
+
+
 def result_of(outcome: RunOutcome) -> RunResult:
     """The outcome as callers see it."""
     steps = {
         name: StepResult(
             name=name,
-            data=None if record.output is None else record.output.data,
+            held=_held(record.output),
             **outcome.redactor.value(record.to_json()),
         )
         for name, record in outcome.records.items()
@@ -87,7 +98,7 @@ def result_of(outcome: RunOutcome) -> RunResult:
         duration_ms=round(outcome.duration_ms, 3),
         started=outcome.started,
         leaked=outcome.leaked,
-        data=None if outcome.output is None else outcome.output.data,
+        held=_held(outcome.output),
     )
 
 

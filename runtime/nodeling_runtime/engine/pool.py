@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -48,7 +47,6 @@ class PoolRun:
         self._batch: list[ChildRun] = []
         self._failure: BaseException | None = None
         self._pulling = False
-        self._grows = False
         self._team = Team(self._take, self._end, self._limit)  # one for all calls: the bound is the pool's
         self.expired = False
 
@@ -62,9 +60,7 @@ class PoolRun:
         self._exhausted = False
         self._batch = []
         self._done = asyncio.get_running_loop().create_future()
-        known = operator.length_hint(starts, -1)
-        self._grows = known < 0
-        self._team.wake(1 if self._grows else max(1, min(self._limit, known)))
+        self._team.wake()
         try:
             await self._done
         finally:
@@ -154,8 +150,9 @@ class PoolRun:
                 self._end(child.job)
                 continue
             child.job.counted = functools.partial(self._count, child)
-            if self._grows:
-                self._team.wake()
+            # Every worker that waits doubles those that are on their way: children that never wait need two
+            # workers, a hundred that do have theirs after seven turns of the loop.
+            self._team.wake(self._team.at_work)
             return child.job
         self._exhausted = True
         self._finish_if_quiet()

@@ -10,9 +10,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import ConfigError
+from nodeling_runtime.blob_values import RunBlobs
 from nodeling_runtime.dispatch.base import CallError, Dispatcher
 from nodeling_runtime.engine.context import Frame
 from nodeling_runtime.engine.events import Events, Listener
@@ -29,6 +30,9 @@ from nodeling_runtime.values import Value
 from nodeling_runtime.workflow.model import Scope, Step, Workflow
 from nodeling_runtime.workflow.plan import plan_of
 
+if TYPE_CHECKING:
+    from nodeling_runtime.toolchains.building import Note
+
 
 @dataclass(slots=True)
 class RunOptions:
@@ -41,6 +45,7 @@ class RunOptions:
     listeners: list[Listener] = field(default_factory=list)
     random: Callable[[], float] = random.random
     run_id: str | None = None
+    on_build: Callable[[Note], None] | None = None  # told of builds; None: they are told on stderr
 
 
 @dataclass(slots=True)
@@ -75,8 +80,11 @@ class Run:
         self.options = options
         self.parameters = options.parameters
         self.random = options.random
+        self.clock: Callable[[], float] = time.monotonic  # its loop's own, from the moment it has one
         self.redactor = Redactor(secrets.values())
         self.events = Events(self.id, options.listeners, self.redactor)
+        self.blobs = RunBlobs()
+        self.request = {part: self.blobs.contained(value) for part, value in options.request.items()}
         self.step_names = frozenset(step.name for step in all_steps(workflow.scope))
         self._dispatchers = dispatchers
         self._secrets = secrets
@@ -94,10 +102,6 @@ class Run:
         self.cancelled_from_outside = False
 
     # -- what steps ask
-
-    def clock(self) -> float:
-        """Seconds on the loop's monotonic clock."""
-        return asyncio.get_running_loop().time()
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -144,7 +148,7 @@ class Run:
                 node=record.node,
                 worker=record.worker,
                 handled=record.handled,
-                output=None if record.output is None else record.output.shared(),
+                output=None if record.output is None else record.output.brief(),
                 **record.to_json(),
             )
 
@@ -152,16 +156,17 @@ class Run:
 
     async def execute(self) -> RunOutcome:
         """Run the workflow to its end. Cancelling this coroutine cancels the run, and waits for it."""
-        started, began = time.time(), self.clock()
         self._loop = asyncio.get_running_loop()
+        self.clock = self._loop.time
+        started, began = time.time(), self.clock()
         self.events.emit("run.started", workflow=self.workflow.name, version=self.workflow.version)
         record = StepRecord("", self.workflow.name, "")
         frame = Frame(plan_of(self.workflow.scope), None, {})
-        body = self.options.request.get("body")
+        body = self.request.get("body")
         refusal = refused_input(self.workflow, None if body is None else body.shared())
         try:
             if refusal is None:
-                parts = parts_of(self, self.workflow, self.options.request)
+                parts = parts_of(self, self.workflow, self.request)
                 self._job = ScopeJob(self, self.workflow.scope, frame, "", parts, record, None)
                 with watched(self):
                     await self._drive(self._job)
@@ -179,6 +184,7 @@ class Run:
             for step in self.workflow.scope.steps
         }
         output = record.output if status == "succeeded" else None
+        self.blobs.close([output, *(one.output for one in records.values())])
         return RunOutcome(
             self.id,
             self.workflow.name,
@@ -291,6 +297,12 @@ def needed_workers(workflow: Workflow) -> list[NodeSpec]:
     steps = all_steps(workflow.scope, included=True)
     specs = {step.spec: None for step in steps if step.spec.runs_in == "worker"}
     return [spec for spec in specs if spec.manifest.runtime.isolation != "call"]
+
+
+def needed_processes(workflow: Workflow) -> list[NodeSpec]:
+    """The nodes of a workflow that run in processes of any kind, each once."""
+    steps = all_steps(workflow.scope, included=True)
+    return list({step.spec: None for step in steps if step.spec.runs_in != "inprocess"})
 
 
 def missing_secrets(names: Mapping[str, str], found: Mapping[str, str]) -> ConfigError | None:

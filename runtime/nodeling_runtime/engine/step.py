@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from nodeling.errors import NodelingError
 from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome, idempotency_key
 from nodeling_runtime.engine.attempts import KILLED_DEADLINE, next_delay_ms
-from nodeling_runtime.engine.context import Delta, View, Write, join_deltas
+from nodeling_runtime.engine.context import UNWRITTEN, Delta, View, Write, join_deltas
 from nodeling_runtime.engine.failure import refused_step
 from nodeling_runtime.engine.flow import FlowHandle
 from nodeling_runtime.engine.given import judged, prepared
 from nodeling_runtime.engine.names import Names
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.source import StepSource
-from nodeling_runtime.engine.team import Job, absorb
+from nodeling_runtime.engine.team import Job, Slot, absorb
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.values import NULL, Value
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
@@ -65,6 +65,7 @@ class StepJob(Job):
         self._delay_ms: float | None = None
         self._holds: list[Any] = []
         self._deadline: asyncio.TimerHandle | None = None
+        self._due: float | None = None  # when the attempt's own timeout is over
         self._late = False
         self._unresponsive = False
         self._is_bounded = False  # whether the call that is under way ends by itself when it is told to
@@ -129,7 +130,7 @@ class StepJob(Job):
     async def _attempt(self, mine: int) -> Outcome:
         limit = self._limit()
         call = self._call()
-        timers = self._start_clock(call, limit)
+        slot = self._start_clock(call, limit)
         try:
             outcome = await self.engine.dispatcher_for(self.step.spec).call(call)
         except asyncio.CancelledError:
@@ -141,18 +142,17 @@ class StepJob(Job):
             outcome = Outcome()
         finally:
             self._is_bounded = False
-            for timer in timers:
-                timer.cancel()
+            slot.clear()
         if mine != self.generation:
             return outcome
         if self._expired is None and self.ending is None:
-            self._look_at_the_clock(limit, timers)
+            self._look_at_the_clock(limit)
         await self._settle_down()
         if self._expired is not None:
             return Outcome(
                 None, self._timed_out(), outcome.delta, outcome.worker, outcome.cpu_ms, outcome.peak_rss_mb
             )
-        return judged(self.step.spec, outcome)
+        return judged(self.step.spec, outcome, self.engine.blobs)
 
     def _limit(self) -> float | None:
         """How long this attempt may take: what the step or its container says, never more than the node."""
@@ -160,15 +160,17 @@ class StepJob(Job):
         most = self.step.spec.timeout_ms
         return wanted if most is None else min(most, wanted or most)
 
-    def _start_clock(self, call: NodeCall, limit: float | None) -> list[asyncio.TimerHandle]:
+    def _start_clock(self, call: NodeCall, limit: float | None) -> Slot:
         """Arm the attempt's timeout: now, or when a worker takes the call, whose wait has its own bounds."""
-        timers: list[asyncio.TimerHandle] = []
+        slot = self.slot
+        if slot is None:
+            raise AssertionError("an attempt is made by a worker")
+        self._due = None
 
         def begin() -> None:
             if limit is not None:
-                timers.append(
-                    asyncio.get_running_loop().call_later(limit / 1_000, self._expire, "timeout", limit)
-                )
+                self._due = self.engine.clock() + limit / 1_000
+                slot.set(self._due, partial(self._expire, "timeout", limit))
             call.deadline = self._epoch_deadline(limit)
 
         if self.step.spec.runs_in == "worker":
@@ -176,15 +178,15 @@ class StepJob(Job):
         else:
             begin()
         self._is_bounded = self.step.spec.runs_in != "inprocess"
-        return timers
+        return slot
 
-    def _look_at_the_clock(self, limit: float | None, timers: list[asyncio.TimerHandle]) -> None:
+    def _look_at_the_clock(self, limit: float | None) -> None:
         """A node that held the loop came back before a timer could fire: its time is up all the same."""
         now = self.engine.clock()
         if self._deadline is not None and self.step.deadline_ms is not None and now >= self._deadline.when():
             self._late, self._unresponsive = True, True
             self._expired = ("deadline", self._duration(self.step.deadline_ms, "deadline") or 0.0)
-        elif timers and limit is not None and now >= timers[0].when():
+        elif limit is not None and self._due is not None and now >= self._due:
             self._unresponsive = True
             self._expired = ("timeout", limit)
 
@@ -320,15 +322,19 @@ class StepJob(Job):
         self.record.output = outcome.output
         self._conclude("succeeded", None)
 
-    def _writes(self, outcome: Outcome) -> dict[str, Write]:
+    def _writes(self, outcome: Outcome) -> Delta:
         name, index = self.step.name, self.step.index
+        if not (self.view.merged or outcome.delta or self.flow or isinstance(self.step.set_var, str)):
+            return UNWRITTEN
         writes = {key: Write(index, write.data, write.who) for key, write in self.view.merged.items()}
         if self.flow is not None:
             adopted = join_deltas(self.flow.adopted(), self.step.merge)
             writes.update({key: Write(index, write.data, write.who) for key, write in adopted.items()})
         writes.update({key: Write(index, data, name) for key, data in outcome.delta.items()})
         if isinstance(self.step.set_var, str) and outcome.output is not None:
-            writes[self.step.set_var] = Write(index, outcome.output.data, name)
+            data = outcome.output.data
+            self.engine.blobs.pin(data)
+            writes[self.step.set_var] = Write(index, data, name)
         return writes
 
     def _leave_behind(self, outcome: Outcome) -> None:
@@ -396,6 +402,7 @@ class StepJob(Job):
             deadline=None,  # from the hand-over on
             work_root=self.engine.work_root,
             flow=self.flow,
+            blobs=self.engine.blobs,
         )
 
     def _epoch_deadline(self, limit_ms: float | None) -> float | None:
@@ -417,7 +424,7 @@ class StepJob(Job):
             self._inputs = NULL
             return
         overrides = self.engine.parameters.get(step.name)
-        self._config, self._inputs = prepared(step, self.names, overrides, self._overlay)
+        self._config, self._inputs = prepared(step, self.names, self.engine.blobs, overrides, self._overlay)
 
     def _part(self, name: str) -> Any:
         return self._config if name == "config" else self.parts(name)

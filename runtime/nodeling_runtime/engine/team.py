@@ -15,7 +15,55 @@ from collections.abc import Callable
 
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS
 
+CLOCK_TOLERANCE_SECONDS = 1e-6  # a loop may call a timer by so much too early
 TURN_SECONDS = 0.002  # jobs that never wait must not keep timers, cancellation and other workers waiting
+
+
+class Slot:
+    """A worker's timer: set for each job, and given to the loop only when none stands there in time.
+
+    Most jobs end long before their time is up. The loop's timer of an earlier job is left standing then; when
+    it goes off, what is due later is armed anew.
+    """
+
+    __slots__ = ("_due", "_handle", "_loop", "_ring")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._handle: asyncio.TimerHandle | None = None
+        self._due: float | None = None
+        self._ring: Callable[[], None] | None = None
+
+    def set(self, due: float, ring: Callable[[], None]) -> None:
+        """Call `ring` at a time of the loop's clock, unless it is cleared before."""
+        self._due, self._ring = due, ring
+        if self._handle is not None and self._handle.when() > due:
+            self._handle.cancel()
+            self._handle = None
+        if self._handle is None:
+            self._handle = self._loop.call_at(due, self._turn)
+
+    def clear(self) -> None:
+        """Nothing is due any more."""
+        self._due = self._ring = None
+
+    def close(self) -> None:
+        """Leave nothing with the loop."""
+        self.clear()
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _turn(self) -> None:
+        self._handle = None
+        due, ring = self._due, self._ring
+        if due is None or ring is None:
+            return
+        if self._loop.time() < due - CLOCK_TOLERANCE_SECONDS:
+            self._handle = self._loop.call_at(due, self._turn)
+        else:
+            self.clear()
+            ring()
 
 
 class Job:
@@ -28,6 +76,7 @@ class Job:
         self.ending: str | None = None
         self.generation = 0
         self.task: asyncio.Task[None] | None = None
+        self.slot: Slot | None = None  # of the worker that is at it
         self._interrupted = False
         self._grace: asyncio.TimerHandle | None = None
 
@@ -111,6 +160,9 @@ class Job:
         self._interrupted = False
         self.generation += 1
         self.task = None
+        if self.slot is not None:
+            self.slot.close()
+            self.slot = None
         team = self.team
         team.workers -= 1
         team.leaked += 1
@@ -137,6 +189,11 @@ class Team:
         self._starting = 0
         self._context = contextvars.copy_context()
         self._turned = asyncio.get_running_loop().time()  # when the loop last turned, as far as is known
+
+    @property
+    def at_work(self) -> int:
+        """How many workers have begun."""
+        return self.workers - self._starting
 
     def settled(self, job: Job) -> None:
         """A job has ended."""
@@ -167,13 +224,14 @@ class Team:
             raise AssertionError("a worker is a task")
         self._starting -= 1
         clock = asyncio.get_running_loop().time
+        slot = Slot()
         while True:
             job = self._resumed.popleft() if self._resumed else self._take()
             if job is None:
                 break
             if job.done:  # it was ended while it waited, and counted then
                 continue
-            if not await self._do(job, task):
+            if not await self._do(job, task, slot):
                 return
             self._settled(job)
             if self._is_stained():
@@ -181,19 +239,21 @@ class Team:
             if clock() - self._turned > TURN_SECONDS:
                 await asyncio.sleep(0)
                 self._turned = clock()
+        slot.close()
         self.workers -= 1
         if job is not None:
             self.wake(self._starting + 1)
 
     def _is_stained(self) -> bool:
         """Whether a job left context variables changed: the next one gets a worker that knows none of it."""
-        clean = self._context
-        return any(clean.get(var, self) is not value for var, value in contextvars.copy_context().items())
+        clean, now = self._context, contextvars.copy_context()
+        return len(now) > 0 and any(clean.get(var, self) is not value for var, value in now.items())
 
-    async def _do(self, job: Job, task: asyncio.Task[None]) -> bool:
+    async def _do(self, job: Job, task: asyncio.Task[None], slot: Slot) -> bool:
         """Run a job to its end. False when it was given up meanwhile, and this worker with it."""
         job.team = self
         job.task = task
+        job.slot = slot
         job.generation += 1
         mine = job.generation
         try:
@@ -209,7 +269,7 @@ class Team:
         if job._interrupted or task.cancelling():
             await absorb(task)
             job.calm()
-        job.task = None
+        job.task = job.slot = None
         return True
 
 

@@ -1,4 +1,4 @@
-"""From a node's manifest to the command of its worker.
+"""From a node's manifest to the command of its process.
 
 Invariant: what is launched is decided by the manifest, the node's files and the named variables alone;
 an input never becomes part of a command that outlives its call.
@@ -7,58 +7,100 @@ an input never becomes part of a command that outlives its call.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
+from nodeling.errors import NodelingError
+from nodeling.toolchain import SourceNode, Toolchain
+from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.dispatch.exec_result import Refused
 from nodeling_runtime.dispatch.exec_spawn import find_program
 from nodeling_runtime.dispatch.worker.launch import Launch
+from nodeling_runtime.toolchains.ahead import call_error
+from nodeling_runtime.toolchains.catalogue import find_programs
 from nodeling_runtime.toolchains.command import CommandFault, compile_command
-from nodeling_runtime.toolchains.python import python_command
+from nodeling_runtime.toolchains.plan import plan_of
 
 if TYPE_CHECKING:
     from nodeling_runtime.registry import NodeSpec
 
-PYTHON_TYPES = ("python", "runtime.python3")
+_NOT_CODE = ("__pycache__", "node_modules", "target")
 _MOST_FILES = 2000  # a folder with more is stamped by its first so many
-_NOT_CODE = ("__pycache__", "node_modules")
+_NONE: Mapping[Any, CallError] = {}
 
 
-def launch_of(spec: NodeSpec) -> Launch:
+def launch_of(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> Launch:
     """How the workers of a node are started.
 
+    Args:
+        spec: The node.
+        failures: The errors of the nodes that could not be built.
+
     Raises:
-        Refused: It has no folder, no program, or a command that depends on the inputs.
+        Refused: It has no folder, no program, no build, or a command that depends on the inputs.
     """
     manifest = spec.manifest
-    folder = spec.folder
-    if folder is None:
-        message = f"{spec.name} is defined in code and has no folder that a worker could load it from"
-        raise Refused.of(9001, f"{message}; give it a folder, or run it in process", retryable=False)
-    folder = folder.resolve()
-    channel: Literal["fd", "stdio"]
-    if manifest.runtime.type in PYTHON_TYPES:
-        argv, channel = python_command(spec, folder), manifest.runtime.channel or "fd"
-        program = argv[0]
-    else:
-        argv, channel = _command(spec), manifest.runtime.channel or "stdio"
-        program = find_program(argv[0], folder, os.environ.get("PATH", os.defpath), spec.name)
+    toolchain, node = prepared(spec, failures)
+    argv = _literal(spec) if manifest.runtime.command else tuple(toolchain.command(node))
+    program = find_program(argv[0], node.folder, os.environ.get("PATH", os.defpath), spec.name)
+    named = {name: os.environ[name] for name in manifest.env if name in os.environ}
     return Launch(
         name=spec.name,
         program=program,
         argv=argv,
-        cwd=str(folder),
-        channel=channel,
-        env=tuple((name, os.environ[name]) for name in manifest.env if name in os.environ),
+        cwd=str(node.folder),
+        channel=manifest.runtime.channel or toolchain.channel,
+        env=tuple({**toolchain.environment(node), **named}.items()),
         memory_mb=manifest.limits.get("memory_mb"),
         processes=manifest.limits.get("processes"),
         disk_mb=manifest.limits.get("disk_mb"),
         concurrency=manifest.runtime.concurrency,
-        stamp=_stamp(folder),
+        stamp=_stamp(node.folder),
     )
 
 
-def _command(spec: NodeSpec) -> tuple[str, ...]:
+def prepared(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> tuple[Toolchain, SourceNode]:
+    """A node's language, and the node with its programs and its build.
+
+    Raises:
+        Refused: Something of that is not there.
+    """
+    if failures and spec in failures:
+        raise Refused(failures[spec])
+    try:
+        plan = plan_of(spec)
+        programs = find_programs(plan.toolchain.needs, node=spec.name, purpose="run")
+    except NodelingError as error:
+        raise Refused(call_error(error)) from error
+    if not plan.is_ready:
+        message = f"{spec.name} is not built; `nodectl build {spec.name}` builds it"
+        raise Refused.of("toolchain.unbuilt", message, retryable=False)
+    return plan.toolchain, replace(plan.node, programs=programs)
+
+
+def exec_command(
+    spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE
+) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """The items of the command that a call of a program starts with, and variables it needs.
+
+    Items may be expressions.
+
+    Raises:
+        Refused: Its language, its programs or its build are not there.
+    """
+    toolchain, node = prepared(spec, failures)
+    items = spec.manifest.runtime.command or tuple(_escaped(item) for item in toolchain.command(node))
+    return items, toolchain.environment(node)
+
+
+def _escaped(item: str) -> str:
+    """A literal of a toolchain's: what looks like an expression in it is none."""
+    return item.replace("${", "$${")
+
+
+def _literal(spec: NodeSpec) -> tuple[str, ...]:
     try:
         command = compile_command(spec.manifest.runtime.command)
     except CommandFault as fault:

@@ -7,7 +7,14 @@ from typing import Any
 
 from nodeling.errors import Fault, nearest
 from nodeling.manifest import Manifest, Version
-from nodeling_runtime.registry import IN_PROCESS, PYTHON_WORKER, SUPPORTED, NodeSpec
+from nodeling_runtime.registry import NodeSpec
+from nodeling_runtime.toolchains.catalogue import (
+    IN_PROCESS,
+    PYTHON_WORKER,
+    no_toolchain,
+    toolchain_for,
+    toolchains,
+)
 from nodeling_runtime.workflow.keys import LATER, STEP, TYPES
 from nodeling_runtime.workflow.limits import check_timeout, read_limits
 from nodeling_runtime.workflow.links import read_links
@@ -18,7 +25,6 @@ from nodeling_runtime.workflow.slots import container_keys, read_container
 
 UNKNOWN = NodeSpec(Manifest("unknown", Version(0)), "unknown")
 EXAMPLE = "write {name: …, node: …}"
-LANGUAGES = ("runtime.python3", "runtime.bash", "runtime.nodejs", "runtime.command")
 
 
 def read_steps(
@@ -150,8 +156,8 @@ class _Step:
         if isinstance(found, Fault):
             self.reading.fault(found.code, found.message, place, found.hint)
             return UNKNOWN, False
-        if found.arrives_with is not None:
-            self.reading.fault("document.later", f"node {reference!r}: {found.arrives_with}", place)
+        if found.cannot_run is not None:
+            self.reading.fault("toolchain.unknown", f"node {reference!r}: {found.cannot_run}", place)
         return found, True
 
     def _type(self, spec: NodeSpec, resolved: bool) -> str | None:
@@ -159,14 +165,14 @@ class _Step:
         if kind is None:
             return None
         if not isinstance(kind, str) or (kind not in TYPES and not kind.startswith("runtime.")):
-            near = nearest(str(kind), (*TYPES, *LANGUAGES))
+            near = nearest(str(kind), (*TYPES, *toolchains()))
             hint = f"did you mean {near!r}?" if near else "it is `module`, `local` or `runtime.<language>`"
             self.reading.fault("document.type_word", f"no step type is called {brief(kind)}", place, hint)
             return None
         if kind == "local" and resolved and not spec.is_local:
             message = f"{spec.name!r} is no node of this project: {spec.owner} brings it"
             self.reading.fault("document.type_word", message, place, "write `type: module`")
-        if kind.startswith("runtime.") and spec.arrives_with is None:
+        if kind.startswith("runtime.") and spec.cannot_run is None:
             self._language(kind, spec, resolved, place)
         return kind
 
@@ -178,8 +184,9 @@ class _Step:
             message = f"{spec.name!r} is a `{own}` node, not `{kind}`"
             hint = "leave `type` out" if own == IN_PROCESS else f"write `type: {own}`, or leave it out"
             self.reading.fault("document.type_word", message, place, hint)
-        elif not resolved and kind not in SUPPORTED:
-            self.reading.fault("document.later", f"`type: {kind}` arrives with its language's worker", place)
+        elif not resolved and toolchain_for(kind) is None:
+            message, hint = no_toolchain(kind)
+            self.reading.fault("toolchain.unknown", message, place, hint)
 
     def _out_of_process(self, spec: NodeSpec, place: str) -> None:
         if spec.manifest.flow:

@@ -26,6 +26,7 @@ import pluggy
 
 from nodeling.formats import Format
 from nodeling.node import NodeDefinition
+from nodeling.toolchain import Toolchain
 
 __all__ = ["PROJECT", "hookimpl", "hookspec"]
 
@@ -59,6 +60,16 @@ def nodeling_register_templates(register: Callable[[Path], None]) -> None:
 
     Called by `create`. `register` takes a folder that holds one folder per template; every file to
     be copied ends in `.tmpl`.
+    """
+
+
+@hookspec
+def nodeling_register_toolchains(register: Callable[[Toolchain], None]) -> None:
+    """Add languages: how the nodes of `runtime.<language>` are found, built and launched.
+
+    Called once, when the first node that is no Python function is looked at. `register` takes an
+    instance of a subclass of `nodeling.toolchain.Toolchain`. A language has one owner: the second
+    plugin that brings it is listed as broken, naming the first.
     """
 
 

@@ -18,12 +18,15 @@ _PLAIN = type(lambda: None)
 class Implementation:
     """What is called, and what that gives back: a value, a coroutine, a generator."""
 
-    __slots__ = ("blocking", "call", "kind")
+    __slots__ = ("blocking", "call", "kind", "takes_context")
 
-    def __init__(self, call: Callable[..., Any], kind: Kind, blocking: bool = True) -> None:
+    def __init__(
+        self, call: Callable[..., Any], kind: Kind, blocking: bool = True, takes_context: bool = True
+    ) -> None:
         self.call = call
         self.kind = kind
         self.blocking = blocking
+        self.takes_context = takes_context  # False: it is called with None, and no context need be made
 
 
 def kind_of(function: Callable[..., Any]) -> Kind:

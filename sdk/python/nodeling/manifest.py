@@ -101,9 +101,9 @@ class RuntimeSpec:
     """How a node's implementation is reached."""
 
     type: str = "python"
-    entry: str = "node.py"
+    entry: str = "node.py"  # empty: what its language takes
     command: tuple[str, ...] = ()
-    protocol: Literal["exec", "nsp"] = "nsp"
+    protocol: Literal["exec", "nsp"] | None = None  # None: what its language takes
     channel: Literal["fd", "stdio"] | None = None
     output: Literal["json", "jsonl", "text", "none"] = "json"
     stdin: Literal["params", "json", "text", "none"] = "params"
@@ -116,15 +116,11 @@ class RuntimeSpec:
         """Read the `runtime` object of a well-formed manifest, filling in what its type implies."""
         kind = data.get("type", "python")
         in_process = kind == "python"
-        entry = data.get("entry", "node.sh" if kind == "runtime.bash" else "node.py")
-        command = tuple(data.get("command", ()))
-        if kind == "runtime.bash" and not command:
-            command = ("bash", entry)
         return cls(
             type=kind,
-            entry=entry,
-            command=command,
-            protocol=data.get("protocol", "exec" if kind == "runtime.bash" else "nsp"),
+            entry=data.get("entry", "node.py" if in_process else ""),
+            command=tuple(data.get("command", ())),
+            protocol=data.get("protocol"),
             channel=data.get("channel"),
             output=data.get("output", "json"),
             stdin=data.get("stdin", "params"),

@@ -7,7 +7,7 @@ drive it. In process and in a worker alike the runtime asks `implementation_of` 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_type_hints, overload
 
@@ -75,7 +75,9 @@ class NodeDefinition:
     def implementation(self) -> Implementation:
         """How the runtime drives this function."""
         blocking = bool(self.options.get("blocking", True))
-        return Implementation(_adapt(self), kind_of(self.function), blocking)
+        hints = self.hints()
+        takes_context = any(_is_context(p, hints) for p in _signature(self.function).values())
+        return Implementation(_adapt(self), kind_of(self.function), blocking, takes_context)
 
 
 @overload
@@ -173,36 +175,37 @@ def _is_context(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> bool:
     return parameter.name == "ctx" or hints.get(parameter.name) is Context
 
 
-def _adapt(definition: NodeDefinition) -> Callable[[Context, Any], Any]:
+def _adapt(definition: NodeDefinition) -> Callable[[Context | None, Any], Any]:
     """A callable of `(ctx, inputs)` that hands each input to its parameter, converted."""
     function = definition.function
     parameters = _signature(function)
     hints = definition.hints()
     context = next((p.name for p in parameters.values() if _is_context(p, hints)), None)
     whole = definition.takes_mapping()
-    wanted: list[tuple[str, Converter]] = [
-        (p.name, converter_for(hints.get(p.name, Any)))
+    wanted: list[tuple[str, Converter, str]] = [
+        (p.name, converter_for(hints.get(p.name, Any)), f"/{p.name}")
         for p in definition.parameters()
         if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
     ]
     takes_rest = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    named = {name for name, _, _ in wanted}
 
-    def arguments(ctx: Context, inputs: Any) -> Iterator[tuple[str, Any]]:
-        if context is not None:
-            yield context, ctx
+    def arguments(ctx: Context | None, inputs: Any) -> dict[str, Any]:
+        given: dict[str, Any] = {} if context is None else {context: ctx}
         if whole:
-            yield wanted[0][0], wanted[0][1](inputs, "")
-            return
-        for name, convert in wanted:
+            name, convert, _ = wanted[0]
+            given[name] = convert(inputs, "")
+            return given
+        for name, convert, pointer in wanted:
             if name in inputs:
-                yield name, convert(inputs[name], f"/{name}")
+                given[name] = convert(inputs[name], pointer)
         if takes_rest:
-            named = {name for name, _ in wanted}
-            yield from ((name, value) for name, value in inputs.items() if name not in named)
+            given.update((name, value) for name, value in inputs.items() if name not in named)
+        return given
 
-    def call(ctx: Context, inputs: Any) -> Any:
+    def call(ctx: Context | None, inputs: Any) -> Any:
         try:
-            given = dict(arguments(ctx, inputs))
+            given = arguments(ctx, inputs)
         except (TypeError, ValueError) as error:
             raise NodeError(f"inputs do not convert: {error}", code=4001, retryable=False) from error
         return function(**given)

@@ -277,10 +277,10 @@ def test_nodes_without_examples_are_counted_and_no_failure(project):
     assert "1 passed, 1 node without examples" in shown.stderr
 
 
-def test_a_node_whose_language_has_no_worker_says_so(project):
-    add_node("gopher", ADDER | {"name": "gopher", "runtime": {"type": "runtime.go"}})
+def test_a_node_whose_language_nobody_brings_says_so(project):
+    add_node("gopher", ADDER | {"name": "gopher", "runtime": {"type": "runtime.klingon"}})
     result = json.loads(nodectl("test", "gopher", "--json", code=1).stdout)
-    assert "arrives with its language's worker" in result["nodes"][0]["examples"][0]["problem"]
+    assert "no toolchain is registered for `runtime.klingon`" in result["nodes"][0]["examples"][0]["problem"]
 
 
 def test_a_node_nobody_knows_is_66(project):

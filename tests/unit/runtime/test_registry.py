@@ -266,12 +266,15 @@ def test_an_unknown_key_of_a_manifest_is_told_with_the_nearest(make: Make, found
     assert faults[0].hint and "inputs" in faults[0].hint
 
 
-def test_a_node_that_needs_what_is_not_there_yet_is_listed(make: Make, found: Found) -> None:
-    make("script", runtime={"type": "runtime.nodejs", "entry": "index.js"})
+def test_a_node_whose_language_nobody_brings_is_listed_with_the_nearest(make: Make, found: Found) -> None:
+    make("script", runtime={"type": "runtime.pyhton3"})
+    make("other", runtime={"type": "runtime.klingon"})
     make("apart", runtime={"type": "python", "isolation": "call"})
     registry = found()
-    assert spec(registry, "script").arrives_with == "`runtime.nodejs` arrives with its language's worker"
-    assert spec(registry, "apart").arrives_with is None
+    refusal = "no toolchain is registered for `runtime.pyhton3`; did you mean 'runtime.python3'?"
+    assert spec(registry, "script").cannot_run == refusal
+    assert "there is runtime.bash, " in str(spec(registry, "other").cannot_run)
+    assert spec(registry, "apart").cannot_run is None
     assert spec(registry, "apart").runs_in == "worker"
 
 
@@ -419,11 +422,11 @@ def test_tuple_style_items_mean_the_old_draft(make: Make, found: Found) -> None:
     assert one.inputs.is_valid(["a", None]) and not one.inputs.is_valid([1, None])
 
 
-def test_a_blok_folder_with_javascript_waits_for_its_workers(make: Make, found: Found) -> None:
+def test_a_blok_folder_with_javascript_is_a_node_of_that_language(make: Make, found: Found) -> None:
     folder = blok(make, "api/api-call@1.0.0", **CALL)
     (folder / "node.py").unlink()
     (folder / "index.ts").write_text("export default 1\n", encoding="utf-8")
-    assert spec(found(), "api-call").arrives_with == "`runtime.nodejs` arrives with its language's worker"
+    assert spec(found(), "api-call").manifest.runtime.type == "runtime.nodejs"
 
 
 def test_a_blok_folder_with_python_runs(make: Make, tmp_path: Path) -> None:

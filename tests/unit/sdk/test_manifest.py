@@ -64,6 +64,6 @@ def test_a_manifest_fills_in_what_its_runtime_implies() -> None:
     plain = Manifest.from_data({"name": "a"})
     assert (plain.runtime.type, plain.runtime.isolation, plain.effects) == ("python", "none", "idempotent")
     bash = Manifest.from_data({"name": "b", "runtime": {"type": "runtime.bash"}})
-    assert (bash.runtime.command, bash.runtime.protocol) == (("bash", "node.sh"), "exec")
+    assert (bash.runtime.command, bash.runtime.protocol, bash.runtime.entry) == ((), None, "")
     worker = Manifest.from_data({"name": "c", "runtime": {"type": "runtime.python3"}})
-    assert (worker.runtime.isolation, worker.runtime.protocol) == ("worker", "nsp")
+    assert (worker.runtime.isolation, worker.runtime.protocol) == ("worker", None)

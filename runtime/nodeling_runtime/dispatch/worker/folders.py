@@ -1,8 +1,7 @@
 """The private folders of one worker: HOME, TMPDIR, blobs, and a work folder for each of its slots.
 
 A work folder that a call left untouched serves the next one; the time of its last change, which is put
-far back when it is made, tells. It is asked of a descriptor, for a third of what a path costs. Invariant: no
-call finds what another call left in its work folder.
+far back when it is made, tells. Invariant: no call finds what another call left in its work folder.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import os
 import tempfile
 
 from nodeling_runtime.dispatch.exec_folders import remove_tree
-from nodeling_runtime.dispatch.worker import fork_guard
+from nodeling_runtime.dispatch.worker.blob_folder import BlobFolder
 
 _UNTOUCHED = 0  # the epoch, as the time of the last change
 
@@ -19,14 +18,18 @@ _UNTOUCHED = 0  # the epoch, as the time of the last change
 class WorkerFolders:
     """Made with the worker, removed with it."""
 
-    __slots__ = ("_count", "_free", "_open", "home", "root", "tmp")
+    __slots__ = ("_count", "_free", "blobs", "home", "root", "tmp")
 
     def __init__(self) -> None:
         self.root = tempfile.mkdtemp(prefix="nodeling-worker-")  # mode 0700
         self.home, self.tmp = (self._make(name) for name in ("home", "tmp"))
         self._free: list[str] = []
-        self._open: dict[str, int] = {}
         self._count = 0
+        try:
+            self.blobs = BlobFolder()
+        except OSError:
+            remove_tree(self.root)
+            raise
 
     def _make(self, name: str) -> str:
         path = os.path.join(self.root, name)
@@ -40,25 +43,20 @@ class WorkerFolders:
         self._count += 1
         path = self._make(f"work-{self._count}")
         os.utime(path, ns=(_UNTOUCHED, _UNTOUCHED))
-        self._open[path] = fork_guard.guard(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         return path
 
     def give_back(self, path: str) -> None:
         """The call is over: keep its folder when nothing was ever put there, else remove it."""
-        fd = self._open.get(path)
-        if fd is None:
-            return  # removed, with all the others
-        status = os.fstat(fd)
-        if status.st_mtime_ns == _UNTOUCHED and status.st_mode == 0o40700 and status.st_nlink:
+        try:
+            status = os.lstat(path)
+        except OSError:
+            return
+        if status.st_mtime_ns == _UNTOUCHED and status.st_mode == 0o40700:
             self._free.append(path)
         else:
-            fork_guard.close(self._open.pop(path))
             remove_tree(path)
 
     def remove(self) -> None:
         """Remove everything."""
-        for fd in self._open.values():
-            fork_guard.close(fd)
-        self._open.clear()
-        self._free.clear()
+        self.blobs.remove()
         remove_tree(self.root)

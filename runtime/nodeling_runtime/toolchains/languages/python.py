@@ -1,4 +1,4 @@
-"""How a Python node becomes a worker: which interpreter, with which SDK, on which path.
+"""`runtime.python3`: which interpreter runs a node, with which SDK, on which path.
 
 The worker gets the `nodeling` package alone, in a copy: the folder it is installed in would bring the
 runtime's own packages along. Invariant: a worker runs the SDK of its host, whatever else is installed,
@@ -13,15 +13,12 @@ import py_compile
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import nodeling
-from nodeling_runtime.project import FOLDER, project_root
-
-if TYPE_CHECKING:
-    from nodeling_runtime.registry import NodeSpec
+from nodeling.toolchain import SourceNode, Toolchain
 
 _NEVER_CHANGES = py_compile.PycInvalidationMode.UNCHECKED_HASH  # another state has a folder of its own
 # The copy stands first while the package is looked up, and last for whatever the node imports.
@@ -31,33 +28,33 @@ _BOOT = (
 )
 
 
-def python_command(spec: NodeSpec, folder: Path) -> tuple[str, ...]:
-    """The arguments that run a node's entry in a worker."""
-    manifest = spec.manifest
-    options = {
-        "--folder": str(folder),
-        "--entry": manifest.runtime.entry,
-        "--name": manifest.name,
-        "--version": str(manifest.version),
-        "--reads": ",".join(manifest.reads or ()),
-        "--env": ",".join(manifest.env),
-    }
-    given = [f"{name}={value}" for name, value in options.items() if value]
-    return (sys.executable, "-I", "-u", "-X", "utf8", "-c", _BOOT, sdk_folder(folder), *given)
+class Python(Toolchain):
+    """Python nodes in processes of their own."""
+
+    type = "runtime.python3"
+    title = "Python"
+    entry = "node.py"
+    channel = "fd"
+
+    def command(self, node: SourceNode) -> Sequence[str]:
+        """The host's own interpreter, cut off from its environment, with a copy of the SDK."""
+        manifest = node.manifest
+        options = {
+            "--folder": str(node.folder),
+            "--entry": node.entry,
+            "--name": manifest.name,
+            "--version": str(manifest.version),
+            "--reads": ",".join(manifest.reads or ()),
+            "--env": ",".join(manifest.env),
+        }
+        given = [f"{name}={value}" for name, value in options.items() if value]
+        sdk = sdk_folder(node.kept)
+        return (sys.executable, "-I", "-u", "-X", "utf8", "-c", _BOOT, sdk, *given)
 
 
-def sdk_folder(start: Path) -> str:
-    """A folder that holds the `nodeling` package and nothing else, made once for each state of it.
-
-    It is kept in the project's `.nodeling` where there is one, else among the user's caches.
-    """
-    kept = project_root(start) / FOLDER
-    return _copied(str(kept if kept.is_dir() else _cache()))
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "nodeling"
+def sdk_folder(kept: Path) -> str:
+    """A folder that holds the `nodeling` package and nothing else, made once for each state of it."""
+    return _copied(str(kept))
 
 
 @lru_cache(maxsize=64)
