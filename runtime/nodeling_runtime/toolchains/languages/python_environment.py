@@ -85,10 +85,10 @@ def make_environment(job: Job) -> None:
     job.run(sys.executable, "-I", "-m", "venv", "--without-pip", str(job.out))
     inside = str(interpreter_of(job.out))
     if importlib.util.find_spec("pip") is not None:
-        pip = (sys.executable, "-I", "-m", "pip", "--python", inside)
+        pip = [sys.executable, "-I", "-m", "pip", "--python", inside]
     else:
         job.run(inside, "-I", "-m", "ensurepip", "--default-pip")
-        pip = (inside, "-I", "-m", "pip")
+        pip = [inside, "-I", "-m", "pip"]
     job.run(*pip, "install", *_QUIET, "--cache-dir", str(job.cache / "pip"), *wanted)
 
 
