@@ -1,4 +1,4 @@
-"""`runtime.java`: a class with a `main`, compiled into one jar, and the classes of its SDK archived for a fast start."""
+"""`runtime.java`: a class with a `main`, compiled into one jar; the SDK's classes archived for a fast start."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ class Java(Toolchain):
         options = ("--release", RELEASE, "-encoding", "UTF-8", "-Xlint:all,-options,-serial,-processing")
         job.run(node.program("javac"), *options, *path, "-d", str(classes), *found)
         more = ("-C", str(resources), ".") if resources else ()
-        job.run(
-            node.program("jar"), "--create", "--file", str(job.out / JAR), "-C", str(classes), ".", *more
-        )
+        job.run(node.program("jar"), "--create", "--file", str(job.out / JAR), "-C", str(classes), ".", *more)
         shutil.copyfile(sdk_file("java", LAUNCHER), job.out / LAUNCHER)
         if (classes / "nodeling" / "Training.class").is_file():
             dump = f"-XX:ArchiveClassesAtExit={job.out / ARCHIVE}"
