@@ -44,7 +44,8 @@ def test_a_worker_is_warm_between_calls_and_between_runs(nodes: Nodes) -> None:
 
 def test_a_worker_imports_little_before_its_first_call_and_orjson_after_it(nodes: Nodes) -> None:
     spec = nodes.python("import sys\ndef run(ctx, inputs):\n    return sorted(sys.modules)\n")
-    outcomes = nodes.run(spec, *range(50))
+    hashes = ["1e100", "0" * 300, "9" * 16]  # which only look like large numbers
+    outcomes = nodes.run(spec, hashes, *range(50))
     slow = {"asyncio", "collections", "dataclasses", "enum", "inspect", "json", "orjson", "pathlib", "re"}
     slow |= {"threading", "traceback", "typing", "uuid", "hashlib", "tempfile"}
     found = slow & set(given(outcomes[0]))
