@@ -94,17 +94,14 @@ nodeling_progress() {
 
 # nodeling_quote TEXT: the text as JSON.
 nodeling_quote() {
-  local text=$1 # replacing costs bash its square on long texts, so it is done only where there is need
-  [[ $text == *\\* ]] && text=${text//\\/\\\\}
-  [[ $text == *\"* ]] && text=${text//\"/\\\"}
+  local text=$1 code byte # replacing costs bash its square on long texts, so it is done only where there is need
+  [[ $text == *\\* ]] && text=${text//\\/"\\\\"}
+  byte=\" code='\"'
+  [[ $text == *"$byte"* ]] && text=${text//"$byte"/"$code"}
   if [[ $text == *[$'\x01'-$'\x1f']* ]]; then
-    text=${text//$'\n'/\\n}
-    text=${text//$'\r'/\\r}
-    text=${text//$'\t'/\\t}
-    local code byte
-    for code in 1 2 3 4 5 6 7 8 b c e f 10 11 12 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f; do
+    for code in 1 2 3 4 5 6 7 8 9 a b c d e f 10 11 12 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f; do
       printf -v byte '%b' "\\x$code"
-      [[ $text == *"$byte"* ]] && printf -v code '\\u%04x' "0x$code" && text=${text//"$byte"/$code}
+      [[ $text == *"$byte"* ]] && printf -v code '\\u%04x' "0x$code" && text=${text//"$byte"/"$code"}
     done
   fi
   REPLY="\"$text\""
@@ -116,16 +113,26 @@ nodeling_text() {
   [[ $REPLY == \"* ]] || return 0
   REPLY=${REPLY:1:${#REPLY}-2}
   [[ $REPLY == *\\* ]] || return 0
-  REPLY=${REPLY//\\\\/$'\x01'} # no raw control byte stands in JSON, so this one is free
-  REPLY=${REPLY//\\\//\/}
-  local high low whole
-  while [[ $REPLY =~ \\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2}) ]]; do
+  local rest=$REPLY found='' # an escaped backslash begins no other escape, so the text is cut there first
+  while [[ $rest == *\\\\* ]]; do
+    nodeling__unescape "${rest%%\\\\*}"
+    found+=$REPLY\\
+    rest=${rest#*\\\\}
+  done
+  nodeling__unescape "$rest"
+  REPLY=$found$REPLY
+}
+
+nodeling__unescape() {
+  local high low whole text=$1
+  [[ $text == *\\/* ]] && text=${text//\\\//\/}
+  [[ $text == *\\\"* ]] && text=${text//\\\"/\"} # printf keeps the backslash of this one
+  while [[ $text =~ \\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2}) ]]; do
     high=$((16#${BASH_REMATCH[1]} - 0xd800)) low=$((16#${BASH_REMATCH[2]} - 0xdc00))
     printf -v whole '\\U%08x' $((0x10000 + high * 1024 + low))
-    REPLY=${REPLY//"${BASH_REMATCH[0]}"/$whole}
+    text=${text//"${BASH_REMATCH[0]}"/"$whole"}
   done
-  printf -v REPLY '%b' "$REPLY"
-  REPLY=${REPLY//$'\x01'/\\}
+  printf -v REPLY '%b' "$text"
 }
 
 # --- JSON: the members of one object ------------------------------------------------------------------
