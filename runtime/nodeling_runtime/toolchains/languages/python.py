@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import py_compile
 import shutil
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from pathlib import Path
 import nodeling
 from nodeling.toolchain import SourceNode, Toolchain
 
+_NEVER_CHANGES = py_compile.PycInvalidationMode.UNCHECKED_HASH  # another state has a folder of its own
 # The copy stands first while the package is looked up, and last for whatever the node imports.
 _BOOT = (
     "import sys; p = sys.argv.pop(1); sys.path.insert(0, p); import nodeling; "
@@ -82,6 +84,7 @@ def _copy(package: Path, files: list[Path], parent: Path, name: str) -> str:
         place = fresh / "nodeling" / path.relative_to(package)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, place)
+        py_compile.compile(str(place), doraise=False, invalidation_mode=_NEVER_CHANGES)
     try:
         fresh.rename(target)
     except OSError:  # another process was faster
