@@ -28,8 +28,8 @@ from nodeling.protocol import (
 from nodeling_runtime.blobs import BlobFault
 from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome
 from nodeling_runtime.dispatch.worker import ends
-from nodeling_runtime.dispatch.worker.blob_folder import CallBlobs
 from nodeling_runtime.dispatch.worker.bounds import Bounds
+from nodeling_runtime.dispatch.worker.call_blobs import CallBlobs
 from nodeling_runtime.dispatch.worker.folders import WorkerFolders
 from nodeling_runtime.dispatch.worker.launch import Launch
 from nodeling_runtime.dispatch.worker.log import Flood, GrowingRedactor, WorkerLog
