@@ -266,7 +266,7 @@ class Worker(Conversation):
     def exited(self, exit: Exit, cause: str | None, measured: float) -> None:
         """The process has ended: its open calls are answered with that."""
         self.exit = exit
-        stage = "handshake" if self.state == "starting" or self._connection.state == "handshake" else "call"
+        stage = "call" if self.is_greeted else "handshake"
         was = self.state
         if was == "ready" or was == "starting":
             self.state = "draining"  # what is still in the pipes is taken, and nothing is sent any more
