@@ -1,4 +1,4 @@
-"""`runtime.java`: a class with a `main`, compiled into one jar; the SDK's classes archived for a fast start."""
+"""`runtime.java`: a class with a `main`, compiled into a jar; its SDK's classes archived for a fast start."""
 
 from __future__ import annotations
 
