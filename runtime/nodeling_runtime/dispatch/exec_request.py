@@ -45,6 +45,7 @@ def environment(call: NodeCall, folders: CallFolders, mark: str) -> dict[str, st
             "NODELING_ATTEMPT": str(call.attempt),
             "NODELING_IDEMPOTENCY_KEY": call.idempotency_key(),
             "NODELING_WORK_DIR": folders.work,
+            "NODELING_BLOB_DIR": folders.blobs.path,
         }
     )
     return env

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
 from nodeling.flow import Child, Expression, Start
-from nodeling_runtime.engine.child import ChildRun, Place, child_of, scope_children
+from nodeling_runtime.engine.child import ChildRun, Place, child_of
 from nodeling_runtime.engine.context import Delta, Frame, View
 from nodeling_runtime.engine.names import Names
 from nodeling_runtime.engine.pool import PoolRun
@@ -88,9 +88,7 @@ class FlowHandle:
         if slot.expression is None:
             raise AssertionError("only a slot with an expression is evaluated")
         view = after[-1].inner_view() if after else self._before_children()
-        if view is None or vars:
-            view = Frame(scope_children(), view or self.job.view, {}, vars or {}).view(0, None)
-        return slot.expression.evaluate(Names(view, self.job.parts))
+        return slot.expression.evaluate(Names(view or self.job.view, self.job.parts, given=vars))
 
     def now(self) -> float:
         """Seconds since the epoch."""

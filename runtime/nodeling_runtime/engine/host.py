@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import ConfigError, Fault, NodelingError
 from nodeling.results import RunResult, StepResult
+from nodeling_runtime.blob_values import BlobValue
+from nodeling_runtime.blobs import Blob
 from nodeling_runtime.dispatch.base import Dispatcher
 from nodeling_runtime.documents.reader import from_data
 from nodeling_runtime.engine.loaded import Loaded, load
@@ -29,6 +31,7 @@ from nodeling_runtime.engine.run import (
 )
 from nodeling_runtime.formats import open_workflow
 from nodeling_runtime.project import resolve_secrets
+from nodeling_runtime.values import Value
 
 if TYPE_CHECKING:
     from nodeling.workflow import Workflow as SdkWorkflow
@@ -84,12 +87,23 @@ async def execute(
             await dispatcher.close()
 
 
+def _held(output: Value | None, files: dict[str, Blob]) -> bytes | BlobValue | None:
+    """What a result keeps of an output: its bytes, or the files it lies in, which go with the result."""
+    if output is None or not isinstance(output, BlobValue):
+        return None if output is None else output.data
+    for name, blob in output.blobs.items():
+        if name not in files:
+            files[name] = blob.handed_over()
+    return BlobValue(output.skeleton, {name: files[name] for name in output.blobs})
+
+
 def result_of(outcome: RunOutcome) -> RunResult:
     """The outcome as callers see it."""
+    files: dict[str, Blob] = {}
     steps = {
         name: StepResult(
             name=name,
-            data=None if record.output is None else record.output.data,
+            held=_held(record.output, files),
             **outcome.redactor.value(record.to_json()),
         )
         for name, record in outcome.records.items()
@@ -103,7 +117,7 @@ def result_of(outcome: RunOutcome) -> RunResult:
         duration_ms=round(outcome.duration_ms, 3),
         started=outcome.started,
         leaked=outcome.leaked,
-        data=None if outcome.output is None else outcome.output.data,
+        held=_held(outcome.output, files),
     )
 
 
@@ -152,6 +166,18 @@ class EngineHost:
         if not isinstance(data, dict):
             raise ConfigError(f"{path} holds no workflow", code="document.type")
         return data
+
+    def compile_schema(self, schema: Any, where: str) -> Callable[[Any], list[Fault]]:
+        """What tells the faults of a value by a JSON Schema."""
+        from nodeling_runtime.schemas import compile_schema
+
+        validator = compile_schema(schema, where=where)
+
+        def faults(value: Any) -> list[Fault]:
+            found = validator.check(value) or []
+            return [Fault("schema.misfit", one.message, one.pointer, one.hint) for one in found]
+
+        return faults
 
     def write_yaml(self, document: Mapping[str, Any]) -> str:
         """A document as YAML."""

@@ -71,7 +71,7 @@ def _filling(slot: Slot, value: Any) -> Any:
         return value
     if slot.kind == "list" and slot.expression is not None:
         return [Item(item) for item in value]
-    if slot.kind == "expression":
+    if slot.kind in ("expression", "template"):
         return Expression(str(slot.expression.source) if slot.expression is not None else "", slot)
     if slot.kind == "steps" and slot.scope is not None:
         shared: dict[str, Any] = {}

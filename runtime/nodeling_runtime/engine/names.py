@@ -63,7 +63,7 @@ class Vars(Record):
         """The variable's value, shared."""
         output = self._view.output_of(key)
         if output is not None:
-            return output.shared()
+            return output.readable()
         write = self._view.write(key)
         if write is None or write.data is None:
             raise missing("ctx.vars", key, self._view.keys())
@@ -108,7 +108,7 @@ def _step(name: str, frame: Frame, index: int) -> Fields:
 
     def read_output() -> Any:
         if record is not None and record.status == "succeeded" and output is not None:
-            return output.shared()
+            return output.readable()
         if record is not None and (record.reason == "inactive" or (record.status == "failed" and silent)):
             return None
         raise ExpressionError(
@@ -131,12 +131,24 @@ def _step(name: str, frame: Frame, index: int) -> Fields:
 class Names:
     """The scope one step's expressions are evaluated in."""
 
-    __slots__ = ("_ctx", "_parts", "_view")
+    __slots__ = ("_ctx", "_given", "_parts", "_view", "keeps_deferred")
 
-    def __init__(self, view: View, parts: Callable[[str], Any]) -> None:
+    def __init__(
+        self,
+        view: View,
+        parts: Callable[[str], Any],
+        keeps_deferred: bool = False,
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.keeps_deferred = keeps_deferred  # whether whoever evaluates takes what has not been read
         self._view = view
         self._parts = parts
+        self._given = given or {}  # what a container names for this one evaluation
         self._ctx: Fields | None = None
+
+    def keeping(self) -> Names:
+        """The same names for whoever hands values on unread."""
+        return Names(self._view, self._parts, True, self._given)
 
     def lookup(self, name: str) -> Any:
         """The value of a root name."""
@@ -146,6 +158,8 @@ class Names:
             return self._ctx
         if name == "steps":
             return Steps(self._view)
+        if name in self._given:
+            return self._given[name]
         view: View | None = self._view
         while view is not None:
             if name in view.frame.names:
@@ -162,7 +176,7 @@ class Names:
 
     def local_names(self) -> list[str]:
         """`item`, `index` and what else the containers around this step named."""
-        names: list[str] = []
+        names: list[str] = list(self._given)
         view: View | None = self._view
         while view is not None:
             names.extend(view.frame.names)

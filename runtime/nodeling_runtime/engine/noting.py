@@ -27,6 +27,7 @@ def note_end(
     attempt: int | None = None,
     of: Recall | None = None,
     at_once: bool = False,
+    ends: tuple[str, str] | None = None,
 ) -> None:
     """Write down how a step ended, once.
 
@@ -39,6 +40,7 @@ def note_end(
         attempt: Its last attempt, where that has no end yet.
         of: The container it is a child of.
         at_once: It ended in the moment that made it.
+        ends: How its node had its scope ended, and which.
     """
     if trail in journal.recorded.ends:
         return
@@ -56,6 +58,8 @@ def note_end(
         data["of"], data["made"] = of.trail, of.made
     if at_once:
         data["at_once"] = True
+    if ends is not None:
+        data["ends"] = list(ends)
     used = _used(record)
     if used:
         data["used"] = used

@@ -29,6 +29,7 @@ class Ended:
     delta: Delta
     at_once: bool  # it ended in the moment that made it: whoever makes it again ends it again
     used: Mapping[str, Any]
+    ends: tuple[str, str] | None  # how its node had its scope ended, and which
 
 
 @dataclass(slots=True)
@@ -54,7 +55,7 @@ class Cancel:
     seq: int
     at: float
     reason: str
-    hurry: bool
+    how: str  # cancel, hurry, or stop: early and in order
     limit_ms: float | None
 
 
@@ -147,6 +148,7 @@ def _ended(found: Recorded, event: Event) -> None:
         delta_of(event.delta),
         data.get("at_once", False),
         data.get("used") or {},
+        tuple(data["ends"]) if "ends" in data else None,
     )
     container = data.get("of")
     if container is not None and not data.get("at_once", False):
@@ -155,7 +157,7 @@ def _ended(found: Recorded, event: Event) -> None:
 
 def _cancelled(found: Recorded, event: Event) -> None:
     data = event.data
-    cancel = Cancel(event.seq, event.at, data["reason"], data["hurry"], data.get("limit_ms"))
+    cancel = Cancel(event.seq, event.at, data["reason"], data["how"], data.get("limit_ms"))
     found.cancels.setdefault(event.path, []).append(cancel)
 
 

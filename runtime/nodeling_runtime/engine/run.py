@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import ConfigError, StoreError
+from nodeling_runtime.blob_values import RunBlobs
 from nodeling_runtime.dispatch.base import CallError, Dispatcher
 from nodeling_runtime.engine.child import Place
 from nodeling_runtime.engine.context import Frame
@@ -25,6 +26,7 @@ from nodeling_runtime.engine.scope_job import ScopeJob
 from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.engine.top import parts_of
 from nodeling_runtime.engine.watchdog import watched
+from nodeling_runtime.manifests import ANNOTATION
 from nodeling_runtime.redact import NOTHING, Redactor
 from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.values import Value
@@ -87,6 +89,8 @@ class Run:
         self.redactor = Redactor(secrets.values())
         after = None if journal is None else journal.when_kept
         self.events = Events(self.id, options.listeners, self.redactor, after)
+        self.blobs = RunBlobs()
+        self.request = {part: self.blobs.contained(value) for part, value in options.request.items()}
         self.step_names = frozenset(step.name for step in all_steps(workflow.scope))
         self._dispatchers = dispatchers
         self._secrets = secrets
@@ -101,6 +105,7 @@ class Run:
         self._timed_out: float | None = None
         self._too_long: int | None = None
         self._cleanup: asyncio.TimerHandle | None = None
+        self._doom: StepRecord | None = None  # the step whose failure nothing in the run may handle
         self.leaked = 0
         self.cancelled_from_outside = False
 
@@ -138,9 +143,11 @@ class Run:
         """Whoever runs nodes of this kind."""
         return self._dispatchers[spec.runs_in]
 
-    def secrets_for(self, spec: NodeSpec) -> dict[str, str]:
-        """The secrets a node declared, and no others."""
-        return {name: self._secrets[name] for name in spec.manifest.secrets if name in self._secrets}
+    def secrets_for(self, step: Step) -> dict[str, str]:
+        """The secrets that a step's node declares or its `config` names, and no others."""
+        if not self._secrets:
+            return {}
+        return {name: self._secrets[name] for name in secrets_of(step) if name in self._secrets}
 
     def work_root(self) -> str:
         """A private folder that lives as long as the run. Nodes ask for it from threads too."""
@@ -159,7 +166,7 @@ class Run:
                 node=record.node,
                 worker=record.worker,
                 handled=record.handled,
-                output=None if record.output is None else record.output.shared(),
+                output=None if record.output is None else record.output.brief(),
                 **record.to_json(),
             )
 
@@ -176,14 +183,13 @@ class Run:
         self.events.emit("run.started", workflow=self.workflow.name, version=self.workflow.version)
         record = StepRecord("", self.workflow.name, "")
         frame = Frame(plan_of(self.workflow.scope), None, {})
-        body = self.options.request.get("body")
+        body = self.request.get("body")
         refusal = refused_input(self.workflow, None if body is None else body.shared())
         try:
             if refusal is None:
-                parts = parts_of(self, self.workflow, self.options.request)
-                job = self._job = ScopeJob(
-                    self, self.workflow.scope, frame, Place("", None, None), parts, record, None
-                )
+                parts = parts_of(self, self.workflow, self.request)
+                top = Place("", None, None)
+                job = self._job = ScopeJob(self, self.workflow.scope, frame, top, parts, record, None)
                 if self.journal is not None and await self._is_suspended(self.journal):
                     job.scope_run.recollect()
                     status, error = "suspended", None
@@ -206,6 +212,7 @@ class Run:
             for step in self.workflow.scope.steps
         }
         output = record.output if status == "succeeded" else None
+        self.blobs.close([output, *(one.output for one in records.values())])
         return RunOutcome(
             self.id,
             self.workflow.name,
@@ -227,7 +234,8 @@ class Run:
             return
         first = job.ending is None
         if self.journal is not None:
-            data = {"reason": reason, "hurry": not first, "limit_ms": self._timed_out}
+            how = "cancel" if first else "hurry"
+            data = {"reason": reason, "how": how, "limit_ms": self._timed_out}
             self.journal.note("scope.cancelled", "", data)
         if first:
             job.end(reason)
@@ -284,6 +292,23 @@ class Run:
             self._too_long = count
             asyncio.get_running_loop().call_soon(self.cancel, "history_limit")
 
+    def end_from_within(self, how: str, record: StepRecord) -> None:
+        """A node asked for the end of the run: it ends next, for what is in the middle of something now."""
+        if how == "fail":
+            self._doom = self._doom or record
+        else:
+            asyncio.get_running_loop().call_soon(self._end_from_within, how)
+
+    def _end_from_within(self, how: str) -> None:
+        if self._job is None or self._job.done:
+            return
+        if how == "stop":
+            if self.journal is not None:
+                self.journal.note("scope.cancelled", "", {"reason": "stopped", "how": "stop"})
+            self._job.scope_run.stop()
+        elif self._job.ending is None:
+            self.cancel("aborted")
+
     async def _drive(self, job: ScopeJob) -> None:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
@@ -313,7 +338,8 @@ class Run:
 
     def _resume_ending(self, journal: Journal, job: ScopeJob) -> None:
         """A run that was being ended, or was to be, is so before anything else."""
-        loop, cancels = asyncio.get_running_loop(), journal.recorded.cancels.get("")
+        loop = asyncio.get_running_loop()
+        cancels = [one for one in journal.recorded.cancels.get("", ()) if one.how != "stop"]
         if cancels:
             first = cancels[0]
             job.ending, self._timed_out = first.reason, first.limit_ms
@@ -351,6 +377,9 @@ class Run:
                 9005, f"timed out after {self._timed_out:.0f} ms", "TimeoutError", details=details
             )
             return "failed", {**error.to_json(), "step": None, "others": []}
+        doom = self._doom
+        if doom is not None and doom.error is not None and record.status == "succeeded":
+            return "failed", {**doom.error.to_json(), "step": doom.name, "others": []}
         if record.error is None:
             return record.status, None
         body = record.error.to_json()
@@ -375,12 +404,27 @@ def all_steps(scope: Scope, *, included: bool = False) -> Iterator[Step]:
 
 
 def needed_secrets(workflow: Workflow) -> dict[str, str]:
-    """The secrets that a workflow's nodes declare, each with a node that does."""
+    """The secrets that a workflow's steps need, each with a node that does."""
     found: dict[str, str] = {}
     for step in all_steps(workflow.scope, included=True):
-        for name in step.spec.manifest.secrets:
+        for name in secrets_of(step):
             found.setdefault(name, step.spec.name)
     return found
+
+
+def secrets_of(step: Step) -> list[str]:
+    """The names of a step's secrets: those its node declares, then those its `config` names."""
+    names = list(step.spec.manifest.secrets)
+    schema, given = step.spec.manifest.config, step.config.source if step.config is not None else None
+    if isinstance(schema, Mapping) and isinstance(given, Mapping):
+        keys = (key for key, one in schema.get("properties", {}).items() if is_secret(one))
+        names.extend(given[key] for key in keys if isinstance(given.get(key), str))
+    return names
+
+
+def is_secret(schema: object) -> bool:
+    """Whether the value of a key of `config` is the name of a secret."""
+    return isinstance(schema, Mapping) and schema.get(ANNOTATION) == "secret"
 
 
 def needed_workers(workflow: Workflow) -> list[NodeSpec]:

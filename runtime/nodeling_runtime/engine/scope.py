@@ -9,15 +9,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
+from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.engine.context import Delta, Frame, Merge, View
 from nodeling_runtime.engine.failure import engine_error
-from nodeling_runtime.engine.names import Names
+from nodeling_runtime.engine.names import Fields, Names
 from nodeling_runtime.engine.noting import note_end, remember
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.recorded import Cancel, Ended, Recorded, error_data, error_of
 from nodeling_runtime.engine.scheduler import Scheduler
-from nodeling_runtime.engine.step import StepJob
+from nodeling_runtime.engine.step import StepJob, scope_end_of
 from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.values import NULL, Value
@@ -87,7 +88,7 @@ class ScopeRun:
         for _, ended_step, fact in sorted(past, key=lambda one: one[0]):
             self._collect(started, cancelled)
             if isinstance(fact, Cancel):
-                (self.scheduler.hurry if fact.hurry else self.scheduler.cancel)(fact.reason)
+                self._end_again(fact)
             elif ended_step is not None:
                 if ended_step not in started:
                     said = (
@@ -100,6 +101,14 @@ class ScopeRun:
         self._collect(started, cancelled)
         self.scheduler.starts = list(started)
         self.scheduler.cancels = [cancelled[step] for step in started if step in cancelled]
+
+    def _end_again(self, fact: Cancel) -> None:
+        if fact.how == "stop":
+            self.scheduler.stop()
+        elif fact.how == "hurry":
+            self.scheduler.hurry(fact.reason)
+        else:
+            self.scheduler.cancel(fact.reason)
 
     def _collect(self, started: dict[int, None], cancelled: dict[int, tuple[int, str, int]]) -> None:
         scheduler = self.scheduler
@@ -119,7 +128,16 @@ class ScopeRun:
         elif record.status == "failed":
             self.frame.write_failed(step, ended.delta)
         self._views.pop(step, None)
-        self.scheduler.finish(step, STATUS[record.status], record.reason)
+        how = scope_end_of(ended.ends, record)
+        if how is not None and ended.ends is not None and ended.ends[1] == "top":
+            self.engine.end_from_within(how, record)
+        self._finish(step, record, how)
+
+    def _finish(self, step: int, record: StepRecord, how: str | None) -> None:
+        """Tell the scheduler of an end, and of what the step's node wants to become of the scope."""
+        self.scheduler.finish(step, STATUS[record.status], record.reason, final=how in ("fail", "stop"))
+        if how == "abort":
+            self.scheduler.cancel("aborted")
 
     def _place(self, step: int) -> str:
         """A step's place in the history."""
@@ -137,6 +155,11 @@ class ScopeRun:
         self._pump()
         for job in list(self._jobs.values()):
             job.hurry(reason)
+
+    def stop(self) -> None:
+        """End the scope early and in order, as a step with `stop` does."""
+        self.scheduler.stop()
+        self._pump()
 
     # -- what the scheduler asks
 
@@ -226,7 +249,7 @@ class ScopeRun:
         elif record.status == "failed":
             self.frame.write_failed(step, job.delta)
         self._views.pop(step, None)
-        self.scheduler.finish(step, STATUS[record.status], record.reason)
+        self._finish(step, record, job.scope_end)
 
     def _pump(self, *, inside: bool = False) -> None:
         """Carry out what the scheduler decided."""
@@ -302,6 +325,8 @@ class ScopeRun:
         if model.set_var is True:
             return {"data": None, "success": True, "error": None, "contentType": "application/json"}
         output = self.frame.outputs[source]
+        if isinstance(output, BlobValue):
+            return _unread_response(output, record)
         return {
             "data": None if output is None else output.shared(),
             "success": record.status == "succeeded",
@@ -329,14 +354,15 @@ class ScopeRun:
         scope = self.scope
         if scope.output is not None and explicit:
             view = self.frame.view(self._body_mask(), "last")
-            return Value.of(scope.output.evaluate(Names(view, self.parts)))
+            return self.engine.blobs.value_of(scope.output.evaluate(Names(view, self.parts, True)))
         if scope.ordered or scope.single:
             done = [i for i in self.plan.phases["body"] if self.scheduler.status[i] == SUCCEEDED]
             return (self.frame.outputs[done[-1]] or NULL) if done else NULL
         leaves = self.plan.leaves()
         if len(leaves) == 1:
             return self.frame.outputs[leaves[0]] or NULL
-        return Value.of({self.plan.steps[i].name: (self.frame.outputs[i] or NULL).shared() for i in leaves})
+        outputs = {self.plan.steps[i].name: (self.frame.outputs[i] or NULL).readable() for i in leaves}
+        return self.engine.blobs.value_of(outputs)
 
     def leaving(self, merge: Merge | None) -> Delta:
         """The writes that leave the scope."""
@@ -415,3 +441,15 @@ def truth(value: Any, what: str) -> bool:
     if isinstance(value, bool):
         return value
     raise ExpressionError(f"{what} gave {value!r}, which is neither true nor false", code="expr.type")
+
+
+def _unread_response(output: BlobValue, record: StepRecord) -> Fields:
+    return Fields(
+        "ctx.response",
+        {
+            "data": output.readable,
+            "success": lambda: record.status == "succeeded",
+            "error": record.error_json,
+            "contentType": lambda: "application/json",
+        },
+    )

@@ -64,6 +64,7 @@ class StepJob(Job):
         self.delta: Delta = {}
         self.partial: Delta = {}  # a single step leaves nothing behind unless it succeeds
         self.flow: FlowHandle | None = None
+        self.ending_scope: tuple[str, str] | None = None  # how and which, when the node asked for it
         self.unstarted = "cancelled"  # what it is when it is ended before it started
         self._default_timeout_ms = default_timeout_ms
         self._overlay = overlay
@@ -187,7 +188,7 @@ class StepJob(Job):
             )
         if self.flow is not None and self.flow.recall is not None and self.ending is None:
             self.flow.recall.check()
-        return judged(self.step.spec, outcome)
+        return judged(self.step.spec, outcome, self.engine.blobs)
 
     def _limit(self) -> float | None:
         """How long this attempt may take: what the step or its container says, never more than the node."""
@@ -288,7 +289,8 @@ class StepJob(Job):
             return False
         await gate.turn(self.trail)
         remember(self.engine, self.record, self.answer)
-        self.delta, self.done = self.answer.delta, True
+        self.delta, self.done, self.ending_scope = self.answer.delta, True, self.answer.ends
+        self._end_above()
         return True
 
     async def _count(self, journal: Journal) -> None:
@@ -340,6 +342,7 @@ class StepJob(Job):
             attempt=self.open_attempt,
             of=self.of,
             at_once=self.at_once,
+            ends=self.ending_scope,
         )
 
     # -- clocks
@@ -374,6 +377,11 @@ class StepJob(Job):
             raise NodelingError(f"`{what}`: {error}", code="document.duration") from error
 
     # -- ends
+
+    @property
+    def scope_end(self) -> str | None:
+        """How the node has its scope ended: `fail` counts when it failed, the others when it did not."""
+        return scope_end_of(self.ending_scope, self.record)
 
     def end(self, reason: str) -> None:
         """End the step for good; a container's children end before the container does."""
@@ -447,7 +455,9 @@ class StepJob(Job):
             writes.update({key: Write(index, write.data, write.who) for key, write in adopted.items()})
         writes.update({key: Write(index, data, name) for key, data in outcome.delta.items()})
         if isinstance(self.step.set_var, str) and outcome.output is not None:
-            writes[self.step.set_var] = Write(index, outcome.output.data, name)
+            data = outcome.output.data
+            self.engine.blobs.pin(data)
+            writes[self.step.set_var] = Write(index, data, name)
         return writes
 
     def _leave_behind(self, outcome: Outcome) -> None:
@@ -460,7 +470,7 @@ class StepJob(Job):
         if self.done:
             return
         self.record.error = error
-        self.record.handled = self.step.continues
+        self.record.handled = self.step.continues and self.ending_scope is None
         if self.flow is not None:
             error.details = {**self.flow.account(), **error.details}
         self._conclude("failed", None)
@@ -475,6 +485,12 @@ class StepJob(Job):
         record = self.record
         record.status, record.reason, record.ended_at = status, reason, self.engine.clock()
         self.engine.step_ended(record)
+        self._end_above()
+
+    def _end_above(self) -> None:
+        how = self.scope_end
+        if how is not None and self.ending_scope is not None and self.ending_scope[1] == "top":
+            self.engine.end_from_within(how, self.record)
 
     def inner_view(self) -> View:
         """What a step behind this one would see. Only a child that is alone in its frame is asked."""
@@ -491,6 +507,7 @@ class StepJob(Job):
     def _call(self) -> NodeCall:
         spec, step = self.step.spec, self.step
         self._expired = None
+        self.ending_scope = None
         if self._inputs is None:
             self._prepare()
         if spec.manifest.flow:
@@ -498,14 +515,18 @@ class StepJob(Job):
         path, mine = self.path, self.generation
 
         def emit(kind: str, data: dict[str, Any]) -> None:
-            if mine == self.generation and not self.done:  # what was given up is heard no more
-                self.engine.events.emit(f"step.{kind}", path, **data)
+            if mine != self.generation or self.done:  # what was given up is heard no more
+                return
+            if kind == "end_scope":
+                self.ending_scope = (data["how"], data["target"])
+                return
+            self.engine.events.emit(f"step.{kind}", path, **data)
 
         return NodeCall(
             spec=spec,
             inputs=self._inputs or NULL,
             config=self._config,
-            secrets=self.engine.secrets_for(spec),
+            secrets=self.engine.secrets_for(step),
             source=StepSource(self.view, self._part, self.engine.step_names, spec.manifest.reads),
             emit=emit,
             run_id=self.engine.id,
@@ -515,6 +536,7 @@ class StepJob(Job):
             deadline=None,  # from the hand-over on
             work_root=self.engine.work_root,
             flow=self.flow,
+            blobs=self.engine.blobs,
         )
 
     def _epoch_deadline(self, limit_ms: float | None) -> float | None:
@@ -536,7 +558,7 @@ class StepJob(Job):
             self._inputs = NULL
             return
         overrides = self.engine.parameters.get(step.name)
-        self._config, self._inputs = prepared(step, self.names, overrides, self._overlay)
+        self._config, self._inputs = prepared(step, self.names, self.engine.blobs, overrides, self._overlay)
 
     def _key(self) -> str:
         journal = self.engine.journal
@@ -545,3 +567,10 @@ class StepJob(Job):
 
     def _part(self, name: str) -> Any:
         return self._config if name == "config" else self.parts(name)
+
+
+def scope_end_of(wish: tuple[str, str] | None, record: StepRecord) -> str | None:
+    """How a scope is to be ended as a step's node wished, now that it is known how the step ended."""
+    if wish is None:
+        return None
+    return wish[0] if record.status == ("failed" if wish[0] == "fail" else "succeeded") else None

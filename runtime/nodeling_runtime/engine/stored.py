@@ -34,7 +34,7 @@ def stored_result(store: Store, run_id: str) -> RunResult:
         error=None if over is None else over.data["error"],
         duration_ms=round(((row.ended or time.time()) - row.created) * 1_000, 3),
         started=row.created,
-        data=None if over is None else _output(over),
+        held=None if over is None else _output(over),
     )
 
 
@@ -77,5 +77,5 @@ def _ended(name: str, ended: Ended) -> StepResult:
         round(spent, 3),
         {**metrics, **(used.get("metrics") or {})},
         error,
-        None if ended.value is None else ended.value.data,
+        held=None if ended.value is None else ended.value.data,
     )

@@ -11,7 +11,7 @@ Kinds of events, and what their `data` holds:
 | `run.ended` | status, error; value: the output | its status and end |
 | `run.dead` | error, recoveries | dead |
 | `run.restarted` | by, cone (paths), gen | runs again; results of older generations stay readable |
-| `scope.cancelled` | reason, hurry, limit_ms | nothing: the scope at `path` was told to end |
+| `scope.cancelled` | reason, how: cancel, hurry or stop; limit_ms | nothing: the scope at `path` is to end |
 | `step.started` | attempt, name, node, container, … | an attempt that is running; no timer |
 | `step.retry` | attempt, error, delay_ms, due | the attempt failed; a timer |
 | `step.lost` | attempt | the attempt died with its runner, or somebody decided that it did nothing |

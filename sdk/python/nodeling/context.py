@@ -8,15 +8,25 @@ sees it. Writes are collected as a delta; they reach later steps when this call 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol
 
 from nodeling.errors import NodelingError, nearest
 from nodeling.values import decode, encode
 
+TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+    from typing import Any, BinaryIO, Literal, Protocol
+
+    _Mapping = Mapping[str, Any]
+else:
+    from _collections_abc import Mapping as _Mapping  # what `collections.abc` is, without `collections`
+
+    Protocol = object
+
 __all__ = ["Context", "ContextSource", "Log", "Request", "Vars"]
 
+BLOB_PIECE = 1024 * 1024
 REQUEST_PARTS = ("body", "headers", "query", "params", "method", "path")
 
 
@@ -39,7 +49,7 @@ class ContextSource(Protocol):
         """Whether the key is a step's name, which only that step's output may fill."""
 
 
-class Vars(Mapping[str, Any]):
+class Vars(_Mapping):
     """The context's variables, each decoded when it is first read."""
 
     __slots__ = ("_cache", "_delta", "_source")
@@ -176,6 +186,7 @@ class Context:
         "_source",
         "_vars",
         "_work_dir",
+        "_write_blob",
         "attempt",
         "config",
         "env",
@@ -200,9 +211,11 @@ class Context:
         secrets: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
         open_blob: Callable[[Any], BinaryIO] | None = None,
+        write_blob: Callable[[Iterable[bytes], str], dict[str, Any]] | None = None,
     ) -> None:
         # Most nodes look at a field or two, so what has to be built is built when it is asked for.
         self._open_blob = open_blob
+        self._write_blob = write_blob
         self._source = source
         self._emit = emit
         self._cancelled = cancelled
@@ -322,6 +335,20 @@ class Context:
             raise NodelingError("this call was given no blobs", code="context.no_blobs")
         return self._open_blob(reference)
 
+    def write_blob(
+        self, data: bytes | bytearray | memoryview | BinaryIO, media_type: str = "application/octet-stream"
+    ) -> dict[str, Any]:
+        """Put bytes, or what a file holds from here on, aside; return the handle in the place of a value.
+
+        The bytes stay bytes: no node and no expression takes them for JSON, and `open_blob` reads them.
+
+        Raises:
+            NodelingError: There is no place for them.
+        """
+        if self._write_blob is None:
+            raise NodelingError("this call has no place for blobs", code="context.no_blobs")
+        return self._write_blob(_pieces(data), media_type)
+
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Tell how far this call has come."""
         self._emit("progress", {"progress": done, "total": total, "message": message})
@@ -329,6 +356,19 @@ class Context:
     def metric(self, name: str, value: float) -> None:
         """Record a figure; it stands in the step's `metrics`."""
         self._emit("metric", {"name": name, "value": value})
+
+    def end_scope(
+        self, how: Literal["fail", "stop", "abort"], target: Literal["parent", "top"] = "parent"
+    ) -> None:
+        """Have the scope that this step stands in ended when this call has, or the whole run.
+
+        `stop` ends it early and in order, as `stop: true` on a step does; `abort` cancels it; `fail`, for a
+        call that fails, lets nothing handle that failure. A call that fails stops and aborts nothing.
+
+        Raises:
+            NodelingError: The call runs outside the runtime's process, where this is not supported.
+        """
+        self._emit("end_scope", {"how": how, "target": target})
 
     def _part(self, name: str) -> Any:
         if self._parts is None:
@@ -347,3 +387,21 @@ class Context:
                 code="context.reserved",
                 hint="write under another key, or use set_var on the step",
             )
+
+
+def _pieces(data: Any) -> Iterator[bytes]:
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        yield bytes(data)
+        return
+    if not hasattr(data, "read"):
+        raise NodelingError(
+            f"a blob is made of bytes or of an open binary file, not of a {type(data).__name__}",
+            code="context.no_blobs",
+        )
+    while True:
+        piece = data.read(BLOB_PIECE)
+        if not piece:
+            return
+        if not isinstance(piece, bytes):
+            raise NodelingError("the file of a blob has to be opened in binary mode", code="context.no_blobs")
+        yield piece

@@ -7,26 +7,38 @@ says on its way (progress, logs, chunks) is said before.
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nodeling._plain import InvalidValue
 from nodeling.context import Context
-from nodeling.errors import NodeError
-from nodeling.protocol_blobs import BlobError, BlobRef, escape_blobs, open_blob, resolve_blobs, write_blob
+from nodeling.errors import NodeError, NodelingError
+from nodeling.protocol_blobs import (
+    BlobError,
+    blobs_in,
+    escape_blobs,
+    names_file,
+    open_blob,
+    put_aside,
+    resolve_blobs,
+    write_blob,
+)
 from nodeling.values import decode, encode
 from nodeling.worker_context import SentSource
 from nodeling.worker_failure import Mask, failure_of
 
+TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+    from typing import Any, BinaryIO
+
     from nodeling.protocol_node import Invoke
     from nodeling.worker import Worker
 
 __all__ = ["Call", "CallCancelled", "NotLoaded", "NotStarted"]
 
+_MARK = b'blob":'  # in whatever may hold a reference, or a key that looks like one
 PROGRESS_SECONDS = 0.1  # at most ten a second for each call
 LOGS_A_SECOND = 1000
 LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3}
@@ -54,7 +66,11 @@ class Call:
         self.streams = "stream" in worker.connection.features and wants_stream
         granted = stream.get("credit") if isinstance(stream, dict) else None
         self.credit: int | None = granted if "credit" in worker.connection.features else None
-        self._granted = threading.Condition()
+        self._granted: threading.Condition | None = None
+        if self.credit is not None and not worker.is_serial:  # which reads on by itself
+            import threading
+
+            self._granted = threading.Condition()
         self._wants_progress = bool(invoke.meta.get("progress"))
         self._progress_due = 0.0
         self._progress: dict[str, Any] | None = None
@@ -92,6 +108,7 @@ class Call:
             secrets=invoke.secrets,
             env={name: os.environ[name] for name in worker.env if name in os.environ},
             open_blob=self._open_blob,
+            write_blob=self._write_blob,
         )
         return self.context, inputs
 
@@ -102,8 +119,12 @@ class Call:
         data = self.checked(output)
         written = {} if self.context is None else dict(self.context._delta)
         for key, value in written.items():
-            if value is not None and b"blob" in value:
-                written[key] = encode(escape_blobs(decode(value)))
+            if value is not None and _MARK in value and self._holds_blob(decode(value)):
+                raise NodelingError(
+                    f"a blob cannot stand in the context variable {key!r}",
+                    code="context.blob",
+                    hint="return it, in the node's output",
+                )
         metrics = {**self.metrics, "dropped": self._dropped} if self._dropped else self.metrics
         self._flush_progress()
         connection = self.worker.connection
@@ -143,15 +164,18 @@ class Call:
     def checked(self, value: Any) -> bytes:
         """A value as the bytes that travel, put into a blob when it is large."""
         data = encode(value)
-        if b"blob" in data:
-            value = escape_blobs(value)
-            data = encode(value)
-        worker = self.worker
-        limit = worker.spill_bytes
-        if len(data) >= limit and worker.blob_dir and "blob" in worker.connection.features:
-            if not isinstance(value, BlobRef):
-                return encode(dict(write_blob(worker.blob_dir, data)))
-        return data
+        folder, limit = self._blob_dir, self.worker.spill_bytes
+        if _MARK in data:
+            found = decode(data)
+            if folder is None:
+                return encode(escape_blobs(found))
+        elif folder is None or len(data) < limit:
+            return data
+        try:
+            return encode(put_aside(found, folder, limit) if _MARK in data else write_blob(folder, data))
+        except OSError as error:
+            what = f"a value of {len(data)} bytes cannot be put aside: {error.strerror}"
+            raise NodeError(what, code=4005, retryable=False) from error
 
     # --- While it runs ----------------------------------------------------------------------------
 
@@ -165,6 +189,8 @@ class Call:
             self._progress = data
             if time.monotonic() >= self._progress_due:
                 self._flush_progress()
+        elif kind == "end_scope":
+            raise NodeError("a scope is ended from the runtime's own process", code=4010, retryable=False)
 
     def chunk(self, value: Any) -> None:
         """Send one part of the output; wait first until the host grants it.
@@ -190,10 +216,11 @@ class Call:
 
     def grant(self, n: int) -> None:
         """The host lets `n` more chunks come."""
-        with self._granted:
-            if self.credit is not None:
-                self.credit += n
-            self._granted.notify_all()
+        if self.credit is not None:
+            self.credit += n
+        if self._granted is not None:
+            with self._granted:
+                self._granted.notify_all()
 
     def cancel(self) -> None:
         """The host asks the call to end."""
@@ -202,6 +229,8 @@ class Call:
 
     def wait_for_credit(self) -> None:
         """Block this thread until a chunk may be sent or the call shall end."""
+        if self._granted is None:
+            return
         with self._granted:
             while self.credit is not None and self.chunks >= self.credit and not self.is_cancelled:
                 self._granted.wait()
@@ -250,6 +279,8 @@ class Call:
         self.worker.say(lambda: self.worker.connection.progress(self.id, done, total, text))
 
     def _work_dir(self) -> Path:
+        from pathlib import Path
+
         given = self.invoke.context.get("work_dir")
         if isinstance(given, str) and given:
             os.makedirs(given, mode=0o700, exist_ok=True)
@@ -259,10 +290,24 @@ class Call:
         self._folder = tempfile.mkdtemp(prefix="call-")
         return Path(self._folder)
 
+    @property
+    def _blob_dir(self) -> str | None:
+        """Where blobs go, when the host takes any."""
+        return self.worker.blob_dir if "blob" in self.worker.connection.features else None
+
     def _open_blob(self, reference: Any) -> BinaryIO:
         if self.worker.blob_dir is None:
             raise BlobError("the host named no blob folder")
         return open_blob(self.worker.blob_dir, reference)
+
+    def _write_blob(self, pieces: Iterable[bytes], media_type: str) -> dict[str, Any]:
+        folder = self._blob_dir
+        if folder is None:
+            raise NodelingError("the host of this node takes no blobs", code="context.no_blobs")
+        return write_blob(folder, pieces, media_type=media_type, encoding="raw")
+
+    def _holds_blob(self, value: Any) -> bool:
+        return any(names_file({"$blob": about}, self._blob_dir) for about in blobs_in(value))
 
 
 class NotLoaded(Exception):

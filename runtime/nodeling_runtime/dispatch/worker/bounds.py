@@ -16,6 +16,8 @@ class Bounds:
     cancel_grace: float = 1.0  # from node/cancel to the kill, for nodes that can be asked
     exit_grace: float = 5.0  # from the end of its input to SIGTERM
     kill_grace: float = 2.0  # from SIGTERM to SIGKILL
+    max_stream_buffer: int = 64 * 1024 * 1024  # bytes of one call's chunks kept in memory
+    credit: int = 16  # chunks that a node may be ahead of whoever takes them
     drain_cap: float = 60.0  # how long siblings of a stuck call may go on
     exit_report: float = 1.0  # from the end of a channel to the news of the process's end
     gone: float = 2.0  # from a kill to the end of the last descendant
@@ -24,6 +26,7 @@ class Bounds:
     ping_misses: int = 2
     idle_ttl: float = 300.0
     max_requests: int | None = None  # calls before a worker is replaced
+    max_age: float | None = None  # of a process whose call has ended before it is replaced
     max_rss_mb: float | None = None  # memory after a call before a worker is replaced
     crashes: int = 5  # in a row, none of them further back than the window
     crash_window: float = 60.0

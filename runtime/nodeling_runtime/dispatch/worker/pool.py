@@ -93,6 +93,10 @@ class Pool:
         worker.reserved -= 1
         self._offer(worker)
 
+    def unused(self, worker: Worker) -> None:
+        """A call was not sent after all: its slot is somebody else's."""
+        self._offer(worker)
+
     def is_wanted(self) -> bool:
         """Whether somebody waits here."""
         return bool(self._waiting)
@@ -171,6 +175,8 @@ class Pool:
     def _is_worn(self, worker: Worker) -> bool:
         bounds = self._room.bounds
         if bounds.max_requests is not None and worker.served >= bounds.max_requests:
+            return True
+        if bounds.max_age is not None and asyncio.get_running_loop().time() - worker.born > bounds.max_age:
             return True
         if bounds.max_rss_mb is None or worker.served % _LOOK_AT_MEMORY_EVERY:
             return False
