@@ -50,6 +50,17 @@ def test_every_file_of_every_package_is_in_the_wheel(names):
     assert {f"{top}/py.typed" for top in SOURCES} <= wanted
 
 
+def test_the_sdks_for_other_languages_travel_inside_the_package(wheel, names):
+    from nodeling.sdk_files import sdk_file
+
+    carried = {name for name in names if name.startswith("nodeling/languages/")}
+    assert "nodeling/languages/javascript/nodeling.mjs" in carried
+    with zipfile.ZipFile(wheel) as archive:
+        for name in carried:
+            language, _, file = name.removeprefix("nodeling/languages/").partition("/")
+            assert archive.read(name) == sdk_file(language, file).read_bytes()
+
+
 def test_every_entry_point_leads_somewhere(wheel, names):
     with zipfile.ZipFile(wheel) as archive:
         file = next(name for name in names if name.endswith("entry_points.txt"))

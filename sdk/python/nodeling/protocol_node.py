@@ -358,7 +358,7 @@ class NodeConnection:
         self._out.append(b'{"jsonrpc":"2.0","id":%s,"result":%s}\n' % (_id_bytes(id), result))
 
     def _refuse(self, id: Any, code: int, message: str, **data: Any) -> None:
-        body = encode(error_body(code, message, type="ProtocolError", **data))
+        body = encode(error_body(code, _clean(message), type="ProtocolError", **data))
         name = b"null" if id is None else _id_bytes(id)
         self._out.append(b'{"jsonrpc":"2.0","id":%s,"error":%s}\n' % (name, body))
 
