@@ -44,7 +44,7 @@ class Names:
     assigned: dict[str, str] = field(default_factory=dict)  # within one assignment: what was set before
 
     def call(self, function: str, text: str, position: Position) -> str:
-        """A native expression that evaluates a text; a fault, and an expression that fails, when it cannot."""
+        """A native expression that evaluates a text; with a fault beside it when it cannot be read."""
         try:
             tree = parse(text)
         except SyntaxFault as error:

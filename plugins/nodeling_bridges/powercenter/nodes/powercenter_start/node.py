@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from nodeling import Context, NodeError
@@ -20,7 +20,7 @@ def run(ctx: Context, inputs: dict[str, Any]) -> dict[str, Any]:
             message = f"{name} is {said['datatype']}, and {said['value']!r} is none: {error}"
             raise NodeError(message, code=4001, retryable=False) from error
         ctx.set(name, values[name])
-    started = datetime.now(timezone.utc).replace(tzinfo=None)
+    started = datetime.now(UTC).replace(tzinfo=None)
     return {"started": dates.iso(started), "variables": values}
 
 
