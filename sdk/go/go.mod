@@ -1,0 +1,3 @@
+module nodeling
+
+go 1.22
