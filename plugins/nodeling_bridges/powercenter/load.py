@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from nodeling.errors import ConfigError, nearest
 from nodeling.formats import Converted, Source, Wishes
@@ -42,26 +43,32 @@ def convert(source: Source, wishes: Wishes) -> Converted:
     bindings = dict(wishes.bindings)
     flow = _chosen(source, repository, bindings.pop(CHOICE, None))
     whole = Whole(source, repository, parameters, bindings, wishes.dry_run)
-    whole.top = flow.name
     whole.faults.extend(reader.faults)
-    whole.start = whole.fresh(flow.start() or (START if START not in flow.instances else "Begin"))
-    lowering = Lowering(whole, flow, "/steps", None)
-    steps = lowering.steps()
-    _judge_flow(lowering, flow)
+    document = native(flow, whole)
     _judge_bindings(whole, bindings)
     errors = [fault for fault in whole.faults if fault.severity == "error"]
     if errors:
-        raise ConfigError(
-            f"{source.name} has {len(errors)} faults", code="powercenter.faults", faults=whole.faults
-        )
+        message = f"{source.name} has {len(errors)} faults"
+        raise ConfigError(message, code="powercenter.faults", faults=whole.faults)
+    return Converted(document, whole.faults, whole.places, plan=decision_table(flow, repository))
+
+
+def native(flow: Flow, whole: Whole) -> dict[str, Any]:
+    """The document of a workflow; what is wrong with it is among the faults of `whole`."""
+    whole.top = flow.name
+    whole.start = whole.fresh(flow.start() or (START if START not in flow.instances else "Begin"))
+    lowering = Lowering(whole, flow, "/steps", None)
+    document: dict[str, Any] = {"name": flow.name}
+    if flow.description:
+        document["description"] = flow.description
+    document["steps"] = lowering.steps()
     states = ", ".join(
         f"{json.dumps(name)}: powercenter_status({step}.status, {step}.reason)"
         for name, step in ((one, f"steps[{json.dumps(one)}]") for one in lowering.tasks())
     )
-    document = {"name": flow.name, "steps": steps, "output": f"${{{{{states}}}}}"}
-    if flow.description:
-        document["description"] = flow.description
-    return Converted(document, whole.faults, whole.places, plan=decision_table(flow, repository))
+    document["output"] = f"${{{{{states}}}}}"
+    _judge_flow(lowering, flow)
+    return document
 
 
 def _chosen(source: Source, repository: Repository, wanted: str | None) -> Flow:
