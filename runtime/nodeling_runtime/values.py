@@ -7,7 +7,8 @@ a node handed over is kept, so nobody can change a value after the fact.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
@@ -16,6 +17,9 @@ from nodeling.values import equal as json_equal
 
 __all__ = ["NULL", "InvalidValue", "Value", "json_equal", "split_list"]
 
+if TYPE_CHECKING:
+    from nodeling_runtime.blobs import Blob
+
 _UNREAD: Any = object()
 _UNCHANGEABLE = frozenset((bool, int, float, str, type(None)))
 _LIST = ord("[")
@@ -23,9 +27,15 @@ _OBJECT = ord("{")
 
 
 class Value:
-    """One JSON value as checked bytes, compared by what it means (1 equals 1.0, not true)."""
+    """One JSON value as checked bytes, compared by what it means (1 equals 1.0, not true).
+
+    A value that is too large for that is a `BlobValue`, whose `blobs` are the files that hold it; it has
+    the same methods, and reads its files when one of them needs to.
+    """
 
     __slots__ = ("_shared", "data")
+
+    blobs: ClassVar[Mapping[str, Blob]] = {}
 
     data: bytes
 
@@ -75,6 +85,14 @@ class Value:
         if self._shared is _UNREAD:
             self._shared = orjson.loads(self.data)
         return self._shared
+
+    def readable(self) -> Any:
+        """What an expression gets: the value, or what stands for one that has not been read."""
+        return self.shared()
+
+    def brief(self) -> Any:
+        """What an event tells: the value, but files by reference."""
+        return self.shared()
 
     def fresh(self) -> Any:
         """A decoded copy that its receiver may change."""

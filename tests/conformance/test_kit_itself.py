@@ -57,6 +57,8 @@ ODD_ON_PURPOSE = {
     "invoke.config-is-no-object",
     "invoke.text-id",
     "hello.unknown-params",
+    "node.unknown-method",
+    "node.unknown-notification",
 }
 
 

@@ -55,6 +55,7 @@ def test_the_sdks_for_other_languages_travel_inside_the_package(wheel, names):
 
     carried = {name for name in names if name.startswith("nodeling/languages/")}
     assert "nodeling/languages/javascript/nodeling.mjs" in carried
+    assert "nodeling/languages/rust/src/worker/call.rs" in carried
     with zipfile.ZipFile(wheel) as archive:
         for name in carried:
             language, _, file = name.removeprefix("nodeling/languages/").partition("/")

@@ -39,7 +39,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Turn another system's workflow file into a native one.",
     ),
     "create": ("nodeling_runtime.cli.create:command", "Create a node, a workflow, a project or a plugin."),
+    "build": ("nodeling_runtime.cli.build:command", "Build nodes before anything needs them."),
     "test": ("nodeling_runtime.cli.test:command", "Run the examples of nodes as tests."),
+    "conformance": (
+        "nodeling_runtime.cli.conformance:command",
+        "Judge any program by the protocol.",
+    ),
+    "node-command": (
+        "nodeling_runtime.cli.node_command:command",
+        "Print the command that runs a node as a process.",
+    ),
     "nodes": ("nodeling_runtime.cli.nodes:command", "Show the nodes there are."),
     "graph": ("nodeling_runtime.cli.graph:command", "Draw a workflow."),
     "schema": ("nodeling_runtime.cli.schema:command", "Write the schemas that editors check with."),

@@ -86,8 +86,8 @@ def _shown(outcome: RunOutcome) -> RunResult:
     def masked(data: bytes | None) -> bytes | None:
         return None if data is None else encode(redactor.value(decode(data)))
 
-    steps = {name: replace(step, data=masked(step.data)) for name, step in result.steps.items()}
-    return replace(result, steps=steps, data=masked(result.data))
+    steps = {name: replace(step, held=masked(step.data)) for name, step in result.steps.items()}
+    return replace(result, steps=steps, held=masked(result.data))
 
 
 def _print(result: RunResult, wanted: Wanted, timeline: Timeline) -> None:

@@ -28,7 +28,7 @@ def command(nodes: tuple[str, ...], folders: tuple[Path, ...], as_json: bool) ->
     NODES are names, or folders with a config.json. Without any, the nodes of the project are tested. A
     node without examples is no failure, but it is said.
     """
-    specs = _chosen(nodes, folders)
+    specs = chosen(nodes, folders)
     report: list[dict[str, Any]] = []
     for spec in specs:
         results = _run(spec, folders)
@@ -52,7 +52,7 @@ def _run(spec: NodeSpec, folders: Sequence[Path]) -> list[ExampleResult]:
         return list(run_examples(spec, folders))
 
 
-def _chosen(names: Sequence[str], folders: Sequence[Path]) -> list[NodeSpec]:
+def chosen(names: Sequence[str], folders: Sequence[Path]) -> list[NodeSpec]:
     """The nodes that were asked for, or those of the project."""
     from nodeling_runtime.engine.loaded import registry_for
     from nodeling_runtime.registry import PROJECT, read_node

@@ -7,11 +7,12 @@ call exactly once, releases what the call held, and never raises for what the no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from nodeling.context import ContextSource
+from nodeling_runtime.blob_values import RunBlobs
 from nodeling_runtime.values import Value
 
 CANCEL_GRACE_SECONDS = 1.0  # what an in-process node gets between being asked to end and being given up
@@ -39,6 +40,8 @@ class NodeCall:
     deadline: float | None  # seconds since the epoch
     work_root: Callable[[], str]  # a folder under which private folders may be made
     flow: Any = None  # the Flow handle of a container
+    on_chunk: Callable[[Value], Awaitable[None]] | None = None  # given each chunk, and waited for
+    blobs: RunBlobs = field(default_factory=RunBlobs)  # the files of the run
     handed_over: Callable[[], None] | None = None  # told when a ready process takes the call: its time begins
 
 

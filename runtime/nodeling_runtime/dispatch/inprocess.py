@@ -14,15 +14,18 @@ import shutil
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 from nodeling.context import Context
 from nodeling.errors import NodeError, NodelingError
 from nodeling.node import Implementation
 from nodeling.values import InvalidValue
+from nodeling_runtime.blob_values import BlobValue
+from nodeling_runtime.blobs import Blob, BlobFault
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS, CallError, NodeCall, Outcome
 from nodeling_runtime.dispatch.loading import is_loaded, load_implementation
 from nodeling_runtime.dispatch.threads import RaisedOutsideError, ThreadPool
@@ -36,9 +39,10 @@ NOTHING_WRITTEN: Mapping[str, bytes | None] = MappingProxyType({})
 class _Live:
     """What one call leaves lying about until it has ended."""
 
-    __slots__ = ("cancelled", "metrics", "work_dirs", "worker")
+    __slots__ = ("blobs", "cancelled", "metrics", "work_dirs", "worker")
 
     def __init__(self) -> None:
+        self.blobs: list[Blob] = []  # written, and referred to by no value yet
         self.cancelled = False
         self.metrics: dict[str, float] = {}
         self.worker: str | None = None  # the thread, where there is one
@@ -71,8 +75,10 @@ class InProcessDispatcher:
                 implementation = await self._on_thread(lambda: load_implementation(spec), live)
             if implementation.takes_context or implementation.kind not in PLAIN_KINDS:
                 context = _context(call, live)
-            output = Value.of(await self._drive(implementation, context, call, live))
+            output = call.blobs.value_of(await self._drive(implementation, context, call, live))
             delta = NOTHING_WRITTEN if context is None else context._delta
+            if delta:
+                _refuse_blobs(delta, call)
             return Outcome(output, None, delta, live.worker, metrics=live.metrics)
         except (asyncio.CancelledError, GeneratorExit):  # GeneratorExit: the loop is gone, and nobody waits
             live.cancelled = True
@@ -93,13 +99,17 @@ class InProcessDispatcher:
         function, kind = implementation.call, implementation.kind
         if kind == "flow":
             return await function(ctx, call.flow.keys, call.flow)
-        inputs = call.inputs.fresh()
+        if isinstance(call.inputs, BlobValue):
+            inputs = await self._on_thread(lambda: _read(call.inputs), live)
+        else:
+            inputs = call.inputs.fresh()
         if kind == "async":
             return await function(ctx, inputs)
         if kind == "async_generator":
-            return await _collect_async(function(ctx, inputs), ctx)
+            return await _collect_async(function(ctx, inputs), ctx, call)
         if kind == "generator":
-            return await self._on_thread(lambda: _collect(function(ctx, inputs), ctx), live, is_node=True)
+            drive = partial(_collect, function, ctx, inputs, call)
+            return await self._on_thread(drive, live, is_node=True)
         if implementation.blocking:
             result = await self._on_thread(lambda: function(ctx, inputs), live, is_node=True)
         else:
@@ -148,6 +158,17 @@ def _context(call: NodeCall, live: _Live) -> Context:
         live.work_dirs.append(folder)
         return Path(folder)
 
+    def open_blob(reference: Any) -> BinaryIO:
+        blob = call.blobs.named(reference)
+        if blob is None:
+            raise NodelingError("this is no blob that this run has", code="context.no_blobs")
+        return blob.open()
+
+    def write_blob(pieces: Iterable[bytes], media_type: str) -> dict[str, Any]:
+        blob = call.blobs.write(pieces, media_type)
+        live.blobs.append(blob)
+        return blob.reference()
+
     return Context(
         source=call.source,
         emit=emit,
@@ -161,18 +182,21 @@ def _context(call: NodeCall, live: _Live) -> Context:
         config=dict(call.config),
         secrets=call.secrets,
         env={name: os.environ[name] for name in call.spec.manifest.env if name in os.environ},
+        open_blob=open_blob,
+        write_blob=write_blob,
     )
 
 
-def _collect(generator: Any, ctx: Context) -> Any:
+def _collect(function: Callable[..., Any], ctx: Context, inputs: Any, call: NodeCall) -> Any:
     """Drive a generator: each yield is a chunk; its return value, or the chunks, is the output.
 
     A call that was cancelled ends at its next yield, so that its thread comes back.
     """
+    generator = function(ctx, inputs)
     chunks: list[Any] = []
     try:
         while not ctx.cancelled:
-            _chunk(chunks, next(generator), ctx)
+            _chunk(chunks, next(generator), ctx, call)
     except StopIteration as stop:
         return chunks if stop.value is None else stop.value
     finally:
@@ -180,20 +204,39 @@ def _collect(generator: Any, ctx: Context) -> Any:
     return None
 
 
-async def _collect_async(generator: Any, ctx: Context) -> list[Any]:
+async def _collect_async(generator: Any, ctx: Context, call: NodeCall) -> list[Any]:
     chunks: list[Any] = []
     try:
         async for chunk in generator:
-            _chunk(chunks, chunk, ctx)
+            _chunk(chunks, chunk, ctx, call)
     finally:
         await generator.aclose()
     return chunks
 
 
-def _chunk(chunks: list[Any], chunk: Any, ctx: Context) -> None:
-    value = Value.of(chunk)
-    ctx._emit("chunk", {"number": len(chunks), "data": value.shared()})
+def _chunk(chunks: list[Any], chunk: Any, ctx: Context, call: NodeCall) -> None:
+    value = call.blobs.value_of(chunk)
+    ctx._emit("chunk", {"number": len(chunks), "data": value.brief()})
     chunks.append(value.fresh())
+
+
+def _refuse_blobs(delta: Mapping[str, bytes | None], call: NodeCall) -> None:
+    for key, data in delta.items():
+        if call.blobs.refers(data):
+            raise NodelingError(
+                f"a blob cannot stand in the context variable {key!r}",
+                code="context.blob",
+                hint="return it, in the node's output",
+            )
+
+
+def _read(inputs: Value) -> Any:
+    """A copy of inputs that lie in files; they are read beside the loop."""
+    try:
+        return inputs.fresh()
+    except BlobFault as fault:
+        code = fault.code if isinstance(fault.code, int) else 4001
+        raise NodeError(f"its inputs cannot be read: {fault.message}", code=code, retryable=False) from None
 
 
 def failure_of(error: BaseException, *, loaded: bool = True) -> CallError:
@@ -202,6 +245,8 @@ def failure_of(error: BaseException, *, loaded: bool = True) -> CallError:
         error = error.original
     if isinstance(error, InvalidValue):
         return CallError(4006, f"the output is no JSON value: {error}", "InvalidOutput", retryable=False)
+    if isinstance(error, BlobFault) and isinstance(error.code, int):
+        return CallError(error.code, error.message, "PayloadTooLarge", retryable=False)
     if isinstance(error, NodeError):
         hint = {"hint": error.hint} if error.hint else {}
         said = {**hint, **error.details, **_cause(error)}

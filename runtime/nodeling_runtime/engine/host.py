@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import ConfigError, Fault, NodelingError
 from nodeling.results import RunResult, StepResult
+from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.dispatch.base import Dispatcher
 from nodeling_runtime.documents.reader import from_data
 from nodeling_runtime.engine.loaded import Loaded, load
@@ -29,6 +30,7 @@ from nodeling_runtime.engine.run import (
 )
 from nodeling_runtime.formats import open_workflow
 from nodeling_runtime.project import resolve_secrets
+from nodeling_runtime.values import Value
 
 if TYPE_CHECKING:
     from nodeling.workflow import Workflow as SdkWorkflow
@@ -72,12 +74,17 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
             await dispatcher.close()
 
 
+def _held(output: Value | None) -> bytes | BlobValue | None:
+    """What a result keeps of an output: its bytes, or the files it lies in."""
+    return output if output is None or isinstance(output, BlobValue) else output.data
+
+
 def result_of(outcome: RunOutcome) -> RunResult:
     """The outcome as callers see it."""
     steps = {
         name: StepResult(
             name=name,
-            data=None if record.output is None else record.output.data,
+            held=_held(record.output),
             **outcome.redactor.value(record.to_json()),
         )
         for name, record in outcome.records.items()
@@ -91,7 +98,7 @@ def result_of(outcome: RunOutcome) -> RunResult:
         duration_ms=round(outcome.duration_ms, 3),
         started=outcome.started,
         leaked=outcome.leaked,
-        data=None if outcome.output is None else outcome.output.data,
+        held=_held(outcome.output),
     )
 
 

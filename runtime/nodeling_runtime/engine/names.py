@@ -63,7 +63,7 @@ class Vars(Record):
         """The variable's value, shared."""
         output = self._view.output_of(key)
         if output is not None:
-            return output.shared()
+            return output.readable()
         write = self._view.write(key)
         if write is None or write.data is None:
             raise missing("ctx.vars", key, self._view.keys())
@@ -108,7 +108,7 @@ def _step(name: str, frame: Frame, index: int) -> Fields:
 
     def read_output() -> Any:
         if record is not None and record.status == "succeeded" and output is not None:
-            return output.shared()
+            return output.readable()
         if record is not None and (record.reason == "inactive" or (record.status == "failed" and silent)):
             return None
         raise ExpressionError(
@@ -132,12 +132,17 @@ def _step(name: str, frame: Frame, index: int) -> Fields:
 class Names:
     """The scope one step's expressions are evaluated in."""
 
-    __slots__ = ("_ctx", "_parts", "_view")
+    __slots__ = ("_ctx", "_parts", "_view", "keeps_deferred")
 
-    def __init__(self, view: View, parts: Callable[[str], Any]) -> None:
+    def __init__(self, view: View, parts: Callable[[str], Any], keeps_deferred: bool = False) -> None:
+        self.keeps_deferred = keeps_deferred  # whether whoever evaluates takes what has not been read
         self._view = view
         self._parts = parts
         self._ctx: Fields | None = None
+
+    def keeping(self) -> Names:
+        """The same names for whoever hands values on unread."""
+        return Names(self._view, self._parts, True)
 
     def lookup(self, name: str) -> Any:
         """The value of a root name."""

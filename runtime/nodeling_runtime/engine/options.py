@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nodeling.errors import ConfigError, StoreError, nearest
-from nodeling_runtime.engine.given import LARGEST_INLINE, too_large
+from nodeling_runtime.blobs import LARGEST_JSON
 from nodeling_runtime.engine.run import RunOptions, all_steps
 from nodeling_runtime.values import InvalidValue, Value
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
@@ -75,8 +75,9 @@ def _request(given: Mapping[str, Any]) -> dict[str, Value]:
     except InvalidValue as error:
         raise ConfigError(f"the run's input is no JSON value: {error}", code="run.input") from error
     for part, value in values.items():
-        if value.size > LARGEST_INLINE:
-            raise ConfigError(f"the request's {part} is {too_large(value)}", code="run.input")
+        if value.size > LARGEST_JSON:
+            said = f"{value.size / 2**20:.1f} MiB, more than the {LARGEST_JSON // 2**20} MiB"
+            raise ConfigError(f"the request's {part} is {said} that a value may have", code="run.input")
     return values
 
 

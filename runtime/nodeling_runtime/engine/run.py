@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import ConfigError
+from nodeling_runtime.blob_values import RunBlobs
 from nodeling_runtime.dispatch.base import CallError, Dispatcher
 from nodeling_runtime.engine.context import Frame
 from nodeling_runtime.engine.events import Events, Listener
@@ -82,6 +83,8 @@ class Run:
         self.clock: Callable[[], float] = time.monotonic  # its loop's own, from the moment it has one
         self.redactor = Redactor(secrets.values())
         self.events = Events(self.id, options.listeners, self.redactor)
+        self.blobs = RunBlobs()
+        self.request = {part: self.blobs.contained(value) for part, value in options.request.items()}
         self.step_names = frozenset(step.name for step in all_steps(workflow.scope))
         self._dispatchers = dispatchers
         self._secrets = secrets
@@ -145,7 +148,7 @@ class Run:
                 node=record.node,
                 worker=record.worker,
                 handled=record.handled,
-                output=None if record.output is None else record.output.shared(),
+                output=None if record.output is None else record.output.brief(),
                 **record.to_json(),
             )
 
@@ -159,11 +162,11 @@ class Run:
         self.events.emit("run.started", workflow=self.workflow.name, version=self.workflow.version)
         record = StepRecord("", self.workflow.name, "")
         frame = Frame(plan_of(self.workflow.scope), None, {})
-        body = self.options.request.get("body")
+        body = self.request.get("body")
         refusal = refused_input(self.workflow, None if body is None else body.shared())
         try:
             if refusal is None:
-                parts = parts_of(self, self.workflow, self.options.request)
+                parts = parts_of(self, self.workflow, self.request)
                 self._job = ScopeJob(self, self.workflow.scope, frame, "", parts, record, None)
                 with watched(self):
                     await self._drive(self._job)
@@ -181,6 +184,7 @@ class Run:
             for step in self.workflow.scope.steps
         }
         output = record.output if status == "succeeded" else None
+        self.blobs.close([output, *(one.output for one in records.values())])
         return RunOutcome(
             self.id,
             self.workflow.name,

@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.engine.context import Delta, Frame, Merge, View
 from nodeling_runtime.engine.failure import engine_error
-from nodeling_runtime.engine.names import Names
+from nodeling_runtime.engine.names import Fields, Names
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.scheduler import Scheduler
 from nodeling_runtime.engine.step import StepJob
@@ -212,6 +213,8 @@ class ScopeRun:
         if model.set_var is True:
             return {"data": None, "success": True, "error": None, "contentType": "application/json"}
         output = self.frame.outputs[source]
+        if isinstance(output, BlobValue):
+            return _unread_response(output, record)
         return {
             "data": None if output is None else output.shared(),
             "success": record.status == "succeeded",
@@ -239,14 +242,15 @@ class ScopeRun:
         scope = self.scope
         if scope.output is not None and explicit:
             view = self.frame.view(self._body_mask(), "last")
-            return Value.of(scope.output.evaluate(Names(view, self.parts)))
+            return self.engine.blobs.value_of(scope.output.evaluate(Names(view, self.parts, True)))
         if scope.ordered or scope.single:
             done = [i for i in self.plan.phases["body"] if self.scheduler.status[i] == SUCCEEDED]
             return (self.frame.outputs[done[-1]] or NULL) if done else NULL
         leaves = self.plan.leaves()
         if len(leaves) == 1:
             return self.frame.outputs[leaves[0]] or NULL
-        return Value.of({self.plan.steps[i].name: (self.frame.outputs[i] or NULL).shared() for i in leaves})
+        outputs = {self.plan.steps[i].name: (self.frame.outputs[i] or NULL).readable() for i in leaves}
+        return self.engine.blobs.value_of(outputs)
 
     def leaving(self, merge: Merge | None) -> Delta:
         """The writes that leave the scope."""
@@ -293,3 +297,15 @@ def truth(value: Any, what: str) -> bool:
     if isinstance(value, bool):
         return value
     raise ExpressionError(f"{what} gave {value!r}, which is neither true nor false", code="expr.type")
+
+
+def _unread_response(output: BlobValue, record: StepRecord) -> Fields:
+    return Fields(
+        "ctx.response",
+        {
+            "data": output.readable,
+            "success": lambda: record.status == "succeeded",
+            "error": record.error_json,
+            "contentType": lambda: "application/json",
+        },
+    )

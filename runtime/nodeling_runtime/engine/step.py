@@ -152,7 +152,7 @@ class StepJob(Job):
             return Outcome(
                 None, self._timed_out(), outcome.delta, outcome.worker, outcome.cpu_ms, outcome.peak_rss_mb
             )
-        return judged(self.step.spec, outcome)
+        return judged(self.step.spec, outcome, self.engine.blobs)
 
     def _limit(self) -> float | None:
         """How long this attempt may take: what the step or its container says, never more than the node."""
@@ -332,7 +332,9 @@ class StepJob(Job):
             writes.update({key: Write(index, write.data, write.who) for key, write in adopted.items()})
         writes.update({key: Write(index, data, name) for key, data in outcome.delta.items()})
         if isinstance(self.step.set_var, str) and outcome.output is not None:
-            writes[self.step.set_var] = Write(index, outcome.output.data, name)
+            data = outcome.output.data
+            self.engine.blobs.pin(data)
+            writes[self.step.set_var] = Write(index, data, name)
         return writes
 
     def _leave_behind(self, outcome: Outcome) -> None:
@@ -400,6 +402,7 @@ class StepJob(Job):
             deadline=None,  # from the hand-over on
             work_root=self.engine.work_root,
             flow=self.flow,
+            blobs=self.engine.blobs,
         )
 
     def _epoch_deadline(self, limit_ms: float | None) -> float | None:
@@ -421,7 +424,7 @@ class StepJob(Job):
             self._inputs = NULL
             return
         overrides = self.engine.parameters.get(step.name)
-        self._config, self._inputs = prepared(step, self.names, overrides, self._overlay)
+        self._config, self._inputs = prepared(step, self.names, self.engine.blobs, overrides, self._overlay)
 
     def _part(self, name: str) -> Any:
         return self._config if name == "config" else self.parts(name)

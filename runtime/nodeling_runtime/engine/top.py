@@ -31,7 +31,7 @@ class Request(Record):
 
     def get(self, key: str) -> Any:
         """A part's value, shared."""
-        return self.value(key).shared()
+        return self.value(key).readable()
 
     def value(self, key: str) -> Value:
         """A part as bytes."""

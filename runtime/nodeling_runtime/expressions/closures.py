@@ -21,7 +21,7 @@ from nodeling_runtime.expressions.operators import (
     type_error,
     type_name,
 )
-from nodeling_runtime.expressions.record import PLAIN_TYPES, to_plain
+from nodeling_runtime.expressions.record import PLAIN_TYPES, Deferred, to_plain
 from nodeling_runtime.expressions.references import whole_path
 from nodeling_runtime.expressions.syntax import (
     Node,
@@ -31,6 +31,7 @@ __all__ = [
     "constant_path",
     "equality_closure",
     "general_closure",
+    "kept",
     "ordering_closure",
     "path_closure",
     "truth",
@@ -55,17 +56,24 @@ def constant_path(node: Node) -> tuple[str, tuple[str | int, ...]] | None:
     return (whole.root, cast("tuple[str | int, ...]", whole.path)) if whole is not None else None
 
 
-def whole_closure(general: Closure) -> Closure:
+def kept(value: Any) -> Any:
+    """What a whole expression gives: a deferred value stays unread, a record becomes its whole."""
+    return value if isinstance(value, Deferred) else to_plain(value)
+
+
+def whole_closure(general: Closure, finish: Callable[[Any], Any] = to_plain) -> Closure:
     """Any expression that may give a record, with the record made whole."""
 
     def run(frame: Frame) -> Any:
         value = general(frame)
-        return value if value.__class__ in PLAIN_TYPES else to_plain(value)
+        return value if value.__class__ in PLAIN_TYPES else finish(value)
 
     return run
 
 
-def path_closure(general: Closure, root: str, keys: tuple[str | int, ...]) -> Closure:
+def path_closure(
+    general: Closure, root: str, keys: tuple[str | int, ...], finish: Callable[[Any], Any] = to_plain
+) -> Closure:
     """A path that takes maps key by key; anything unusual is done again the general way."""
 
     def run(frame: Frame) -> Any:
@@ -75,7 +83,7 @@ def path_closure(general: Closure, root: str, keys: tuple[str | int, ...]) -> Cl
                 value = value[key] if value.__class__ is dict else member(value, key)
         except (KeyError, ExpressionError):
             value = general(frame)
-        return value if value.__class__ in PLAIN_TYPES else to_plain(value)
+        return value if value.__class__ in PLAIN_TYPES else finish(value)
 
     return run
 

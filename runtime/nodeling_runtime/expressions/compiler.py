@@ -14,6 +14,7 @@ from nodeling_runtime.expressions.closures import (
     constant_path,
     equality_closure,
     general_closure,
+    kept,
     ordering_closure,
     path_closure,
     truth,
@@ -82,7 +83,7 @@ def compile_expression(source: str, functions: FunctionTable = BUILTINS) -> Expr
 def compile_tree(source: str, tree: Node, functions: FunctionTable = BUILTINS) -> Expression:
     """Compile a tree that is already there; `source` is what messages quote."""
     compiler = _Compiler(functions)
-    run = compiler.plain(tree, {})
+    run = compiler.whole(tree)
     return Expression(source, tree, run, compiler.slots, _builds(tree))
 
 
@@ -101,6 +102,16 @@ class _Compiler:
     def __init__(self, functions: FunctionTable) -> None:
         self.functions = functions
         self.slots = 0
+
+    def whole(self, node: Node) -> Closure:
+        """The closure of the whole expression, which may give a deferred value."""
+        run = self.raw(node, {})
+        if not isinstance(node, Access | Name | Conditional | Logic):
+            return run
+        if isinstance(node, Logic) and node.operator != "??":
+            return run
+        path = constant_path(node)
+        return whole_closure(run, kept) if path is None else path_closure(run, *path, kept)
 
     def plain(self, node: Node, variables: Variables) -> Closure:
         """A closure that gives a JSON value: a record becomes its whole."""

@@ -10,7 +10,7 @@ from nodeling_runtime.expressions.budget import Budget
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.frame import Closure, Frame
 from nodeling_runtime.expressions.operators import measure
-from nodeling_runtime.expressions.record import Scope
+from nodeling_runtime.expressions.record import PLAIN_TYPES, Scope, to_plain
 from nodeling_runtime.expressions.references import Reference, find_references, whole_path
 from nodeling_runtime.expressions.syntax import Node
 
@@ -41,11 +41,15 @@ class Expression:
     def evaluate(self, scope: Scope, budget: Budget | None = None) -> Any:
         """The value for this scope: JSON, shared with the scope where it comes from there.
 
+        To a scope that `keeps_deferred`, a whole reference to a deferred value gives it unread.
+
         Raises:
             ExpressionError: the expression has no value here.
         """
         try:
             value = self.run(Frame(scope.lookup, budget, self.slots))
+            if value.__class__ not in PLAIN_TYPES and not getattr(scope, "keeps_deferred", False):
+                value = to_plain(value)
             if self.builds and value.__class__ in (list, dict):
                 measure(value, Budget())
         except ExpressionError as error:

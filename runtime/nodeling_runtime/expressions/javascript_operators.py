@@ -22,7 +22,7 @@ from nodeling_runtime.expressions.javascript_values import (
     units,
 )
 from nodeling_runtime.expressions.operators import NUMBERS
-from nodeling_runtime.expressions.record import Record, to_plain
+from nodeling_runtime.expressions.record import Deferred, Record, to_plain
 
 __all__ = [
     "ARITHMETIC",
@@ -184,7 +184,8 @@ def get(value: Any, key: Any) -> Any:
 
 def _resolved(value: Record, name: str) -> Any:
     try:
-        return value.get(name)
+        found = value.get(name)
+        return found.read() if isinstance(found, Deferred) else found
     except ExpressionError as error:
         if error.code != "expr.no_such_key":
             raise

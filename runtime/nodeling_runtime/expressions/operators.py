@@ -14,7 +14,7 @@ from typing import Any
 from nodeling_runtime.expressions.budget import MAX_VALUE_DEPTH, Budget
 from nodeling_runtime.expressions.errors import ExpressionError, no_such_key
 from nodeling_runtime.expressions.lexer import MAX_INTEGER
-from nodeling_runtime.expressions.record import Record, to_plain
+from nodeling_runtime.expressions.record import Deferred, Record, to_plain
 
 __all__ = [
     "ARITHMETIC",
@@ -234,12 +234,16 @@ def member(value: Any, key: Any) -> Any:
         )
     if isinstance(value, Record):
         if key.__class__ is not str:
-            raise type_error(f"the keys of a map are strings, not a {type_name(key)}")
+            return member(value.read(), key) if isinstance(value, Deferred) else _no_text_key(key)
         return value.get(key)
     plain = to_plain(value)
     if plain.__class__ in (dict, list, str):
         return member(plain, key)
     raise type_error(f"a {type_name(plain)} has no key '{str(key)[:60]}'")
+
+
+def _no_text_key(key: Any) -> Any:
+    raise type_error(f"the keys of a map are strings, not a {type_name(key)}")
 
 
 def _element(value: Any, key: Any) -> Any:

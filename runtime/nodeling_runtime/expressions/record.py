@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from nodeling_runtime.expressions.errors import ExpressionError, unknown_name
 
-__all__ = ["Names", "Record", "Scope", "to_plain"]
+__all__ = ["Deferred", "Names", "Record", "Scope", "to_plain"]
 
 PLAIN_TYPES: frozenset[type] = frozenset({dict, list, str, int, float, bool, type(None)})
 
@@ -46,6 +46,26 @@ class Record(ABC):
                 if not error.is_missing:
                     raise
         return whole
+
+
+class Deferred(Record):
+    """A value that is read when somebody looks inside; handed on whole it stays unread.
+
+    An expression gives one only to a scope that has a true `keeps_deferred`.
+    """
+
+    @abstractmethod
+    def read(self) -> Any:
+        """The value."""
+
+    def keys(self) -> Iterable[str]:
+        """The keys, where it is a map."""
+        value = self.read()
+        return value.keys() if isinstance(value, dict) else ()
+
+    def to_json(self) -> Any:
+        """The value."""
+        return self.read()
 
 
 class Names:

@@ -20,7 +20,7 @@ from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.functions import BUILTINS, FunctionTable
 from nodeling_runtime.expressions.lexer import find_end
 from nodeling_runtime.expressions.operators import type_error
-from nodeling_runtime.expressions.record import Scope
+from nodeling_runtime.expressions.record import Scope, to_plain
 from nodeling_runtime.expressions.references import Reference
 from nodeling_runtime.expressions.text_functions import to_text
 
@@ -281,7 +281,7 @@ def joined_string(pieces: tuple[str | Part, ...]) -> Build:
                 texts.append(piece)
                 continue
             try:
-                texts.append(_interpolated(piece.expression.evaluate(scope, budget), budget))
+                texts.append(_interpolated(to_plain(piece.expression.evaluate(scope, budget)), budget))
             except ExpressionError as error:
                 error.pointer = piece.pointer
                 error.source = piece.expression.source

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nodeling.errors import NodelingError
 from nodeling.toolchain import SourceNode, Toolchain
@@ -42,23 +42,45 @@ def launch_of(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> Laun
         Refused: It has no folder, no program, no build, or a command that depends on the inputs.
     """
     manifest = spec.manifest
-    toolchain, node = prepared(spec, failures)
-    argv = _literal(spec) if manifest.runtime.command else tuple(toolchain.command(node))
-    program = find_program(argv[0], node.folder, os.environ.get("PATH", os.defpath), spec.name)
+    process = process_of(spec, failures)
     named = {name: os.environ[name] for name in manifest.env if name in os.environ}
     return Launch(
         name=spec.name,
-        program=program,
-        argv=argv,
-        cwd=str(node.folder),
-        channel=manifest.runtime.channel or toolchain.channel,
-        env=tuple({**toolchain.environment(node), **named}.items()),
+        program=process.program,
+        argv=process.argv,
+        cwd=str(process.node.folder),
+        channel=process.channel,
+        env=tuple({**process.environment, **named}.items()),
         memory_mb=manifest.limits.get("memory_mb"),
         processes=manifest.limits.get("processes"),
         disk_mb=manifest.limits.get("disk_mb"),
         concurrency=manifest.runtime.concurrency,
-        stamp=_stamp(node.folder),
+        stamp=_stamp(process.node.folder),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """How one process of a node is started, whoever starts it."""
+
+    node: SourceNode
+    program: str
+    argv: tuple[str, ...]
+    channel: Literal["fd", "stdio"]
+    environment: Mapping[str, str]
+
+
+def process_of(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> Process:
+    """How a process of a node is started.
+
+    Raises:
+        Refused: As for `launch_of`.
+    """
+    runtime = spec.manifest.runtime
+    toolchain, node = prepared(spec, failures)
+    argv = _literal(spec) if runtime.command else tuple(toolchain.command(node))
+    program = find_program(argv[0], node.folder, os.environ.get("PATH", os.defpath), spec.name)
+    return Process(node, program, argv, runtime.channel or toolchain.channel, toolchain.environment(node))
 
 
 def prepared(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> tuple[Toolchain, SourceNode]:

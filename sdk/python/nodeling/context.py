@@ -8,7 +8,7 @@ sees it. Writes are collected as a delta; they reach later steps when this call 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -17,6 +17,7 @@ from nodeling.values import decode, encode
 
 __all__ = ["Context", "ContextSource", "Log", "Request", "Vars"]
 
+BLOB_PIECE = 1024 * 1024
 REQUEST_PARTS = ("body", "headers", "query", "params", "method", "path")
 
 
@@ -176,6 +177,7 @@ class Context:
         "_source",
         "_vars",
         "_work_dir",
+        "_write_blob",
         "attempt",
         "config",
         "env",
@@ -200,9 +202,11 @@ class Context:
         secrets: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
         open_blob: Callable[[Any], BinaryIO] | None = None,
+        write_blob: Callable[[Iterable[bytes], str], dict[str, Any]] | None = None,
     ) -> None:
         # Most nodes look at a field or two, so what has to be built is built when it is asked for.
         self._open_blob = open_blob
+        self._write_blob = write_blob
         self._source = source
         self._emit = emit
         self._cancelled = cancelled
@@ -322,6 +326,20 @@ class Context:
             raise NodelingError("this call was given no blobs", code="context.no_blobs")
         return self._open_blob(reference)
 
+    def write_blob(
+        self, data: bytes | bytearray | memoryview | BinaryIO, media_type: str = "application/octet-stream"
+    ) -> dict[str, Any]:
+        """Put bytes, or what a file holds from here on, aside; return the handle in the place of a value.
+
+        The bytes stay bytes: no node and no expression takes them for JSON, and `open_blob` reads them.
+
+        Raises:
+            NodelingError: There is no place for them.
+        """
+        if self._write_blob is None:
+            raise NodelingError("this call has no place for blobs", code="context.no_blobs")
+        return self._write_blob(_pieces(data), media_type)
+
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Tell how far this call has come."""
         self._emit("progress", {"progress": done, "total": total, "message": message})
@@ -347,3 +365,21 @@ class Context:
                 code="context.reserved",
                 hint="write under another key, or use set_var on the step",
             )
+
+
+def _pieces(data: Any) -> Iterator[bytes]:
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        yield bytes(data)
+        return
+    if not hasattr(data, "read"):
+        raise NodelingError(
+            f"a blob is made of bytes or of an open binary file, not of a {type(data).__name__}",
+            code="context.no_blobs",
+        )
+    while True:
+        piece = data.read(BLOB_PIECE)
+        if not piece:
+            return
+        if not isinstance(piece, bytes):
+            raise NodelingError("the file of a blob has to be opened in binary mode", code="context.no_blobs")
+        yield piece

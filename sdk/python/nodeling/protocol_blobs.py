@@ -1,5 +1,6 @@
 """Values by reference: how a blob stands in a frame, and how its file is written and read.
 
+The file of a `json` blob holds the value as it is: no key in it is escaped, and nothing in it is a reference.
 `{"$blob": {path, size, media_type, encoding}}` names a file in the connection's blob folder. Invariant:
 a file is complete before its name is sent, and a name never leads out of that folder.
 """
@@ -9,11 +10,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-from nodeling.values import decode
+from nodeling._plain import InvalidValue
+from nodeling.values import decode, encode
 
 __all__ = [
     "LARGEST_JSON_BLOB",
@@ -21,9 +23,13 @@ __all__ = [
     "BlobRef",
     "blobs_in",
     "escape_blobs",
+    "is_reference",
+    "names_file",
     "open_blob",
+    "put_aside",
     "resolve_blobs",
     "unescape_blobs",
+    "unescape_key",
     "write_blob",
 ]
 
@@ -42,7 +48,11 @@ class BlobRef(dict[str, Any]):
 
 
 def write_blob(
-    folder: str, data: bytes, *, media_type: str = "application/json", encoding: str = "json"
+    folder: str,
+    data: bytes | Iterable[bytes],
+    *,
+    media_type: str = "application/json",
+    encoding: str = "json",
 ) -> BlobRef:
     """Put bytes into the blob folder, whole or not at all; give what stands for them."""
     name = f"n-{uuid4().hex}"
@@ -50,12 +60,12 @@ def write_blob(
     descriptor = os.open(target + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            size = sum(map(file.write, (data,) if isinstance(data, bytes) else data))
         os.rename(target + ".tmp", target)
-    except OSError:
+    except BaseException:
         os.unlink(target + ".tmp")
         raise
-    return BlobRef({_KEY: {"path": name, "size": len(data), "media_type": media_type, "encoding": encoding}})
+    return BlobRef({_KEY: {"path": name, "size": size, "media_type": media_type, "encoding": encoding}})
 
 
 def open_blob(folder: str, reference: Any) -> BinaryIO:
@@ -68,7 +78,7 @@ def open_blob(folder: str, reference: Any) -> BinaryIO:
     if not isinstance(about, dict) or not isinstance(about.get("path"), str):
         raise BlobError("this is no reference to a blob")
     name, size = about["path"], about.get("size")
-    if not name or "/" in name or "\0" in name or name in (".", ".."):
+    if not _is_plain(name):
         raise BlobError(f"the blob {name!r} is not a plain name in the blob folder")
     try:
         descriptor = _open_in(folder, name)
@@ -86,6 +96,10 @@ def open_blob(folder: str, reference: Any) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def _is_plain(name: str) -> bool:
+    return bool(name) and "/" not in name and "\0" not in name and name not in (".", "..")
+
+
 def _open_in(folder: str, name: str) -> int:
     parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -96,13 +110,14 @@ def _open_in(folder: str, name: str) -> int:
         os.close(parent)
 
 
-def _is_reference(value: Any) -> bool:
+def is_reference(value: Any) -> bool:
+    """Whether an object of a frame stands for a blob."""
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get(_KEY), dict)
 
 
 def blobs_in(value: Any) -> Iterator[dict[str, Any]]:
     """Every reference in a decoded value, outermost first."""
-    if _is_reference(value):
+    if is_reference(value):
         yield value[_KEY]
     elif isinstance(value, dict):
         for item in value.values():
@@ -118,10 +133,10 @@ def resolve_blobs(value: Any, folder: str | None) -> Any:
     Raises:
         BlobError: A blob cannot be read.
     """
-    if _is_reference(value):
+    if is_reference(value):
         return _read_json(value, folder) if value[_KEY].get("encoding") == "json" else BlobRef(value)
     if isinstance(value, dict):
-        return {_unescaped(key): resolve_blobs(item, folder) for key, item in value.items()}
+        return {unescape_key(key): resolve_blobs(item, folder) for key, item in value.items()}
     if isinstance(value, list):
         return [resolve_blobs(item, folder) for item in value]
     return value
@@ -133,26 +148,54 @@ def _read_json(reference: dict[str, Any], folder: str | None) -> Any:
     with open_blob(folder, reference) as file:
         if os.fstat(file.fileno()).st_size > LARGEST_JSON_BLOB:
             raise BlobError(f"the blob is over {LARGEST_JSON_BLOB} bytes; send it with encoding raw")
-        return decode(file.read())
+        try:
+            return decode(file.read())
+        except InvalidValue as error:
+            raise BlobError(f"the blob {reference[_KEY].get('path')!r} holds no value: {error}") from error
 
 
-def escape_blobs(value: Any) -> Any:
-    """A value for the wire: a key `$blob` that is no reference gets one more `$`."""
-    if isinstance(value, BlobRef):
+def escape_blobs(value: Any, is_known: Callable[[Any], bool] = lambda _: False) -> Any:
+    """A value for the wire: a key `$blob` that is no reference gets one more `$`.
+
+    A reference is a `BlobRef`, and a copy of one that `is_known`.
+    """
+    if isinstance(value, BlobRef) or is_known(value):
         return value
     if isinstance(value, dict):
-        return {_escaped(key): escape_blobs(item) for key, item in value.items()}
+        return {_escaped(key): escape_blobs(item, is_known) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [escape_blobs(item) for item in value]
+        return [escape_blobs(item, is_known) for item in value]
     return value
+
+
+def names_file(value: Any, folder: str | None) -> bool:
+    """Whether an object is a reference to a file that is in the folder: nobody guesses such a name."""
+    if folder is None or not is_reference(value):
+        return False
+    name = value[_KEY].get("path")
+    return isinstance(name, str) and _is_plain(name) and os.path.lexists(os.path.join(folder, name))
+
+
+def put_aside(value: Any, folder: str, limit: int) -> Any:
+    """A decoded value for the wire, with whatever in it is long and holds no reference in a blob."""
+    if names_file(value, folder):
+        return value
+    data = encode(value)
+    if len(data) < limit:
+        return escape_blobs(value, lambda part: names_file(part, folder))
+    if not any(names_file({_KEY: about}, folder) for about in blobs_in(value)):
+        return write_blob(folder, data)
+    if isinstance(value, dict):
+        return {_escaped(key): put_aside(item, folder, limit) for key, item in value.items()}
+    return [put_aside(item, folder, limit) for item in value]
 
 
 def unescape_blobs(value: Any) -> Any:
     """A value from the wire with escaped keys as they were; references stay as they are."""
-    if _is_reference(value):
+    if is_reference(value):
         return value
     if isinstance(value, dict):
-        return {_unescaped(key): unescape_blobs(item) for key, item in value.items()}
+        return {unescape_key(key): unescape_blobs(item) for key, item in value.items()}
     if isinstance(value, list):
         return [unescape_blobs(item) for item in value]
     return value
@@ -162,5 +205,6 @@ def _escaped(key: Any) -> Any:
     return "$" + key if isinstance(key, str) and _ESCAPABLE.match(key) else key
 
 
-def _unescaped(key: str) -> str:
+def unescape_key(key: str) -> str:
+    """A key of a frame as its writer had it."""
     return key[1:] if _ESCAPED.match(key) else key

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO, Protocol, Union
 
 from nodeling._python import SLOTS
 from nodeling.errors import NodelingError
 from nodeling.values import decode
 
 __all__ = ["RunFailed", "RunResult", "StepResult"]
+
+
+class Held(Protocol):
+    """An output that lies in files, read when somebody asks for it."""
+
+    @property
+    def data(self) -> bytes:
+        """All of it as JSON."""
+
+    @property
+    def blobs(self) -> Mapping[str, Any]:
+        """Its files by name."""
+
+
+Data = Union[bytes, Held, None]  # noqa: UP007  # read at run time, where 3.9 knows no `|`
 
 
 class RunFailed(NodelingError):
@@ -30,12 +45,18 @@ class StepResult:
     duration_ms: float
     metrics: Mapping[str, Any]
     error: dict[str, Any] | None
-    data: bytes | None = field(default=None, repr=False)
+    held: Data = field(default=None, repr=False)
+
+    @property
+    def data(self) -> bytes | None:
+        """The step's output as JSON; None unless it succeeded."""
+        return _bytes_of(self.held)
 
     @property
     def output(self) -> Any:
         """A copy of the step's output; None unless it succeeded."""
-        return None if self.data is None else decode(self.data)
+        data = self.data
+        return None if data is None else decode(data)
 
     def __repr__(self) -> str:
         """`StepResult('load', succeeded, 12.3 ms)`, with the error where there is one."""
@@ -56,12 +77,35 @@ class RunResult:
     duration_ms: float
     started: float = 0.0
     leaked: int = 0
-    data: bytes | None = field(default=None, repr=False)
+    held: Data = field(default=None, repr=False)
+
+    @property
+    def data(self) -> bytes | None:
+        """The run's output as JSON; None unless it succeeded."""
+        return _bytes_of(self.held)
 
     @property
     def output(self) -> Any:
         """A copy of the run's output; None unless it succeeded."""
-        return None if self.data is None else decode(self.data)
+        data = self.data
+        return None if data is None else decode(data)
+
+    def open_blob(self, handle: Any) -> BinaryIO:
+        """The bytes of a handle `{"$blob": …}` that stands in an output, as a file.
+
+        The files of a run last as long as its result.
+
+        Raises:
+            NodelingError: No output of this run refers to them.
+        """
+        about = handle.get("$blob") if isinstance(handle, Mapping) else None
+        name = about.get("path", "") if isinstance(about, Mapping) else ""
+        for held in (self.held, *(step.held for step in self.steps.values())):
+            blob = None if held is None or isinstance(held, bytes) else held.blobs.get(name)
+            if blob is not None:
+                found: BinaryIO = blob.open()
+                return found
+        raise NodelingError("no output of this run holds such a blob", code="context.no_blobs")
 
     @property
     def outputs(self) -> dict[str, Any]:
@@ -116,3 +160,7 @@ class RunResult:
         if len(self.steps) > 20:
             lines.append(f"  … and {len(self.steps) - 20} more steps")
         return "\n".join(lines)
+
+
+def _bytes_of(held: Data) -> bytes | None:
+    return held if held is None or isinstance(held, bytes) else held.data

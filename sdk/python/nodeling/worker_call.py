@@ -9,14 +9,23 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nodeling._plain import InvalidValue
 from nodeling.context import Context
-from nodeling.errors import NodeError
-from nodeling.protocol_blobs import BlobError, BlobRef, escape_blobs, open_blob, resolve_blobs, write_blob
+from nodeling.errors import NodeError, NodelingError
+from nodeling.protocol_blobs import (
+    BlobError,
+    blobs_in,
+    escape_blobs,
+    names_file,
+    open_blob,
+    put_aside,
+    resolve_blobs,
+    write_blob,
+)
 from nodeling.values import decode, encode
 from nodeling.worker_context import SentSource
 from nodeling.worker_failure import Mask, failure_of
@@ -27,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "CallCancelled", "NotLoaded", "NotStarted"]
 
+_MARK = b'blob":'  # in whatever may hold a reference, or a key that looks like one
 PROGRESS_SECONDS = 0.1  # at most ten a second for each call
 LOGS_A_SECOND = 1000
 LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3}
@@ -92,6 +102,7 @@ class Call:
             secrets=invoke.secrets,
             env={name: os.environ[name] for name in worker.env if name in os.environ},
             open_blob=self._open_blob,
+            write_blob=self._write_blob,
         )
         return self.context, inputs
 
@@ -102,8 +113,12 @@ class Call:
         data = self.checked(output)
         written = {} if self.context is None else dict(self.context._delta)
         for key, value in written.items():
-            if value is not None and b"blob" in value:
-                written[key] = encode(escape_blobs(decode(value)))
+            if value is not None and _MARK in value and self._holds_blob(decode(value)):
+                raise NodelingError(
+                    f"a blob cannot stand in the context variable {key!r}",
+                    code="context.blob",
+                    hint="return it, in the node's output",
+                )
         metrics = {**self.metrics, "dropped": self._dropped} if self._dropped else self.metrics
         self._flush_progress()
         connection = self.worker.connection
@@ -143,15 +158,18 @@ class Call:
     def checked(self, value: Any) -> bytes:
         """A value as the bytes that travel, put into a blob when it is large."""
         data = encode(value)
-        if b"blob" in data:
-            value = escape_blobs(value)
-            data = encode(value)
-        worker = self.worker
-        limit = worker.spill_bytes
-        if len(data) >= limit and worker.blob_dir and "blob" in worker.connection.features:
-            if not isinstance(value, BlobRef):
-                return encode(dict(write_blob(worker.blob_dir, data)))
-        return data
+        folder, limit = self._blob_dir, self.worker.spill_bytes
+        if _MARK in data:
+            found = decode(data)
+            if folder is None:
+                return encode(escape_blobs(found))
+        elif folder is None or len(data) < limit:
+            return data
+        try:
+            return encode(put_aside(found, folder, limit) if _MARK in data else write_blob(folder, data))
+        except OSError as error:
+            what = f"a value of {len(data)} bytes cannot be put aside: {error.strerror}"
+            raise NodeError(what, code=4005, retryable=False) from error
 
     # --- While it runs ----------------------------------------------------------------------------
 
@@ -259,10 +277,24 @@ class Call:
         self._folder = tempfile.mkdtemp(prefix="call-")
         return Path(self._folder)
 
+    @property
+    def _blob_dir(self) -> str | None:
+        """Where blobs go, when the host takes any."""
+        return self.worker.blob_dir if "blob" in self.worker.connection.features else None
+
     def _open_blob(self, reference: Any) -> BinaryIO:
         if self.worker.blob_dir is None:
             raise BlobError("the host named no blob folder")
         return open_blob(self.worker.blob_dir, reference)
+
+    def _write_blob(self, pieces: Iterable[bytes], media_type: str) -> dict[str, Any]:
+        folder = self._blob_dir
+        if folder is None:
+            raise NodelingError("the host of this node takes no blobs", code="context.no_blobs")
+        return write_blob(folder, pieces, media_type=media_type, encoding="raw")
+
+    def _holds_blob(self, value: Any) -> bool:
+        return any(names_file({"$blob": about}, self._blob_dir) for about in blobs_in(value))
 
 
 class NotLoaded(Exception):

@@ -10,6 +10,8 @@ import pytest
 
 import nodeling
 from nodeling import ConfigError, RunFailed, StoreError, Workflow, WorkflowError, ctx, node, step, task
+from nodeling_runtime import blob_values
+from nodeling_runtime.engine import options
 
 
 @node
@@ -228,8 +230,10 @@ def test_a_cancelled_arun_ends_the_run_in_order_and_stays_cancelled() -> None:
     assert ended == ["tidy"]
 
 
-def test_a_value_larger_than_may_travel_is_refused_at_every_door() -> None:
-    big = "x" * (16 * 2**20)
+def test_a_value_larger_than_may_travel_is_refused_at_every_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blob_values, "LARGEST_JSON_BLOB", 17 * 2**20)
+    monkeypatch.setattr(options, "LARGEST_JSON", 17 * 2**20)
+    big = "x" * (17 * 2**20)
 
     @node
     def swell() -> str:
@@ -240,8 +244,8 @@ def test_a_value_larger_than_may_travel_is_refused_at_every_door() -> None:
     error = wf.run().steps["only"].error
     assert error is not None
     assert error["code"] == 4005
-    assert "16.0 MiB, more than the 16 MiB" in error["message"]
-    with pytest.raises(ConfigError, match="more than the 16 MiB"):
+    assert "17.0 MiB is more than the 17 MiB" in error["message"]
+    with pytest.raises(ConfigError, match="more than the 17 MiB"):
         wf.run(big)
 
 

@@ -16,6 +16,8 @@ class Bounds:
     cancel_grace: float = 1.0  # from node/cancel to the kill, for nodes that can be asked
     exit_grace: float = 5.0  # from the end of its input to SIGTERM
     kill_grace: float = 2.0  # from SIGTERM to SIGKILL
+    max_stream_buffer: int = 64 * 1024 * 1024  # bytes of one call's chunks kept in memory
+    credit: int = 16  # chunks that a node may be ahead of whoever takes them
     drain_cap: float = 60.0  # how long siblings of a stuck call may go on
     exit_report: float = 1.0  # from the end of a channel to the news of the process's end
     gone: float = 2.0  # from a kill to the end of the last descendant

@@ -45,14 +45,13 @@ class Worker(Conversation):
     """A process that serves calls of one node."""
 
     def __init__(self, launch: Launch, warden: Warden, owner: Owner, bounds: Bounds) -> None:
-        super().__init__(launch)
+        super().__init__(launch, bounds)
         self.served = 0
         self.reserved = 0  # slots promised to callers who have not sent yet
         self.idle_since = 0.0
         self.exit: Exit | None = None
         self._warden = warden
         self._owner = owner
-        self._bounds = bounds
         self._doom: ends.Doom | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.gone: asyncio.Future[None] = self._loop.create_future()
@@ -76,7 +75,7 @@ class Worker(Conversation):
         self._writer = FrameWriter(
             pipes.take_writing_end(), bounds.write_timeout, lambda: self.kill(ends.DEAF), _leave_to_exit
         )
-        self._writer.write(self._connection.hello(), at_once=True)
+        self._writer.write(self._connection.hello(blob_dir=self._folders.blobs.path), at_once=True)
         self._arm("startup", bounds.startup, lambda: self.kill(ends.STARTUP))
 
     # -- what the pool asks
@@ -129,6 +128,7 @@ class Worker(Conversation):
     async def end(self, opened: Open) -> None:
         """End a call for real: ask where that can be done, then kill. Bounded."""
         opened.is_abandoned = True
+        opened.stream.close()
         if opened.id not in self.calls:
             return
         if opened.future.done():  # it was cancelled together with whoever awaited it

@@ -25,34 +25,69 @@ from nodeling.protocol import (
     StrayLine,
     Violation,
 )
+from nodeling_runtime.blobs import BlobFault
 from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome
 from nodeling_runtime.dispatch.worker import ends
+from nodeling_runtime.dispatch.worker.blob_folder import CallBlobs
+from nodeling_runtime.dispatch.worker.bounds import Bounds
 from nodeling_runtime.dispatch.worker.folders import WorkerFolders
 from nodeling_runtime.dispatch.worker.launch import Launch
-from nodeling_runtime.dispatch.worker.log import GrowingRedactor, WorkerLog
+from nodeling_runtime.dispatch.worker.log import Flood, GrowingRedactor, WorkerLog
 from nodeling_runtime.dispatch.worker.pipes import WorkerPipes
 from nodeling_runtime.dispatch.worker.request import call_error, config_of, context_of
+from nodeling_runtime.dispatch.worker.stream import Stream
 from nodeling_runtime.dispatch.worker.writer import FrameWriter
 from nodeling_runtime.values import Value
 
-FEATURES = ("cancel", "drain", "log", "ping", "progress", "stream")
 MOST_EARLY_LINES = 256  # said while no call was open; the next call gets to hear them
-META = {"progress": True, "stream": True}
+MOST_A_SECOND = 1000  # log frames of one worker
+PROGRESS_SECONDS = 0.1  # between two reports of one call's progress; the latest is never lost
 State = Literal["starting", "ready", "draining", "stopping", "dying", "gone"]
 
 
 class Open:
     """A call that was sent."""
 
-    __slots__ = ("call", "chunks", "future", "id", "is_abandoned", "work_dir")
+    __slots__ = (
+        "blobs",
+        "call",
+        "dropped",
+        "future",
+        "id",
+        "is_abandoned",
+        "progress",
+        "progress_due",
+        "refusal",
+        "stream",
+        "work_dir",
+    )
 
-    def __init__(self, id: int, call: NodeCall, work_dir: str, future: asyncio.Future[Outcome]) -> None:
+    def __init__(
+        self,
+        id: int,
+        call: NodeCall,
+        work_dir: str,
+        blobs: CallBlobs,
+        stream: Stream,
+        future: asyncio.Future[Outcome],
+    ) -> None:
         self.id = id
         self.call = call
         self.work_dir = work_dir
+        self.blobs = blobs
+        self.stream = stream
         self.future = future
-        self.chunks: list[bytes] = []
         self.is_abandoned = False
+        self.refusal: CallError | None = None  # why the host ended it, whatever the node says to that
+        self.progress: dict[str, Any] | None = None  # the latest that was not told yet
+        self.progress_due = 0.0
+        self.dropped = 0
+
+    def tell_progress(self) -> None:
+        """Tell how far the call has come, if that is news."""
+        body, self.progress = self.progress, None
+        if body is not None:
+            self.call.emit("progress", body)
 
 
 class Conversation:
@@ -61,24 +96,32 @@ class Conversation:
     _pipes: WorkerPipes
     _writer: FrameWriter
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, bounds: Bounds) -> None:
         self.launch = launch
+        self._bounds = bounds
+        self._meta = {"progress": True, "stream": {"credit": bounds.credit}}
         self.state: State = "starting"
         self.pid = 0
         self.calls: dict[int, Open] = {}
         self._loop = asyncio.get_running_loop()
-        self._connection = HostConnection(channel=launch.channel, offered=FEATURES)
+        self._connection = HostConnection(channel=launch.channel)
         self._redact = GrowingRedactor()
         self._stderr = WorkerLog(self._tell_oldest, self._redact)
         self._stdout = WorkerLog(self._tell_oldest, self._redact, "stdout")
         self._early: list[tuple[str, dict[str, Any]]] = []  # what was said while nobody had a call here
         self._seen = False  # whether a frame came since the last look
         self._misses = 0
+        self._flood = Flood(MOST_A_SECOND)
+        self._endings: set[asyncio.Task[None]] = set()
         self._folders = WorkerFolders()
 
     def kill(self, doom: ends.Doom) -> None:
         """End the process."""
         raise TypeError(f"{type(self).__name__} does not define `kill`")
+
+    async def end(self, opened: Open) -> None:
+        """End a call for real."""
+        raise TypeError(f"{type(self).__name__} does not define `end`")
 
     def drain(self) -> None:
         """Take no more calls."""
@@ -97,24 +140,32 @@ class Conversation:
 
         Raises:
             FrameTooLarge: It does not fit into a frame; nothing was sent.
+            BlobFault: A part of it that travels as a file cannot; nothing was sent.
+            Refused: It holds what this node does not take; nothing was sent.
         """
         work_dir = self._folders.take_work()
+        blobs = CallBlobs(self._folders.blobs, call.blobs)
         if call.secrets:
             self._redact.learn(call.secrets)
         try:
+            context = context_of(call, work_dir)
+            blobs.hand_over(context)
             id, frame = self._connection.invoke(
                 call.spec.name,
-                call.inputs.data,
+                blobs.wire(call.inputs, "blob" in self._connection.features),
                 config=config_of(call),
                 secrets=call.secrets,
-                context=context_of(call, work_dir),
+                context=context,
                 deadline_ms=None if call.deadline is None else round(call.deadline * 1000),
-                meta=META,
+                meta=self._meta,
             )
         except BaseException:
+            blobs.release()
             self._folders.give_back(work_dir)
             raise
-        opened = self.calls[id] = Open(id, call, work_dir, self._loop.create_future())
+        stream = Stream(self._bounds.credit, call.on_chunk, lambda n: self._grant(id, n))
+        opened = Open(id, call, work_dir, blobs, stream, self._loop.create_future())
+        self.calls[id] = opened
         if self._early:
             early, self._early = self._early, []
             for kind, body in early:
@@ -124,10 +175,36 @@ class Conversation:
 
     def _answer(self, opened: Open, outcome: Outcome) -> None:
         del self.calls[opened.id]
+        opened.tell_progress()
         self._folders.give_back(opened.work_dir)
+        opened.blobs.release()
+        if outcome.error is not None:
+            self._folders.blobs.litter()
+        if not self.calls:
+            self._folders.blobs.tidy()
         outcome.worker = f"pid {self.pid}"
-        if not opened.future.done():
-            opened.future.set_result(outcome)
+        if opened.dropped:
+            outcome.metrics["dropped"] = outcome.metrics.get("dropped", 0) + opened.dropped
+        if opened.refusal is not None:
+            outcome.output, outcome.error = None, opened.refusal
+        if outcome.error is not None:
+            opened.stream.close()
+            _resolve(opened, outcome)
+        else:
+            opened.stream.then(lambda: _resolve(opened, outcome))
+
+    def _refuse(self, opened: Open, error: CallError) -> None:
+        """End a call that broke a rule; its caller hears why when it is over."""
+        if opened.refusal is None and not opened.is_abandoned:
+            opened.refusal = error
+            task = self._loop.create_task(self.end(opened))
+            self._endings.add(task)
+            task.add_done_callback(self._endings.discard)
+
+    def _grant(self, id: int, n: int) -> None:
+        frame = self._connection.credit(id, n)
+        if frame and self.state in ("ready", "draining"):
+            self._writer.write(frame, at_once=False)
 
     # -- what comes in
 
@@ -141,11 +218,15 @@ class Conversation:
     def _on_output(self, event: Output) -> None:
         self._pipes.read_logs()
         opened = self.calls[event.id]
-        value = Value.from_checked(event.data)
-        value._shared = event.value
-        if event.is_assembled:
-            value = Value.from_checked(b"[" + b",".join(opened.chunks) + b"]")
+        value: Value | None = None
         error = _reserved(opened.call, event.vars)
+        try:
+            if event.is_assembled:
+                value = opened.stream.assembled()
+            else:
+                value = opened.blobs.received(event.data, event.value)
+        except BlobFault as fault:
+            error = _bad_blob(fault)
         outcome = Outcome(None if error else value, error, event.vars, metrics=event.metrics)
         self._answer(opened, outcome)
         self._released()
@@ -163,7 +244,12 @@ class Conversation:
     def _on_released(self, _event: Released) -> None:
         self._released()
 
-    def _on_ready(self, _event: Ready) -> None:
+    def _on_ready(self, event: Ready) -> None:
+        name = self.launch.name
+        if event.name and event.name != name and name not in event.nodes:
+            said = f"said that it is {event.name[:100]!r}, and its config.json says {name!r}; it was killed"
+            self.kill(ends.Doom(9002, said, {"name": event.name[:100]}))
+            return
         self._greeted()
 
     def _on_refused(self, event: Refused) -> None:
@@ -178,6 +264,10 @@ class Conversation:
             self._tell_oldest("log", {"level": "warning", "message": event.message})
 
     def _on_log(self, event: LogLine) -> None:
+        if not self._flood.lets_pass():
+            if event.id is not None:
+                self.calls[event.id].dropped += 1
+            return
         body: dict[str, Any] = {"level": event.level, "message": self._redact(event.message)}
         if event.data is not None:
             body["data"] = event.data
@@ -187,13 +277,27 @@ class Conversation:
             self.calls[event.id].call.emit("log", body)
 
     def _on_progress(self, event: Progress) -> None:
-        body = {"progress": event.progress, "total": event.total, "message": event.message}
-        self.calls[event.id].call.emit("progress", body)
+        opened, now = self.calls[event.id], self._loop.time()
+        opened.progress = {"progress": event.progress, "total": event.total, "message": event.message}
+        if now >= opened.progress_due:
+            opened.progress_due = now + PROGRESS_SECONDS
+            opened.tell_progress()
 
     def _on_chunk(self, event: Chunk) -> None:
         opened = self.calls[event.id]
-        opened.chunks.append(event.data)
-        opened.call.emit("chunk", {"seq": event.seq, "data": event.value})
+        if opened.is_abandoned or opened.refusal is not None:
+            return  # it is drained, and that is all
+        try:
+            value = opened.blobs.received(event.data, event.value)
+        except BlobFault as fault:
+            self._refuse(opened, _bad_blob(fault))
+            return
+        opened.call.emit("chunk", {"number": event.seq, "data": value.brief()})
+        opened.stream.add(value, self._bounds.credit)
+        most = self._bounds.max_stream_buffer
+        if opened.stream.size > most:
+            message = f"{self.launch.name} gave more than the {most / 2**20:g} MiB of chunks that are kept"
+            self._refuse(opened, CallError(4005, message, "PayloadTooLarge", retryable=False))
 
     def _on_stray(self, event: StrayLine) -> None:
         self._stdout.feed(event.text.encode() + b"\n")
@@ -210,6 +314,19 @@ class Conversation:
             return
         if len(self._early) < MOST_EARLY_LINES:
             self._early.append((kind, body))
+
+
+def _resolve(opened: Open, outcome: Outcome) -> None:
+    fault = opened.stream.error
+    if fault is not None and outcome.error is None:
+        message = f"whoever took its chunks failed: {type(fault).__name__}: {fault}"
+        outcome.output, outcome.error = None, CallError("internal", message, type(fault).__name__, False)
+    if not opened.future.done():
+        opened.future.set_result(outcome)
+
+
+def _bad_blob(fault: BlobFault) -> CallError:
+    return CallError(4006, fault.message, "InvalidOutput", retryable=False)
 
 
 def _reserved(call: NodeCall, written: Any) -> CallError | None:

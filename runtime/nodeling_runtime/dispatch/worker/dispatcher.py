@@ -10,7 +10,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from nodeling.protocol import FrameTooLarge
-from nodeling_runtime.dispatch.base import NodeCall, Outcome
+from nodeling_runtime.blobs import BlobFault
+from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome
 from nodeling_runtime.dispatch.exec_result import Refused, error_of
 from nodeling_runtime.dispatch.worker.bounds import Bounds
 from nodeling_runtime.dispatch.worker.channel import Worker
@@ -57,9 +58,9 @@ class WorkerDispatcher:
             call.handed_over()
         try:
             opened = worker.send(call)
-        except FrameTooLarge as error:
-            message = f"{call.spec.name}: {error}; pass large values as files"
-            return Outcome(error=error_of(4005, message, started=False))
+        except (FrameTooLarge, BlobFault, Refused) as error:
+            self._pools[call.spec].unused(worker)
+            return Outcome(error=_unsent(call, error))
         try:
             return await opened.future
         except asyncio.CancelledError:
@@ -94,6 +95,20 @@ class WorkerDispatcher:
         reuse = spec.manifest.runtime.isolation != "call"
         pool = self._pools[spec] = self._hub.pool(launch, reuse=reuse)
         return pool
+
+
+def _unsent(call: NodeCall, error: FrameTooLarge | BlobFault | Refused) -> CallError:
+    """Why a call was not sent."""
+    name = call.spec.name
+    if isinstance(error, Refused):
+        found = error.error
+        found.message = f"{name}: {found.message}"
+        return found
+    if isinstance(error, BlobFault):
+        code = error.code if isinstance(error.code, int) else 4001
+        return error_of(code, f"{name}: {error.message}", started=False)
+    message = f"{name}: {error}; pass large values as inputs, which travel as files where a node takes them"
+    return error_of(4005, message, started=False)
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:

@@ -10,6 +10,7 @@ import os
 import tempfile
 
 from nodeling_runtime.dispatch.exec_folders import remove_tree
+from nodeling_runtime.dispatch.worker.blob_folder import BlobFolder
 
 _UNTOUCHED = 0  # the epoch, as the time of the last change
 
@@ -17,13 +18,18 @@ _UNTOUCHED = 0  # the epoch, as the time of the last change
 class WorkerFolders:
     """Made with the worker, removed with it."""
 
-    __slots__ = ("_count", "_free", "home", "root", "tmp")
+    __slots__ = ("_count", "_free", "blobs", "home", "root", "tmp")
 
     def __init__(self) -> None:
         self.root = tempfile.mkdtemp(prefix="nodeling-worker-")  # mode 0700
         self.home, self.tmp = (self._make(name) for name in ("home", "tmp"))
         self._free: list[str] = []
         self._count = 0
+        try:
+            self.blobs = BlobFolder()
+        except OSError:
+            remove_tree(self.root)
+            raise
 
     def _make(self, name: str) -> str:
         path = os.path.join(self.root, name)
@@ -52,4 +58,5 @@ class WorkerFolders:
 
     def remove(self) -> None:
         """Remove everything."""
+        self.blobs.remove()
         remove_tree(self.root)

@@ -19,6 +19,7 @@ from nodeling_runtime.dispatch.worker.channel import Worker
 from nodeling_runtime.dispatch.worker.launch import Launch
 from nodeling_runtime.dispatch.worker.pool import Pool
 from nodeling_runtime.dispatch.worker.warden import Warden
+from nodeling_runtime.shelf import close_if_empty
 
 _LOCK = threading.Lock()
 _IN_USE: dict[tuple[asyncio.AbstractEventLoop, Bounds], Hub] = {}
@@ -146,6 +147,7 @@ def close_all() -> None:
         _IN_USE.clear()
     for hub in hubs:
         hub.close()
+    close_if_empty()
 
 
 def _forget() -> None:

@@ -52,6 +52,7 @@ class Launch:
             env=self._environment(folders, mark),
             mark=mark,
             folder=folders.root,
+            shelf=os.path.dirname(folders.blobs.path),
             targets=(0, 1, 2, 3, 4) if self.channel == "fd" else (0, 1, 2),
             limits=limits,
             caps=caps,

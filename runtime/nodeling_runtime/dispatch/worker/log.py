@@ -31,6 +31,29 @@ class GrowingRedactor(Redactor):
             self._values = sorted(self._known, key=len, reverse=True)
 
 
+class Flood:
+    """What a worker tells unasked, in frames: so much a second is passed on, the rest is counted."""
+
+    __slots__ = ("_most", "_second", "_this_second", "dropped")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._second = 0.0
+        self._this_second = 0
+        self.dropped = 0
+
+    def lets_pass(self) -> bool:
+        """Whether one more may pass now."""
+        now = time.monotonic()
+        if now - self._second >= 1:
+            self._second, self._this_second = now, 0
+        self._this_second += 1
+        if self._this_second <= self._most:
+            return True
+        self.dropped += 1
+        return False
+
+
 class WorkerLog(LineLog):
     """One stream of a worker: a mebibyte a second is passed on, the rest is counted."""
 

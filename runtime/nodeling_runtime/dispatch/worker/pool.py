@@ -93,6 +93,10 @@ class Pool:
         worker.reserved -= 1
         self._offer(worker)
 
+    def unused(self, worker: Worker) -> None:
+        """A call was not sent after all: its slot is somebody else's."""
+        self._offer(worker)
+
     def is_wanted(self) -> bool:
         """Whether somebody waits here."""
         return bool(self._waiting)

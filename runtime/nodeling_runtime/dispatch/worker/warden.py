@@ -45,6 +45,7 @@ class Start:
     targets: Sequence[int]  # where the passed descriptors are to stand in the new process
     limits: Mapping[str, int] = field(default_factory=dict)
     caps: Mapping[str, float] = field(default_factory=dict)
+    shelf: str | None = None  # where blobs lie; it goes with the runtime
 
 
 class Listener(Protocol):
@@ -131,6 +132,7 @@ class Warden:
             "fds": list(start.targets),
             "limits": dict(start.limits),
             "caps": dict(start.caps),
+            "shelf": start.shelf,
         }
         self._send(message, fds)
         self._wards[self._next] = ward

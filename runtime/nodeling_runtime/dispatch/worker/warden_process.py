@@ -83,6 +83,7 @@ class Warden:
         self.outgoing: deque[tuple[bytes, int | None]] = deque()
         self.next_sample = 0.0
         self.next_folders = 0.0
+        self.shelves: set[str] = set()
         self.wake, wake_end = os.pipe()
         for end in (self.wake, wake_end):
             os.set_blocking(end, False)
@@ -190,6 +191,8 @@ class Warden:
             for fd in fds:
                 os.close(fd)
         worker = Worker(pid, message)
+        if message.get("shelf"):
+            self.shelves.add(message["shelf"])
         self.workers[worker.id] = self.by_pid[pid] = worker
         try:
             handle = os.pidfd_open(pid)
@@ -310,10 +313,10 @@ class Warden:
                 os.killpg(worker.pid, signal.SIGKILL)
         self.wait_for_the_last()
         folders = [worker.folder for worker in self.workers.values() if worker.folder]
-        if folders:
+        if folders or self.shelves:
             import shutil
 
-            for folder in folders:
+            for folder in [*folders, *filter(is_abandoned, self.shelves)]:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def wait_for_the_last(self) -> None:
@@ -328,6 +331,23 @@ class Warden:
             except ChildProcessError:
                 return
             time.sleep(SWEEP_SECONDS)
+
+
+def is_abandoned(shelf: str) -> bool:
+    """Whether the runtime that kept its blobs in this folder is gone: it locks the folder while it lives."""
+    import fcntl
+
+    try:
+        lock = os.open(os.path.join(shelf, ".lock"), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(lock)
 
 
 def become_subreaper() -> bool:

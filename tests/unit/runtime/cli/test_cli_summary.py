@@ -11,7 +11,7 @@ def step(name: str, status: str = "succeeded", **given: Any) -> StepResult:
     data = given.pop("output", None)
     values = {"reason": None, "attempts": 1, "duration_ms": 12.0, "metrics": {}, "error": None, **given}
     return StepResult(
-        name=name, status=status, data=None if data is None else json.dumps(data).encode(), **values
+        name=name, status=status, held=None if data is None else json.dumps(data).encode(), **values
     )
 
 

@@ -1,8 +1,8 @@
 """From a transcript's notation to bytes and values.
 
 An object with one key that begins with `$` stands for a value that would be too long to write down:
-`{"$text": ["x", 1000]}`, `{"$nest": 64}`, `{"$now": -5000}`, `{"$dir": "blobs"}`. The texts `$n`
-and `$n+K` stand for the number of the repetition.
+`{"$text": ["x", 1000]}`, `{"$nest": 64}`, `{"$now": -5000}`, `{"$dir": "blobs"}`; `{"$probe": true}` is an
+input that the program at hand may be given. The texts `$n` and `$n+K` stand for the number of the repetition.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ _COUNT = re.compile(r"^\$n(?:\+(\d+))?$")
 class Names:
     """What the notation may refer to in one case."""
 
-    def __init__(self, folders: dict[str, str]) -> None:
+    def __init__(self, folders: dict[str, str], probe: Any = None) -> None:
         self.folders = folders
         self.n = 0
+        self.probe = probe
 
 
 def build(value: Any, names: Names) -> Any:
@@ -42,6 +43,8 @@ def build(value: Any, names: Names) -> Any:
             return nested(given)
         if key == "$now":
             return int(time.time() * 1000) + given
+        if key == "$probe":
+            return {} if names.probe is None else names.probe
         if key == "$dir":
             return names.folders[given]
     return {key: build(item, names) for key, item in value.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,7 @@ def load_cases() -> list[Case]:
     return found
 
 
+@functools.cache
 def load_behaviours() -> dict[str, dict[str, str]]:
     """The manifest: what the protocol asks for, by id."""
     entries = json.loads((HERE / "behaviours.json").read_text(encoding="utf-8"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["CaseResult", "Report"]
+from nodeling.testing.conformance.cases import load_behaviours
+
+__all__ = ["CaseResult", "Report", "told_of"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The report as data."""
+        texts = load_behaviours()
         return {
             "command": list(self.command),
             "channel": self.channel,
@@ -49,9 +52,11 @@ class Report:
                 {
                     "id": result.id,
                     "section": result.section,
+                    "expects": texts.get(result.id, {}).get("text", ""),
                     "status": result.status,
                     "reason": result.reason,
                     "duration_ms": round(result.duration_ms, 1),
+                    **({"transcript": list(result.transcript)} if result.status == "failed" else {}),
                 }
                 for result in self.results
             ],
@@ -62,6 +67,12 @@ class Report:
         counts = ", ".join(f"{len(self.of(s))} {s}" for s in ("passed", "failed", "skipped"))
         lines = [f"{' '.join(self.command)} ({self.channel}): {counts}"]
         for result in self.of("failed"):
-            lines.append(f"  FAILED {result.id} (section {result.section}): {result.reason}")
-            lines.extend(f"      {line}" for line in result.transcript[-12:])
+            lines.extend(told_of(result))
         return "\n".join(lines)
+
+
+def told_of(result: CaseResult) -> list[str]:
+    """A failed case for people: its section, what it expects, what came instead, the end of the talk."""
+    expects = load_behaviours().get(result.id, {}).get("text", "")
+    lines = [f"  FAILED {result.id} (section {result.section}): {expects}", f"      {result.reason}"]
+    return [*lines, *(f"      {line}" for line in result.transcript[-12:])]

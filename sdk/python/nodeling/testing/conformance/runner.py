@@ -45,6 +45,7 @@ def run_suite(
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
     node: str = "kitchen-sink",
+    probe: Any = None,
     jobs: int = 1,
     told: Callable[[CaseResult], None] = lambda result: None,
 ) -> Report:
@@ -58,6 +59,7 @@ def run_suite(
         env: Its environment, beside `PATH` and the protocol's own variables.
         cwd: Where it is started.
         node: The name that calls carry.
+        probe: An input that the program takes, for the cases that ask nothing of what it does.
         jobs: How many cases are played at once.
         told: Called with each result, in the order of the cases.
     """
@@ -69,7 +71,7 @@ def run_suite(
             return CaseResult(case.id, case.section, "skipped", f"not for the channel {channel}")
         if missing:
             return CaseResult(case.id, case.section, "skipped", f"does not claim {', '.join(missing)}")
-        return run_case(case, command, channel, env=env, cwd=cwd, node=node)
+        return run_case(case, command, channel, env=env, cwd=cwd, node=node, probe=probe)
 
     results = []
     with ThreadPoolExecutor(jobs) as pool:
@@ -87,11 +89,12 @@ def run_case(
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
     node: str = "kitchen-sink",
+    probe: Any = None,
 ) -> CaseResult:
     """Play one case."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="nsp-case-") as folder:
-        play = _Play(case, Path(folder), node, channel)
+        play = _Play(case, Path(folder), node, channel, probe)
         full = {"PATH": os.environ.get("PATH", os.defpath), **(env or {}), **case.env}
         subject = Subject(command, channel, full, cwd)
         reason = ""
@@ -112,7 +115,7 @@ def run_case(
 class _Play:
     """One case being played."""
 
-    def __init__(self, case: Case, folder: Path, node: str, channel: str) -> None:
+    def __init__(self, case: Case, folder: Path, node: str, channel: str, probe: Any) -> None:
         self.case = case
         self.channel = channel
         self.node = node
@@ -124,7 +127,7 @@ class _Play:
         self.folders = {name: str(folder / name) for name in ("blobs", "work")}
         for path in self.folders.values():
             os.mkdir(path, 0o700)
-        self.names = Names(self.folders)
+        self.names = Names(self.folders, probe)
         self.subject: Subject
 
     def play(self, subject: Subject) -> None:
@@ -187,11 +190,22 @@ class _Play:
                 if is_next:
                     raise Failure(f"the next frame {said}")
                 at += 1
+            self._answered(pattern, said)
             if not self._take(deadline):
                 shown = json.dumps(pattern)[:200]
                 more = f"; the last frame: {said}" if said else ""
                 ending = "the channel ended" if self.has_ended else f"nothing came in {within_ms:.0f} ms"
                 raise Failure(f"{ending} for {shown}{more}")
+
+    def _answered(self, pattern: Any, said: str | None) -> None:
+        """Nothing better can come for a request that has had its one terminal frame."""
+        if not isinstance(pattern, dict) or "method" in pattern:
+            return
+        id = build(pattern.get("id"), self.names)
+        if isinstance(id, (int, str)) and id in self.ended:
+            came = next((frame for frame in self.unread if frame.get("id") == id), None)
+            shown = f"{json.dumps(pattern)[:200]} was expected"
+            raise Failure(f"{shown}; {said}; what came: {json.dumps(came)[:300]}")
 
     def _step_forbid(self, step: dict[str, Any]) -> None:
         self.forbidden.append(step["forbid"])

@@ -204,12 +204,18 @@ def test_chunks_are_events_and_make_the_output(nodes: Nodes) -> None:
     spec = nodes.python("def run(ctx, inputs):\n    yield from range(3)\n")
     assert given(nodes.run(spec, 1)[0]) == [0, 1, 2]
     assert [body for kind, body in nodes.events if kind == "chunk"] == [
-        {"seq": n, "data": n} for n in range(3)
+        {"number": n, "data": n} for n in range(3)
     ]
 
 
 def test_a_frame_over_the_cap_fails_that_call_alone(nodes: Nodes) -> None:
-    spec = nodes.python(PID)
+    spec = nodes.raw(
+        """
+for f in frames():
+    if f["method"] == "node/hello": greet(f["id"])
+    else: answer(f["id"], {"output": os.getpid()})
+"""
+    )  # which takes no blobs
     big, small = nodes.run(spec, "x" * (17 * 1024 * 1024), 1)
     assert code(big) == 4005
     assert given(small) > 0
