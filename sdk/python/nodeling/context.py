@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 from nodeling.errors import NodelingError, nearest
 from nodeling.values import decode, encode
@@ -347,6 +347,19 @@ class Context:
     def metric(self, name: str, value: float) -> None:
         """Record a figure; it stands in the step's `metrics`."""
         self._emit("metric", {"name": name, "value": value})
+
+    def end_scope(
+        self, how: Literal["fail", "stop", "abort"], target: Literal["parent", "top"] = "parent"
+    ) -> None:
+        """Have the scope that this step stands in ended when this call has, or the whole run.
+
+        `stop` ends it early and in order, as `stop: true` on a step does; `abort` cancels it; `fail`, for a
+        call that fails, lets nothing handle that failure. A call that fails stops and aborts nothing.
+
+        Raises:
+            NodelingError: The call runs outside the runtime's process, where this is not supported.
+        """
+        self._emit("end_scope", {"how": how, "target": target})
 
     def _part(self, name: str) -> Any:
         if self._parts is None:
