@@ -8,7 +8,7 @@ from typing import Any
 from nodeling.errors import ConfigError, nearest
 from nodeling.formats import Converted, Source, Wishes
 from nodeling_bridges.powercenter.elements import XmlFault, read
-from nodeling_bridges.powercenter.lower import START, Lowering, Whole
+from nodeling_bridges.powercenter.lower import MAIL_SETTINGS, START, Lowering, Whole
 from nodeling_bridges.powercenter.model import Flow, Repository
 from nodeling_bridges.powercenter.parameters import read_parameters
 from nodeling_bridges.powercenter.plan import decision_table
@@ -66,6 +66,8 @@ def native(flow: Flow, whole: Whole) -> dict[str, Any]:
         f"{json.dumps(name)}: powercenter_status({step}.status, {step}.reason)"
         for name, step in ((one, f"steps[{json.dumps(one)}]") for one in lowering.tasks())
     )
+    if whole.mails:
+        document["settings"] = {"env": [variable for _, _, variable, _ in MAIL_SETTINGS]}
     document["output"] = f"${{{{{states}}}}}"
     _judge_flow(lowering, flow)
     return document

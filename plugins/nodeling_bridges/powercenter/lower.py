@@ -22,6 +22,13 @@ Step = dict[str, Any]
 START = "Start"
 UNBOUND = "powercenter-unbound"
 DEEPEST_WORKLETS = 16
+# The key of the e-mail node, what the service calls it, the environment variable, and what it is without both.
+MAIL_SETTINGS = (
+    ("host", "SMTPServerAddress", "NODELING_SMTP_HOST", None),
+    ("port", "SMTPPortNumber", "NODELING_SMTP_PORT", "587"),
+    ("from", "SMTPFromAddress", "NODELING_SMTP_FROM", None),
+    ("security", "SMTPSecurity", "NODELING_SMTP_SECURITY", "starttls"),
+)
 _REFERENCE = re.compile(r"\$\$?[A-Za-z_]\w*")
 
 
@@ -47,6 +54,7 @@ class Whole:
         self.used: set[str] = set()
         self.start = START
         self.top = ""
+        self.mails = False  # whether anything sends e-mails
 
     def fresh(self, wanted: str) -> str:
         """A step's name that nothing else has."""
@@ -136,7 +144,7 @@ class Lowering:
 
     def _needs(self, instance: Instance, pointer: str) -> Step:
         if not instance.enabled:
-            return {"needs": []}  # whatever follows it is led past it
+            return {"needs": self._after_start()}  # whatever follows it is led past it
         ways = self._ways_to(instance, set())
         start = self.flow.start()
         if not ways and start is not None:
@@ -253,8 +261,26 @@ class Lowering:
         for name in (instance.name, instance.task.name, instance.task.mapping):
             if name and name in bindings:
                 return bindings[name]
-        self.whole.unbound[instance.name] = instance.position
+        if instance.enabled:
+            self.whole.unbound[instance.name] = instance.position
         return UNBOUND
+
+    def mail_server(self) -> dict[str, Any]:
+        """Who sends e-mails: what a parameter file says of the service, else the environment."""
+        given = {key.lower(): value for key, value in self.whole.parameters.everywhere().items()}
+        self.whole.mails = True
+        found: dict[str, Any] = {}
+        for key, setting, variable, fallback in MAIL_SETTINGS:
+            if setting.lower() in given:
+                said = given[setting.lower()]
+                found[key] = int(said) if key == "port" and said.isdigit() else said
+            elif fallback is None:
+                found[key] = f"${{ctx.env.{variable}}}"
+            elif key == "port":
+                found[key] = f'${{int(ctx.env?.{variable} ?? "{fallback}")}}'
+            else:
+                found[key] = f'${{ctx.env?.{variable} ?? "{fallback}"}}'
+        return found
 
     def session_parameters(self, name: str) -> dict[str, str]:
         """What the parameter files say of a session."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nodeling_bridges.powercenter.lower import Lowering
 
 Step = dict[str, Any]
-COMMAND_TIMEOUT = "300s"
+COMMAND_TIMEOUT_MS = 300_000
 CONTROL_OPTIONS: dict[str, tuple[str, str]] = {
     "FAILME": ("fail", "self"),
     "FAILPARENT": ("fail", "parent"),
@@ -84,7 +84,7 @@ def _command(lowering: Lowering, instance: Instance) -> Step:
 
 def _one_command(lowering: Lowering, pair: Pair, task: Task) -> Step:
     text = lowering.with_variables(pair.value, pair.position)
-    inputs: Step = {"argv": ["sh", "-c", text], "timeout": COMMAND_TIMEOUT}
+    inputs: Step = {"argv": ["sh", "-c", text], "timeout_ms": COMMAND_TIMEOUT_MS}
     folder = task.attributes.get("Working Directory", "").strip()
     if folder:
         inputs["cwd"] = lowering.with_variables(folder, pair.position)
@@ -183,7 +183,7 @@ def _event(lowering: Lowering, instance: Instance) -> str:
 
 def _email(lowering: Lowering, instance: Instance) -> Step:
     attributes = instance.task.attributes
-    told: Step = {}
+    told: Step = lowering.mail_server()
     for key, attribute in (("to", "Email User Name"), ("cc", "Email CC"), ("bcc", "Email BCC")):
         names = [one.strip() for one in re.split(r"[;,]", attributes.get(attribute, "")) if one.strip()]
         if names:

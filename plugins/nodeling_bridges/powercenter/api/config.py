@@ -11,8 +11,8 @@ class ConfigManager:
     """Settings by name.
 
     `bindings` says which node stands for a session or its mapping: a node's name, or a function that gets
-    the context, whose `ctx.config` holds the session's attributes. `parameter_files` are paths of parameter files,
-    `nodes` more folders of nodes, `max_concurrent` a bound for all tasks of a workflow.
+    the context, whose `ctx.config` holds the session's attributes. `parameter_files` are paths, `nodes` more
+    folders of nodes, `max_concurrent` a bound for all tasks of a workflow.
     """
 
     def __init__(self, settings: Mapping[str, Any] | None = None, **more: Any) -> None:
