@@ -47,10 +47,18 @@ def count(output: Any, metrics: dict[str, Any], name: str) -> Any:
     return 0 if name.endswith(("Rows", "Errors", "Code")) else None
 
 
+def required(value: Any, wanted: str) -> Any:
+    """A setting that has to be there."""
+    if value is None:
+        raise ValueError(wanted)
+    return value
+
+
 TABLE: tuple[tuple[str, Callable[..., Any], int, str], ...] = (
     ("powercenter", value, 2, "The value of an expression of PowerCenter's language."),
     ("powercenter_holds", holds, 2, "Whether a condition of PowerCenter's language holds."),
     ("powercenter_status", status, 2, "A step's state and reason as a task's status in PowerCenter."),
     ("powercenter_first_run", first_run, 1, "The first status of a task that ran."),
+    ("powercenter_required", required, 2, "A value that must not be null; what to do is said when it is."),
     ("powercenter_count", count, 3, "A count of a session, from what its node measured or gave back."),
 )

@@ -22,7 +22,7 @@ Step = dict[str, Any]
 START = "Start"
 UNBOUND = "powercenter-unbound"
 DEEPEST_WORKLETS = 16
-# The key of the e-mail node, what the service calls it, the environment variable, and what it is without both.
+# The key of the e-mail node, what the service calls it, the variable of the environment, and the fallback.
 MAIL_SETTINGS = (
     ("host", "SMTPServerAddress", "NODELING_SMTP_HOST", None),
     ("port", "SMTPPortNumber", "NODELING_SMTP_PORT", "587"),
@@ -275,7 +275,8 @@ class Lowering:
                 said = given[setting.lower()]
                 found[key] = int(said) if key == "port" and said.isdigit() else said
             elif fallback is None:
-                found[key] = f"${{ctx.env.{variable}}}"
+                wanted = f"set {variable}, or {setting} in a parameter file"
+                found[key] = f"${{powercenter_required(ctx.env?.{variable} ?? null, {json.dumps(wanted)})}}"
             elif key == "port":
                 found[key] = f'${{int(ctx.env?.{variable} ?? "{fallback}")}}'
             else:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Step = dict[str, Any]
 COMMAND_TIMEOUT_MS = 300_000
+SHORTEST_WAIT = "1ms"
 CONTROL_OPTIONS: dict[str, tuple[str, str]] = {
     "FAILME": ("fail", "self"),
     "FAILPARENT": ("fail", "parent"),
@@ -130,12 +131,13 @@ def _timer(lowering: Lowering, instance: Instance) -> Step:
     if wait is None:
         if instance.task.type == "timer":
             lowering.fault("powercenter.timer", f"the timer {instance.name!r} has no time", instance)
-        return {"node": "timer", "for": "0ms"}
+        return {"node": "timer", "for": SHORTEST_WAIT}
     if wait.kind == "absolute":
         return {"node": "timer", "until": _moment(lowering, instance, wait.moment)}
     if wait.kind == "variable":
         return {"node": "timer", "until": lowering.expression("powercenter", wait.moment, instance.position)}
-    step: Step = {"node": "timer", "for": f"{round(wait.seconds * 1_000)}ms"}
+    milliseconds = round(wait.seconds * 1_000)
+    step: Step = {"node": "timer", "for": f"{milliseconds}ms" if milliseconds > 0 else SHORTEST_WAIT}
     if wait.kind in ("parent", "top"):
         step["since"] = f"${{steps[{json.dumps(lowering.start)}].output.started}}"
         if wait.kind == "parent" and lowering.is_worklet:
