@@ -8,12 +8,21 @@ sees it. Writes are collected as a delta; they reach later steps when this call 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol
 
 from nodeling.errors import NodelingError, nearest
 from nodeling.values import decode, encode
+
+TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+    from typing import Any, BinaryIO, Literal, Protocol
+
+    _Mapping = Mapping[str, Any]
+else:
+    from _collections_abc import Mapping as _Mapping  # what `collections.abc` is, without `collections`
+
+    Protocol = object
 
 __all__ = ["Context", "ContextSource", "Log", "Request", "Vars"]
 
@@ -40,7 +49,7 @@ class ContextSource(Protocol):
         """Whether the key is a step's name, which only that step's output may fill."""
 
 
-class Vars(Mapping[str, Any]):
+class Vars(_Mapping):
     """The context's variables, each decoded when it is first read."""
 
     __slots__ = ("_cache", "_delta", "_source")
