@@ -163,7 +163,7 @@ def _event_wait(lowering: Lowering, instance: Instance) -> Step:
     if file:
         delete = attributes.get("Delete Filewatch file", "NO").upper() == "YES"
         path = lowering.with_variables(file, instance.position)
-        return {"node": "event-wait", "inputs": {"file": path, "delete": delete}}
+        return {"node": "event-wait", "inputs": {"file": path, "delete_file": delete}}
     return {"node": "event-wait", "inputs": {"event": _event(lowering, instance)}}
 
 

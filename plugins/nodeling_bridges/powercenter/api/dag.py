@@ -257,10 +257,10 @@ def _flow_of(given: Element | str | Path) -> model.Flow:
         source = Source(str(given), given.read_text(encoding="utf-8"))
         given = read(source.text)
     elif isinstance(given, str):
-        source = Source("workflow.xml", given)
+        source = Source("the workflow", given)
         given = read(given)
     else:
-        source = Source("workflow.xml", "")
+        source = Source("the workflow", "")
     reader = Reader(source)
     repository = reader.read(given)
     errors = [fault for fault in reader.faults if fault.severity == "error"]
