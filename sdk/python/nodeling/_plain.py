@@ -6,13 +6,12 @@ result is the same. Standard library only.
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import math
-from collections.abc import Callable
-from enum import Enum
-from typing import Any
-from uuid import UUID
+
+TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 MAX_DEPTH = 64
 MAX_INTEGER = 2**53 - 1
@@ -122,6 +121,11 @@ class Plain:
 
     def special(self, value: Any) -> Any:
         """The few types that have one obvious JSON form, and subclasses of the built-in ones."""
+        import dataclasses
+        import datetime
+        from enum import Enum
+        from uuid import UUID
+
         if isinstance(value, Enum):
             return self.inside(value, lambda: value.value)
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -156,6 +160,8 @@ class Plain:
 
 
 def _fields(value: Any) -> dict[str, Any]:
+    import dataclasses
+
     return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 

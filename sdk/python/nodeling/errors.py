@@ -16,11 +16,12 @@ docs/reference/errors.json.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Union
+TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any, TypeAlias
 
-from nodeling._python import SLOTS
+    from nodeling.fault import Fault
 
 __all__ = [
     "ConfigError",
@@ -35,49 +36,17 @@ __all__ = [
     "nearest",
 ]
 
-Code = Union[int, str]  # noqa: UP007  # read at run time, where 3.9 knows no `|`
+if TYPE_CHECKING:
+    Code: TypeAlias = int | str
 
 
-@dataclass(frozen=True, **SLOTS)
-class Fault:
-    """One thing wrong with one place of one document."""
+def __getattr__(name: str) -> Any:
+    """`Fault`, when somebody asks: no node's process needs it, and dataclasses are slow to import."""
+    if name == "Fault":
+        from nodeling.fault import Fault
 
-    code: str
-    message: str
-    pointer: str = ""
-    hint: str | None = None
-    file: str | None = None
-    line: int | None = None
-    column: int | None = None
-    severity: Literal["error", "warning"] = "error"
-
-    def __str__(self) -> str:
-        """`file:line:column: message (pointer); hint`, leaving out what is not known."""
-        where = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        text = f"{where}: {self.message}" if where else self.message
-        if self.pointer:
-            text += f" (at {self.pointer})"
-        return _one_line(f"{text}; {self.hint}" if self.hint else text)
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as data, in a fixed order of keys."""
-        return {
-            "code": self.code,
-            "severity": self.severity,
-            "message": self.message,
-            "file": self.file,
-            "line": self.line,
-            "column": self.column,
-            "pointer": self.pointer,
-            "hint": self.hint,
-        }
-
-
-def _one_line(text: str) -> str:
-    """The text without characters that would break its line or move a terminal's cursor."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+        return Fault
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class NodelingError(Exception):
@@ -150,7 +119,10 @@ class PluginError(NodelingError):
 
 
 class NodeError(NodelingError):
-    """The node said no. Raise it from a node to choose the code and whether a retry can help."""
+    """The node said no. Raise it from a node to choose the code and whether a retry can help.
+
+    `started=False` says that nothing was done, so that trying again is safe whatever the node's `effects`.
+    """
 
     default_code = 4000
 
@@ -165,9 +137,11 @@ class NodeError(NodelingError):
         step: str | None = None,
         hint: str | None = None,
         details: Mapping[str, Any] | None = None,
+        started: bool = True,
     ) -> None:
         super().__init__(message, code=code, node=node, step=step, hint=hint, details=details)
         self.retryable = retryable
+        self.started = started
         self.retry_after_ms = retry_after_ms
 
 

@@ -11,26 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_type_hints, overload
 
-from nodeling._python import SLOTS
 from nodeling.context import Context
 from nodeling.convert import Converter, converter_for
 from nodeling.errors import NodeError, PluginError
 from nodeling.flow import FlowNode
+from nodeling.implementation import Implementation, kind_of
 
 __all__ = ["Implementation", "Node", "NodeDefinition", "implementation_of", "node"]
 
-Kind = Literal["sync", "async", "generator", "async_generator", "flow"]
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, **SLOTS)
-class Implementation:
-    """A node's code, ready to be driven."""
-
-    call: Callable[..., Any]
-    kind: Kind
-    blocking: bool = True
-    takes_context: bool = True  # False: it is called with None, and no context need be made for it
 
 
 class Node:
@@ -88,7 +77,7 @@ class NodeDefinition:
         blocking = bool(self.options.get("blocking", True))
         hints = self.hints()
         takes_context = any(_is_context(p, hints) for p in _signature(self.function).values())
-        return Implementation(_adapt(self), _kind_of(self.function), blocking, takes_context)
+        return Implementation(_adapt(self), kind_of(self.function), blocking, takes_context)
 
 
 @overload
@@ -155,9 +144,9 @@ def implementation_of(target: object, where: str) -> Implementation:
             raise PluginError(f"{where}: class {target.__name__} has no `handle(self, ctx, inputs)`")
         if issubclass(target, FlowNode):
             return Implementation(_method(target), "flow")
-        return Implementation(_method(target), _kind_of(handle))
+        return Implementation(_method(target), kind_of(handle))
     if callable(target):
-        return Implementation(target, _kind_of(target))
+        return Implementation(target, kind_of(target))
     raise PluginError(f"{where} is a {type(target).__name__}, not a function or a class with `handle`")
 
 
@@ -166,16 +155,6 @@ def _method(target: type) -> Callable[..., Any]:
         return target().handle(*args)
 
     return call
-
-
-def _kind_of(function: Callable[..., Any]) -> Kind:
-    if inspect.isasyncgenfunction(function):
-        return "async_generator"
-    if inspect.iscoroutinefunction(function):
-        return "async"
-    if inspect.isgeneratorfunction(function):
-        return "generator"
-    return "sync"
 
 
 def _signature(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -8,14 +8,15 @@ a file is complete before its name is sent, and a name never leads out of that f
 from __future__ import annotations
 
 import os
-import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO
-from uuid import uuid4
 
 from nodeling._plain import InvalidValue
 from nodeling.values import decode, encode
+
+TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any, BinaryIO
 
 __all__ = [
     "LARGEST_JSON_BLOB",
@@ -35,15 +36,17 @@ __all__ = [
 
 LARGEST_JSON_BLOB = 256 * 1024 * 1024  # a value is decoded whole, so there is an end to it
 _KEY = "$blob"
-_ESCAPABLE = re.compile(r"^\$+blob$")
-_ESCAPED = re.compile(r"^\$\$+blob$")
+if TYPE_CHECKING:
+    _Object = dict[str, Any]
+else:
+    _Object = dict
 
 
 class BlobError(ValueError):
     """A blob cannot be read: no such file, another size, or no regular file of the folder."""
 
 
-class BlobRef(dict[str, Any]):
+class BlobRef(_Object):
     """A reference that means a blob, unlike a node's own object that has a key `$blob`."""
 
 
@@ -55,7 +58,7 @@ def write_blob(
     encoding: str = "json",
 ) -> BlobRef:
     """Put bytes into the blob folder, whole or not at all; give what stands for them."""
-    name = f"n-{uuid4().hex}"
+    name = f"n-{os.urandom(16).hex()}"
     target = os.path.join(folder, name)
     descriptor = os.open(target + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -202,9 +205,14 @@ def unescape_blobs(value: Any) -> Any:
 
 
 def _escaped(key: Any) -> Any:
-    return "$" + key if isinstance(key, str) and _ESCAPABLE.match(key) else key
+    return "$" + key if isinstance(key, str) and _is_blob_key(key) else key
 
 
 def unescape_key(key: str) -> str:
     """A key of a frame as its writer had it."""
-    return key[1:] if _ESCAPED.match(key) else key
+    return key[1:] if _is_blob_key(key[1:]) else key
+
+
+def _is_blob_key(key: str) -> bool:
+    """Whether a key is `$blob`, or that with more dollars before it."""
+    return key.endswith(_KEY) and not key[: -len(_KEY)].strip("$")

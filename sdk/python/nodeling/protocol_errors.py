@@ -6,8 +6,12 @@ the 9000s, which only a host may make; an error that enters a host is well forme
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from nodeling._record import NamedTuple
+
+TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 __all__ = [
     "CODES",
@@ -143,7 +147,7 @@ def _last_bytes(text: str, limit: int) -> str:
 def _causes(cause: Mapping[str, Any], depth: int) -> dict[str, Any]:
     found = {name: value for name, value in cause.items() if name != "cause"}
     inner = cause.get("cause")
-    if isinstance(inner, Mapping) and depth > 1:
+    if isinstance(inner, dict) and depth > 1:
         found["cause"] = _causes(inner, depth - 1)
     return found
 

@@ -6,15 +6,14 @@ the frame cap, and a line that is no frame never hides the next one.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from nodeling._plain import MAX_DEPTH, InvalidValue, plain
+from nodeling._record import NamedTuple
 from nodeling.values import decode, encode, exceeds_depth
 
+TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any, TypeAlias
 
 __all__ = [
     "MAX_FRAME_BYTES",
@@ -103,6 +102,9 @@ class FrameReader:
         """Take the next bytes; give the lines that they end."""
         if self.is_lost:
             return []
+        if not self._size and len(data) <= self.max_bytes and data.find(b"\n") == len(data) - 1:
+            line = data[:-2] if data.endswith(b"\r\n") else data[:-1]  # one whole frame, as nearly always
+            return [read_frame(line)] if line.strip() else []
         lines = data.split(b"\n")
         rest = lines.pop()
         events: list[FrameEvent] = []
@@ -193,6 +195,8 @@ def _outside_profile(line: bytes, error: InvalidValue) -> Frame | NotFrame:
     if exceeds_depth(line, MAX_DEPTH + ENVELOPE_DEPTH):
         members = head_members(line[:HEAD_BYTES])
         return Frame(members, line, error) if members else NotFrame(line, "syntax", error.message)
+    import json
+
     try:
         message = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -232,6 +236,8 @@ def head_members(head: bytes) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if not text.startswith("{"):
         return found
+    import json
+
     decoder = json.JSONDecoder()
     at = 1
     try:
@@ -266,6 +272,8 @@ def has_duplicate_members(raw: bytes, message: Mapping[str, Any]) -> bool:
             return False
     elif _is_plain_result(raw, message):
         return False
+    import json
+
     pairs: list[list[str]] = [[]]
 
     def keep(found: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,6 +16,10 @@ __all__ = ["FEATURES", "PROTOCOL_VERSION", "FrameTooLarge", "HostRequests", "Req
 PROTOCOL_VERSION = 1  # one integer, raised only when old nodes break; everything else is a feature
 FEATURES = ("blob", "cancel", "credit", "drain", "log", "ping", "progress", "stream")
 SPILL_BYTES = 1024 * 1024
+_INVOKE = (
+    b'{"jsonrpc":"2.0","id":%d,"method":"node/invoke","params":'
+    b'{"node":%b,"input":%b,"config":%b,"secrets":%b,"context":%b%b}}\n'
+)
 
 
 class FrameTooLarge(ValueError):
@@ -66,6 +70,9 @@ class HostRequests:
         self._next = 1
         self._open: dict[int, Request] = {}
         self._calls = 0
+        self._node, self._node_bytes = "", b'""'
+        self._meta: Mapping[str, Any] | None = None
+        self._meta_bytes = b""
 
     # --- What the host asks -----------------------------------------------------------------------
 
@@ -133,19 +140,17 @@ class HostRequests:
         rest = b"" if deadline_ms is None else b',"deadline":%d' % deadline_ms
         credit: int | None = None
         if meta:
-            rest += b',"_meta":' + encode(dict(meta))
+            if meta is not self._meta:  # most hosts say the same with every call
+                self._meta, self._meta_bytes = meta, b',"_meta":' + encode(dict(meta))
+            rest += self._meta_bytes
             stream = meta.get("stream")
             if isinstance(stream, Mapping) and "credit" in self.features:
                 credit = stream.get("credit")
-        params = b'{"node":%s,"input":%s,"config":%s,"secrets":%s,"context":%s%s}' % (
-            encode(node),
-            input,
-            config,
-            known,
-            context,
-            rest,
-        )
-        id, frame = self._request("invoke", "node/invoke", params, credit)
+        if node != self._node:
+            self._node, self._node_bytes = node, encode(node)
+        id = self._next
+        frame = _INVOKE % (id, self._node_bytes, input, config, known, context, rest)
+        self._take(id, frame, "invoke", credit)
         self._calls += 1
         return id, frame
 
@@ -195,13 +200,17 @@ class HostRequests:
     def _request(self, kind: str, method: str, params: bytes, credit: int | None = None) -> tuple[int, bytes]:
         id = self._next
         frame = b'{"jsonrpc":"2.0","id":%d,"method":"%s","params":%s}\n' % (id, method.encode(), params)
+        self._take(id, frame, kind, credit)
+        return id, frame
+
+    def _take(self, id: int, frame: bytes, kind: str, credit: int | None) -> None:
+        """Remember a request whose frame is about to be sent."""
         if len(frame) - 1 > self.max_frame_bytes:
             raise FrameTooLarge(
                 f"a frame of {len(frame) - 1} bytes is over the cap of {self.max_frame_bytes}"
             )
         self._next += 1
         self._open[id] = Request(kind, credit)
-        return id, frame
 
     def _expect_state(self, state: str) -> None:
         if self.state != state:

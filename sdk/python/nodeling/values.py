@@ -8,29 +8,35 @@ Only the standard library is imported here; orjson is looked for on first use.
 
 from __future__ import annotations
 
-import json
+import gc
 import marshal
 import math
-import re
-from collections.abc import Callable
-from typing import Any
 
+from nodeling._json import dumps, loads
 from nodeling._plain import MAX_DEPTH, MAX_INTEGER, InvalidValue, Reread, Unreadable, plain, pointer_of
+
+TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 __all__ = [
     "MAX_DEPTH",
     "MAX_INTEGER",
     "InvalidValue",
+    "choose_back_end",
     "decode",
     "decode_orjson",
     "decode_stdlib",
     "encode",
+    "encode_decoded",
     "encode_orjson",
     "encode_stdlib",
     "equal",
     "exceeds_depth",
     "plain",
     "pointer_of",
+    "put_off_orjson",
 ]
 
 # Everything but brackets and quotes, for deleting: what is left tells the nesting.
@@ -38,9 +44,10 @@ _NOT_STRUCTURE = bytes(sorted(set(range(256)) - set(b'[]{}"')))
 _ROUND_TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"0" * 9)
 _SIXTEEN_DIGITS = b"0" * 16
-# A number too large for a float needs a three-digit exponent or hundreds of digits.
-_MAY_OVERFLOW = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{200}")
-_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SHORT = 2 * 1024  # bytes in which to count costs less than to take away
+_MANY_OBJECTS = 64 * 1024  # bytes of text that make enough objects for the collector to interfere
+_THREE_DIGIT_EXPONENTS = (b"e000", b"E000", b"e+000", b"E+000")
+_TWO_HUNDRED_DIGITS = b"0" * 200
 
 
 # --- Encoding -------------------------------------------------------------------------------------
@@ -52,7 +59,14 @@ _encoder: Callable[[Any], bytes] | None = None
 _decoder: Callable[[Any], Any] | None = None
 
 
-def _choose() -> None:
+def put_off_orjson() -> None:
+    """Begin with the standard library: to import orjson takes as long as to start a process and call it."""
+    global _encoder, _decoder
+    if _encoder is None:
+        _encoder, _decoder = encode_stdlib, decode_stdlib
+
+
+def choose_back_end() -> None:
     """Looks for orjson once, and settles which back end `encode` and `decode` use."""
     global _encoder, _decoder
     try:
@@ -80,7 +94,7 @@ def encode(value: Any) -> bytes:
         InvalidValue: something in it cannot travel; its pointer says where.
     """
     if _encoder is None:
-        _choose()
+        choose_back_end()
     return _encoder(value)  # type: ignore[misc]
 
 
@@ -90,7 +104,7 @@ def encode_stdlib(value: Any) -> bytes:
 
 
 def _dump(data: Any) -> bytes:
-    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+    return dumps(data).encode("utf-8")
 
 
 def encode_orjson(value: Any) -> bytes:
@@ -118,21 +132,35 @@ def exceeds_depth(data: bytes, limit: int = MAX_DEPTH) -> bool:
     It works on the brackets outside strings: taking away every innermost pair `limit` times
     leaves nothing of text that is flat enough.
     """
-    if data.count(b"[") + data.count(b"{") <= limit:
+    if len(data) <= _SHORT and data.count(b"[") + data.count(b"{") <= limit:
         return False
     if b"\\" in data:
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # Taking two neighbouring quotes away leaves the parity of every other byte as it was.
-    shape = data.translate(None, _NOT_STRUCTURE).replace(b'""', b"")
-    if b'"' in shape:
-        shape = b"".join(shape.split(b'"')[::2])
-    shape = shape.translate(_ROUND_TO_SQUARE)
+    shape = data.translate(None, _NOT_STRUCTURE)
+    if len(shape) <= limit:
+        return False
+    # Where no string holds a bracket every quote has a neighbour, and all of them may go at once.
+    if 2 * shape.count(b'""') != shape.count(b'"'):
+        # Taking two neighbouring quotes away leaves the parity of every other byte as it was.
+        shape = b"".join(shape.replace(b'""', b"").split(b'"')[::2])
+    shape = shape.translate(_ROUND_TO_SQUARE, b'"')
+    if len(shape) <= limit:
+        return False
     for _ in range(limit):
         smaller = shape.replace(b"[]", b"")
         if len(smaller) == len(shape):
             break
         shape = smaller
     return shape.count(b"[") > limit or b"[]" in shape
+
+
+def encode_decoded(value: Any) -> bytes:
+    """`encode` for what came out of `decode`, or is a part of that, and was not changed since."""
+    if _encoder is None:
+        choose_back_end()
+    if _encoder is encode_orjson:
+        return _dumps(value)  # type: ignore[no-any-return]
+    return _dump(value)
 
 
 # --- Decoding -------------------------------------------------------------------------------------
@@ -145,7 +173,7 @@ def decode(data: bytes | str) -> Any:
         InvalidValue: the text is no JSON, or is outside the profile.
     """
     if _decoder is None:
-        _choose()
+        choose_back_end()
     return _decoder(data)  # type: ignore[misc]
 
 
@@ -155,7 +183,7 @@ def decode_orjson(data: bytes | str) -> Any:
         _find_orjson()
     raw = _raw(data)
     try:
-        found = _loads(raw)
+        found = _loads(raw) if len(raw) < _MANY_OBJECTS or not gc.isenabled() else _loads_undisturbed(raw)
     except ValueError:
         return _decode_slowly(raw)
     if _is_suspect(raw):
@@ -163,15 +191,30 @@ def decode_orjson(data: bytes | str) -> Any:
     return found
 
 
+def _loads_undisturbed(raw: bytes) -> Any:
+    """Decode without the collector, which would walk the fresh objects again and again and free none."""
+    gc.disable()
+    try:
+        return _loads(raw)
+    finally:
+        gc.enable()
+
+
 def decode_stdlib(data: bytes | str) -> Any:
     """`decode` with the standard library alone."""
     raw = _raw(data)
-    if _is_suspect(raw) or _MAY_OVERFLOW.search(raw) or _ESCAPED_SURROGATE.search(raw):
+    if _is_suspect(raw) or _may_overflow(raw) or b"\\ud" in raw or b"\\uD" in raw:
         return _decode_slowly(raw)
     try:
-        return json.loads(raw.decode("utf-8"), parse_constant=_constant)
+        return loads(raw.decode("utf-8"))
     except (ValueError, RecursionError):
         return _decode_slowly(raw)
+
+
+def _may_overflow(raw: bytes) -> bool:
+    """Whether a number may be too large for a float: a three-digit exponent, or hundreds of digits."""
+    zeros = raw.translate(_DIGITS_TO_ZERO)
+    return any(sign in zeros for sign in _THREE_DIGIT_EXPONENTS) or _TWO_HUNDRED_DIGITS in zeros
 
 
 def _raw(data: bytes | str) -> bytes:
@@ -191,22 +234,20 @@ def _is_suspect(raw: bytes) -> bool:
     return len(raw) > 2 * MAX_DEPTH and exceeds_depth(raw)
 
 
-_LONG_INTEGER = re.compile(rb"(?<![^\[,:\s])-?([0-9]{16,})(?![^\],}\s])")
+_LONG_INTEGER = rb"(?<![^\[,:\s])-?([0-9]{16,})(?![^\],}\s])"
 
 
 def _has_long_integer(raw: bytes) -> bool:
     if b"\\" in raw:
         raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
     outside = b'""'.join(raw.split(b'"')[::2])
-    for match in _LONG_INTEGER.finditer(outside):
+    import re
+
+    for match in re.finditer(_LONG_INTEGER, outside):
         digits = match.group(1)
         if len(digits) > 16 or int(digits) > MAX_INTEGER:
             return True
     return False
-
-
-def _constant(name: str) -> Any:
-    raise ValueError(name)
 
 
 def _mark_constant(name: str) -> Any:
@@ -240,6 +281,8 @@ def _decode_slowly(raw: bytes) -> Any:
         raise InvalidValue("", message, "encoding") from None
     if exceeds_depth(raw):
         raise InvalidValue("", f"the value is more than {MAX_DEPTH} levels deep", "depth")
+    import json
+
     try:
         found = json.loads(
             text, parse_int=_mark_integer, parse_float=_mark_float, parse_constant=_mark_constant

@@ -17,19 +17,21 @@ threads. Async functions run on a loop. Standard library only, Python 3.9 and la
 
 from __future__ import annotations
 
-import inspect
+import _thread
 import os
 import sys
-import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from nodeling.protocol_node import Credit, Greeting, Invoke, Lost, NodeConnection, Shutdown
+from nodeling.values import choose_back_end, put_off_orjson
 from nodeling.worker_call import Call, CallCancelled, NotLoaded
 from nodeling.worker_channel import Channel, make_prints_prompt, open_channel
 from nodeling.worker_load import load
 
+TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from nodeling.node import Implementation
     from nodeling.protocol_node import NodeEvent
 
@@ -81,8 +83,9 @@ class Worker:
         self.spill_bytes = 1024 * 1024
         self.log_level = "info"
         self.calls: dict[Any, Call] = {}
-        self.lock = threading.Lock()
+        self.lock = _thread.allocate_lock()
         self.waiting: list[NodeEvent] = []
+        self.served = 0
         self._import_error: BaseException | None = None
         self.implementation = self._load(options)
         self.kind = "sync" if self.implementation is None else self.implementation.kind
@@ -173,7 +176,7 @@ class Worker:
         found = implementation.call(ctx, inputs)
         if implementation.kind == "generator":
             return _collect(found, call)
-        if inspect.isawaitable(found):
+        if hasattr(type(found), "__await__"):
             import asyncio
 
             return asyncio.run(_awaited(found))
@@ -236,7 +239,11 @@ async def _awaited(awaitable: Any) -> Any:
 
 def serve_serially(worker: Worker) -> int:
     """One call after the other, in this thread."""
+    is_fresh = True  # the first call is answered before anything is imported that it does not need
     while True:
+        if worker.served and is_fresh and not worker.channel.has_more():
+            choose_back_end()
+            is_fresh = False
         events = worker.read()
         if events is None:
             return 0
@@ -245,6 +252,7 @@ def serve_serially(worker: Worker) -> int:
             event = worker.waiting.pop(0)
             if isinstance(event, Invoke):
                 worker.run(worker.open(event))
+                worker.served += 1
             elif isinstance(event, Shutdown):
                 worker.shut_down(event.id)
                 return 0
@@ -254,10 +262,12 @@ def run_node(options: Options) -> int:
     """Serve until the host is gone or says that it is enough."""
     channel = open_channel()
     make_prints_prompt()
+    put_off_orjson()
     worker = Worker(channel, options)
     channel.watch(worker.hung_up)
     if worker.is_serial:
         return serve_serially(worker)
+    choose_back_end()
     if worker.kind in ("async", "async_generator"):
         from nodeling.worker_async import serve_async
 

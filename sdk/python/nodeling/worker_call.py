@@ -7,11 +7,7 @@ says on its way (progress, logs, chunks) is said before.
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nodeling._plain import InvalidValue
 from nodeling.context import Context
@@ -30,7 +26,13 @@ from nodeling.values import decode, encode
 from nodeling.worker_context import SentSource
 from nodeling.worker_failure import Mask, failure_of
 
+TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+    from typing import Any, BinaryIO
+
     from nodeling.protocol_node import Invoke
     from nodeling.worker import Worker
 
@@ -64,7 +66,11 @@ class Call:
         self.streams = "stream" in worker.connection.features and wants_stream
         granted = stream.get("credit") if isinstance(stream, dict) else None
         self.credit: int | None = granted if "credit" in worker.connection.features else None
-        self._granted = threading.Condition()
+        self._granted: threading.Condition | None = None
+        if self.credit is not None and not worker.is_serial:  # which reads on by itself
+            import threading
+
+            self._granted = threading.Condition()
         self._wants_progress = bool(invoke.meta.get("progress"))
         self._progress_due = 0.0
         self._progress: dict[str, Any] | None = None
@@ -183,6 +189,8 @@ class Call:
             self._progress = data
             if time.monotonic() >= self._progress_due:
                 self._flush_progress()
+        elif kind == "end_scope":
+            raise NodeError("a scope is ended from the runtime's own process", code=4010, retryable=False)
 
     def chunk(self, value: Any) -> None:
         """Send one part of the output; wait first until the host grants it.
@@ -208,10 +216,11 @@ class Call:
 
     def grant(self, n: int) -> None:
         """The host lets `n` more chunks come."""
-        with self._granted:
-            if self.credit is not None:
-                self.credit += n
-            self._granted.notify_all()
+        if self.credit is not None:
+            self.credit += n
+        if self._granted is not None:
+            with self._granted:
+                self._granted.notify_all()
 
     def cancel(self) -> None:
         """The host asks the call to end."""
@@ -220,6 +229,8 @@ class Call:
 
     def wait_for_credit(self) -> None:
         """Block this thread until a chunk may be sent or the call shall end."""
+        if self._granted is None:
+            return
         with self._granted:
             while self.credit is not None and self.chunks >= self.credit and not self.is_cancelled:
                 self._granted.wait()
@@ -268,6 +279,8 @@ class Call:
         self.worker.say(lambda: self.worker.connection.progress(self.id, done, total, text))
 
     def _work_dir(self) -> Path:
+        from pathlib import Path
+
         given = self.invoke.context.get("work_dir")
         if isinstance(given, str) and given:
             os.makedirs(given, mode=0o700, exist_ok=True)

@@ -6,12 +6,15 @@ process is gone within `EXIT_GRACE_SECONDS`, whatever its handlers do.
 
 from __future__ import annotations
 
+import _thread
 import os
 import select
 import sys
-import threading
 import time
-from collections.abc import Callable
+
+TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["EXIT_GRACE_SECONDS", "Channel", "open_channel"]
 
@@ -39,6 +42,12 @@ class Channel:
         except OSError:
             return b""
 
+    def has_more(self) -> bool:
+        """Whether there is something to read now."""
+        poller = select.poll()
+        poller.register(self.reader, select.POLLIN)
+        return bool(poller.poll(0))
+
     def write(self, data: bytes) -> None:
         """Write whole frames; the caller holds the one lock. Without a host the process ends."""
         try:
@@ -53,8 +62,7 @@ class Channel:
 
     def watch(self, warn: Callable[[], None]) -> None:
         """Start the thread that ends this process when the host hangs up, even while a handler is busy."""
-        thread = threading.Thread(target=self._watch, args=(warn,), name="nodeling-hang-up", daemon=True)
-        thread.start()
+        _thread.start_new_thread(self._watch, (warn,))  # as `threading` would, without its import
 
     def _watch(self, warn: Callable[[], None]) -> None:
         poller = select.poll()

@@ -5,15 +5,16 @@ Invariant: no secret of the call stands in any text that leaves this process as 
 
 from __future__ import annotations
 
-import re
-import traceback
-from collections.abc import Iterable
-from typing import Any
-
 from nodeling._plain import InvalidValue
 from nodeling.errors import NodeError, NodelingError
 from nodeling.protocol_blobs import BlobError
 from nodeling.protocol_errors import MAX_CAUSES
+
+TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable
+    from typing import Any
 
 __all__ = ["Mask", "failure_of"]
 
@@ -27,6 +28,7 @@ class Mask:
     __slots__ = ("_pattern",)
 
     def __init__(self, secrets: Iterable[Any]) -> None:
+        self._pattern: re.Pattern[str] | None = None
         words: set[str] = set()
         for secret in secrets:
             if isinstance(secret, str) and secret.strip():
@@ -34,8 +36,12 @@ class Mask:
                 words.update(
                     [secret, *(line for line in lines[1:] + lines[:-1] if len(line) >= SHORTEST_LINE)]
                 )
+        if not words:
+            return
+        import re
+
         longest_first = sorted(words, key=lambda word: (-len(word), word))
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if words else None
+        self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def text(self, text: str) -> str:
         """A text without the secrets."""
@@ -67,6 +73,7 @@ def failure_of(error: BaseException, *, is_loaded: bool = True) -> dict[str, Any
             "message": error.message,
             "retryable": error.retryable,
             "retry_after_ms": error.retry_after_ms,
+            "started": None if error.started else False,
             "details": error.details,
             "cause": _cause(error, MAX_CAUSES),
         }
@@ -102,6 +109,8 @@ def _text_of(error: BaseException) -> str:
 
 def _trace(error: BaseException) -> str:
     """The traceback from the first frame on that is not the worker's own."""
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)
     own = [i for i, frame in enumerate(frames) if not _is_workers(frame.filename)]
     kept = frames[own[0] :] if own else frames[-1:]

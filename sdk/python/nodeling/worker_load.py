@@ -6,19 +6,22 @@ with `from . import helpers`.
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
-import inspect
 import os
 import sys
-import types
-from typing import Any
+from _frozen_importlib import module_from_spec  # as in importlib.util, which imports much more
+from _frozen_importlib_external import spec_from_file_location
 
 from nodeling.errors import PluginError
-from nodeling.node import Implementation, NodeDefinition, implementation_of
+from nodeling.implementation import Implementation, kind_of
+
+TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
+if TYPE_CHECKING:
+    import types
+    from typing import Any
 
 __all__ = ["load"]
+
+_FUNCTION = type(lambda: None)
 
 
 def load(folder: str, entry: str, name: str) -> Implementation:
@@ -31,28 +34,43 @@ def load(folder: str, entry: str, name: str) -> Implementation:
         where = os.path.join(folder, entry)
         found = _the_node(_module_of(folder, entry), where)
     else:
+        import importlib
+
         module_name, _, attribute = entry.partition(":")
         module = importlib.import_module(module_name)
         found = getattr(module, attribute) if attribute else _the_node(module, module_name)
+    if type(found) is _FUNCTION:
+        return Implementation(found, kind_of(found))
+    from nodeling.node import implementation_of
+
     implementation = implementation_of(found, f"{name} ({entry})")
     if implementation.kind == "flow":
         raise PluginError(f"{name} is a container, and containers run in the runtime's process")
     return implementation
 
 
+def _digest(text: str) -> str:
+    """Twelve hexadecimal digits that tell folders apart; the host's are the same."""
+    try:
+        from _sha256 import sha256  # type: ignore[import-not-found]  # hashlib loads all of OpenSSL
+    except ImportError:
+        from hashlib import sha256
+    return str(sha256(text.encode()).hexdigest()[:12])
+
+
 def _module_of(folder: str, entry: str) -> types.ModuleType:
     path = os.path.join(os.path.realpath(folder), entry)
     if not os.path.isfile(path):
         raise PluginError(f"{path} does not exist", hint="`runtime.entry` names the file that holds the node")
-    package = f"nodeling_node_{hashlib.sha256(os.path.realpath(folder).encode()).hexdigest()[:12]}"
-    holder = types.ModuleType(package)
+    package = f"nodeling_node_{_digest(os.path.realpath(folder))}"
+    holder = type(sys)(package)
     holder.__path__ = [os.path.realpath(folder)]
     sys.modules[package] = holder
     name = f"{package}.{os.path.splitext(os.path.basename(entry))[0]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PluginError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
+    module = module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
@@ -62,7 +80,13 @@ def _the_node(module: types.ModuleType, where: str) -> Any:
     """The one thing in a module that is a node."""
     members = vars(module)
     run = members.get("run")
-    if inspect.isfunction(run) or isinstance(run, NodeDefinition):
+    if type(run) is _FUNCTION:
+        return run
+    import inspect
+
+    from nodeling.node import NodeDefinition
+
+    if isinstance(run, NodeDefinition):
         return run
     own = {id(v): v for v in members.values() if getattr(v, "__module__", None) == module.__name__}
     decorated = [v for v in own.values() if isinstance(v, NodeDefinition)]

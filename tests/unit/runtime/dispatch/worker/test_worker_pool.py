@@ -6,6 +6,8 @@ import asyncio
 import collections
 import gc
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -38,6 +40,22 @@ def test_a_worker_is_warm_between_calls_and_between_runs(nodes: Nodes) -> None:
     spec = nodes.python(PID)
     pids = [given(outcome) for outcome in nodes.run(spec, 1, 2) + nodes.run(spec, 3)]
     assert len(set(pids)) == 1
+
+
+def test_a_worker_imports_little_before_its_first_call_and_orjson_after_it(nodes: Nodes) -> None:
+    spec = nodes.python("import sys\ndef run(ctx, inputs):\n    return sorted(sys.modules)\n")
+    outcomes = nodes.run(spec, *range(50))
+    slow = {"asyncio", "collections", "dataclasses", "enum", "inspect", "json", "orjson", "pathlib", "re"}
+    slow |= {"threading", "traceback", "typing", "uuid", "hashlib", "tempfile"}
+    found = slow & set(given(outcomes[0]))
+    assert found <= _imported_by_site()
+    assert "orjson" in given(outcomes[-1])
+
+
+def _imported_by_site() -> set[str]:
+    """What stands in `sys.modules` here before any code runs: site-packages may hold what imports more."""
+    command = [sys.executable, "-I", "-c", "import sys; print(*sys.modules)"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
 
 def test_a_changed_file_gets_a_fresh_worker_in_the_next_run(nodes: Nodes) -> None:
