@@ -13,6 +13,7 @@ from nodeling_runtime.toolchains.languages.bash import Bash
 from nodeling_runtime.toolchains.languages.c import C
 from nodeling_runtime.toolchains.languages.command import AnyProgram
 from nodeling_runtime.toolchains.languages.go import Go
+from nodeling_runtime.toolchains.languages.java import Java
 from nodeling_runtime.toolchains.languages.nodejs import NodeJs
 from nodeling_runtime.toolchains.languages.python import Python
 from nodeling_runtime.toolchains.languages.rust import Rust
@@ -22,5 +23,9 @@ from nodeling_runtime.toolchains.languages.typescript import TypeScript
 @hookimpl
 def nodeling_register_toolchains(register: Callable[[Toolchain], None]) -> None:
     """Register a language for each module beside this one."""
+<<<<<<< HEAD
     for language in (AnyProgram(), Bash(), C(), Go(), NodeJs(), Python(), Rust(), TypeScript()):
+=======
+    for language in (AnyProgram(), Bash(), Go(), Java(), NodeJs(), Python(), Rust(), TypeScript()):
+>>>>>>> main
         register(language)
