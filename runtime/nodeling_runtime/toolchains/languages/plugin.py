@@ -23,9 +23,6 @@ from nodeling_runtime.toolchains.languages.typescript import TypeScript
 @hookimpl
 def nodeling_register_toolchains(register: Callable[[Toolchain], None]) -> None:
     """Register a language for each module beside this one."""
-<<<<<<< HEAD
-    for language in (AnyProgram(), Bash(), C(), Go(), NodeJs(), Python(), Rust(), TypeScript()):
-=======
-    for language in (AnyProgram(), Bash(), Go(), Java(), NodeJs(), Python(), Rust(), TypeScript()):
->>>>>>> main
+    languages = (AnyProgram(), Bash(), C(), Go(), Java(), NodeJs(), Python(), Rust(), TypeScript())
+    for language in languages:
         register(language)
