@@ -22,7 +22,17 @@ from nodeling_runtime.workflow.duration import DurationError, milliseconds
 SCHEMA_KEYS = ("config", "inputs", "input", "output")
 ANNOTATION = "x-nodeling"
 NAMES = "x-nodeling-names"
-ANNOTATIONS = ("step", "steps", "expression", "javascript", "workflow", "duration", "list")
+ANNOTATIONS = (
+    "step",
+    "steps",
+    "expression",
+    "template",
+    "javascript",
+    "workflow",
+    "duration",
+    "list",
+    "secret",
+)
 BLOK_KEYS = {"steps", "functions"}  # no manifest of ours has them
 _SAYS_NOTHING = {"type", "description", "title", "default", "example", "examples"}
 

@@ -133,7 +133,7 @@ def container_keys() -> str:
     sections = []
     for file in sorted(NODES.glob("*/config.json")):
         manifest = json.loads(file.read_text(encoding="utf-8"))
-        if not manifest.get("flow"):
+        if manifest["group"] != CONTAINERS:
             continue
         names = " or ".join(f"`{name}`" for name in [manifest["name"], *manifest.get("aliases", [])])
         schema = manifest["config"]
@@ -141,6 +141,38 @@ def container_keys() -> str:
         keys_table = table(["Key", "Holds", "Meaning"], rows)
         sections.append(f"### {manifest['name']}\n\n{manifest['description']} Named {names}.\n\n{keys_table}")
     return "\n\n".join(sections)
+
+
+CONTAINERS = "FLOW_CONTROL"  # the group of the nodes that run steps; the page on workflows has them
+GROUPS = {
+    "DATA": "Data",
+    "NETWORK": "Network",
+    "CODE": "Programs and code",
+    "CONTROL": "Course of a run",
+}
+
+
+def standard_nodes() -> str:
+    """What every shipped node that is no container takes and gives."""
+    shipped = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(NODES.glob("*/config.json"))]
+    sections = []
+    for group, heading in GROUPS.items():
+        sections.append(f"## {heading}")
+        sections.extend(_node(one) for one in shipped if one["group"] == group)
+    return "\n\n".join(sections)
+
+
+def _node(manifest: Mapping[str, Any]) -> str:
+    name, is_flow = manifest["name"], manifest.get("flow", False)
+    folder = f"../../plugins/nodeling_nodes/{name.replace('-', '_')}/README.md"
+    rows = list(_properties(manifest["config" if is_flow else "inputs"], ""))
+    if not is_flow and "config" in manifest:
+        rows.extend(_properties(manifest["config"], "config."))
+    gives = manifest.get("output", {}).get("properties")
+    given = f" Gives `{{{', '.join(gives)}}}`." if gives else ""
+    said = f"{manifest['description']}{given} [More]({folder})."
+    where = "These keys stand on the step.\n\n" if is_flow else ""
+    return f"### {name}\n\n{said}\n\n{where}{table(['Key', 'Holds', 'Meaning'], rows)}"
 
 
 def _properties(schema: Mapping[str, Any], above: str) -> Iterator[list[str]]:
@@ -189,6 +221,8 @@ SAID_HERE = {
 }
 
 HOLDS = {
+    "template": "a value with expressions in it",
+    "secret": "a secret's name",
     "step": "a step, or a list of steps",
     "steps": "a list of independent steps",
     "expression": "an expression",
@@ -202,6 +236,10 @@ HOLDS = {
 def _holds(schema: Mapping[str, Any]) -> str:
     if "x-nodeling" in schema:
         return HOLDS[schema["x-nodeling"]]
+    if "$ref" in schema or "anyOf" in schema:
+        return "text" if "address" in str(schema) else "anything"
+    if "const" in schema:
+        return f"`{json.dumps(schema['const'])}`"
     if "enum" in schema:
         return " or ".join(f"`{word}`" for word in schema["enum"])
     kind = schema.get("type", "anything")
@@ -313,6 +351,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "step-keys": step_keys,
     "later-keys": later_keys,
     "container-keys": container_keys,
+    "standard-nodes": standard_nodes,
     "manifest-keys": manifest_keys,
     "hooks": hooks,
     "public-names": public_names,

@@ -15,7 +15,7 @@ import pytest
 
 import nodeling
 import nodeling.hookspecs
-from docs.generated import ERRORS, NODES, parts_of, renewed
+from docs.generated import CONTAINERS, ERRORS, GROUPS, NODES, parts_of, renewed
 from docs.pages import DOCS, ROOT, pages
 from nodeling import Context, NodeError, Workflow, node, step
 from nodeling_runtime.cli import failure
@@ -64,6 +64,7 @@ def test_each_reference_page_has_its_generated_parts() -> None:
         "step-keys",
         "later-keys",
         "container-keys",
+        "standard-nodes",
         "manifest-keys",
         "hooks",
         "public-names",
@@ -86,8 +87,16 @@ def test_every_container_is_documented() -> None:
     page = text_of("workflow-format.md")
     for file in NODES.glob("*/config.json"):
         manifest = json.loads(file.read_text(encoding="utf-8"))
-        if manifest.get("flow"):
+        if manifest["group"] == CONTAINERS:
             assert f"### {manifest['name']}\n" in page
+
+
+def test_every_shipped_node_is_in_the_catalogue_and_on_the_first_page() -> None:
+    shipped = [json.loads(file.read_text(encoding="utf-8")) for file in NODES.glob("*/config.json")]
+    names = {manifest["name"] for manifest in shipped if manifest["group"] != CONTAINERS}
+    assert {manifest["group"] for manifest in shipped} == {CONTAINERS, *GROUPS}
+    assert set(re.findall(r"^### ([\w-]+)$", text_of("nodes.md"), re.MULTILINE)) == names
+    assert row_of_readme("Standard nodes") == names
 
 
 @pytest.mark.parametrize("key", [*keys.TOP, *keys.SETTINGS, *keys.STEP, *keys.RETRY])
@@ -105,7 +114,7 @@ def row_of_readme(head: str) -> set[str]:
 
 def test_the_readme_names_the_containers_and_commands_that_exist() -> None:
     shipped = [json.loads(file.read_text(encoding="utf-8")) for file in NODES.glob("*/config.json")]
-    assert row_of_readme("Containers") == {manifest["name"] for manifest in shipped}
+    assert row_of_readme("Containers") == {one["name"] for one in shipped if one["group"] == CONTAINERS}
     assert row_of_readme("Tools") == {"nodectl", *COMMANDS} - {"completion"}
 
 

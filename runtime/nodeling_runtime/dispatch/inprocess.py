@@ -251,7 +251,13 @@ def failure_of(error: BaseException, *, loaded: bool = True) -> CallError:
         hint = {"hint": error.hint} if error.hint else {}
         said = {**hint, **error.details, **_cause(error)}
         return CallError(
-            error.code, error.message, "NodeError", error.retryable, error.retry_after_ms, details=said
+            error.code,
+            error.message,
+            "NodeError",
+            error.retryable,
+            error.retry_after_ms,
+            error.started,
+            said,
         )
     if isinstance(error, NodelingError) and not isinstance(error.code, int):
         return CallError(error.code, str(error), type(error).__name__, details=dict(error.details))

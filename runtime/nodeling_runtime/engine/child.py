@@ -12,7 +12,7 @@ from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.values import Value
 from nodeling_runtime.workflow.model import Scope, Slot, Step
-from nodeling_runtime.workflow.plan import Plan, plan_of
+from nodeling_runtime.workflow.plan import plan_of
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.flow import FlowHandle
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 
 ChildStatus = Literal["running", "succeeded", "failed", "skipped", "cancelled"]
 Parts = Callable[[str], Any]
-_EMPTY = Scope(steps=(), pointer="", ordered=False, independent=True)
-
-
-def scope_children() -> Plan:
-    """The plan of a frame without steps: it only carries names and writes."""
-    return plan_of(_EMPTY)
 
 
 class Item:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
 from nodeling.flow import Child, Expression, Start
-from nodeling_runtime.engine.child import ChildRun, Item, child_of, scope_children
+from nodeling_runtime.engine.child import ChildRun, Item, child_of
 from nodeling_runtime.engine.context import Delta, Frame, View
 from nodeling_runtime.engine.names import Names
 from nodeling_runtime.engine.pool import PoolRun
@@ -80,9 +80,7 @@ class FlowHandle:
         if not isinstance(slot, Slot) or slot.expression is None:
             raise NodelingError("this is no expression of this container", code="container.expression")
         view = after[-1].inner_view() if after else self._before_children()
-        if view is None or vars:
-            view = Frame(scope_children(), view or self.job.view, {}, vars or {}).view(0, None)
-        return slot.expression.evaluate(Names(view, self.job.parts))
+        return slot.expression.evaluate(Names(view or self.job.view, self.job.parts, given=vars))
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -188,7 +186,7 @@ def _filling(slot: Slot, names: Names) -> Any:
         if not isinstance(items, list):
             raise ExpressionError(f"a list is wanted at {slot.pointer}, not {items!r:.60}", code="expr.type")
         return [Item(item) for item in items]
-    if slot.kind == "expression":
+    if slot.kind in ("expression", "template"):
         return Expression(str(slot.expression.source) if slot.expression is not None else "", slot)
     if slot.kind == "steps" and slot.scope is not None:
         shared: dict[str, Any] = {}

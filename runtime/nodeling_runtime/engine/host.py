@@ -139,6 +139,18 @@ class EngineHost:
             raise ConfigError(f"{path} holds no workflow", code="document.type")
         return data
 
+    def compile_schema(self, schema: Any, where: str) -> Callable[[Any], list[Fault]]:
+        """What tells the faults of a value by a JSON Schema."""
+        from nodeling_runtime.schemas import compile_schema
+
+        validator = compile_schema(schema, where=where)
+
+        def faults(value: Any) -> list[Fault]:
+            found = validator.check(value) or []
+            return [Fault("schema.misfit", one.message, one.pointer, one.hint) for one in found]
+
+        return faults
+
     def write_yaml(self, document: Mapping[str, Any]) -> str:
         """A document as YAML."""
         from nodeling_runtime.documents.writer import to_text

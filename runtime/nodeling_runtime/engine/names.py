@@ -131,17 +131,24 @@ def _step(name: str, frame: Frame, index: int) -> Fields:
 class Names:
     """The scope one step's expressions are evaluated in."""
 
-    __slots__ = ("_ctx", "_parts", "_view", "keeps_deferred")
+    __slots__ = ("_ctx", "_given", "_parts", "_view", "keeps_deferred")
 
-    def __init__(self, view: View, parts: Callable[[str], Any], keeps_deferred: bool = False) -> None:
+    def __init__(
+        self,
+        view: View,
+        parts: Callable[[str], Any],
+        keeps_deferred: bool = False,
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
         self.keeps_deferred = keeps_deferred  # whether whoever evaluates takes what has not been read
         self._view = view
         self._parts = parts
+        self._given = given or {}  # what a container names for this one evaluation
         self._ctx: Fields | None = None
 
     def keeping(self) -> Names:
         """The same names for whoever hands values on unread."""
-        return Names(self._view, self._parts, True)
+        return Names(self._view, self._parts, True, self._given)
 
     def lookup(self, name: str) -> Any:
         """The value of a root name."""
@@ -151,6 +158,8 @@ class Names:
             return self._ctx
         if name == "steps":
             return Steps(self._view)
+        if name in self._given:
+            return self._given[name]
         view: View | None = self._view
         while view is not None:
             if name in view.frame.names:
@@ -167,7 +176,7 @@ class Names:
 
     def local_names(self) -> list[str]:
         """`item`, `index` and what else the containers around this step named."""
-        names: list[str] = []
+        names: list[str] = list(self._given)
         view: View | None = self._view
         while view is not None:
             names.extend(view.frame.names)

@@ -24,6 +24,7 @@ from nodeling_runtime.engine.scope_job import ScopeJob
 from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.engine.top import parts_of
 from nodeling_runtime.engine.watchdog import watched
+from nodeling_runtime.manifests import ANNOTATION
 from nodeling_runtime.redact import NOTHING, Redactor
 from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.values import Value
@@ -98,6 +99,7 @@ class Run:
         self._ends_at: float | None = None
         self._timed_out: float | None = None
         self._cleanup: asyncio.TimerHandle | None = None
+        self._doom: StepRecord | None = None  # the step whose failure nothing in the run may handle
         self.leaked = 0
         self.cancelled_from_outside = False
 
@@ -127,9 +129,11 @@ class Run:
         """Whoever runs nodes of this kind."""
         return self._dispatchers[spec.runs_in]
 
-    def secrets_for(self, spec: NodeSpec) -> dict[str, str]:
-        """The secrets a node declared, and no others."""
-        return {name: self._secrets[name] for name in spec.manifest.secrets if name in self._secrets}
+    def secrets_for(self, step: Step) -> dict[str, str]:
+        """The secrets that a step's node declares or its `config` names, and no others."""
+        if not self._secrets:
+            return {}
+        return {name: self._secrets[name] for name in secrets_of(step) if name in self._secrets}
 
     def work_root(self) -> str:
         """A private folder that lives as long as the run. Nodes ask for it from threads too."""
@@ -211,6 +215,21 @@ class Run:
         else:
             job.hurry(reason)
 
+    def end_from_within(self, how: str, record: StepRecord) -> None:
+        """A node asked for the end of the run: it ends next, for what is in the middle of something now."""
+        if how == "fail":
+            self._doom = self._doom or record
+        else:
+            asyncio.get_running_loop().call_soon(self._end_from_within, how)
+
+    def _end_from_within(self, how: str) -> None:
+        if self._job is None or self._job.done:
+            return
+        if how == "stop":
+            self._job.scope_run.stop()
+        elif self._job.ending is None:
+            self.cancel("aborted")
+
     async def _drive(self, job: ScopeJob) -> None:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
@@ -260,6 +279,9 @@ class Run:
                 9005, f"timed out after {self._timed_out:.0f} ms", "TimeoutError", details=details
             )
             return "failed", {**error.to_json(), "step": None, "others": []}
+        doom = self._doom
+        if doom is not None and doom.error is not None and record.status == "succeeded":
+            return "failed", {**doom.error.to_json(), "step": doom.name, "others": []}
         if record.error is None:
             return record.status, None
         body = record.error.to_json()
@@ -284,12 +306,27 @@ def all_steps(scope: Scope, *, included: bool = False) -> Iterator[Step]:
 
 
 def needed_secrets(workflow: Workflow) -> dict[str, str]:
-    """The secrets that a workflow's nodes declare, each with a node that does."""
+    """The secrets that a workflow's steps need, each with a node that does."""
     found: dict[str, str] = {}
     for step in all_steps(workflow.scope, included=True):
-        for name in step.spec.manifest.secrets:
+        for name in secrets_of(step):
             found.setdefault(name, step.spec.name)
     return found
+
+
+def secrets_of(step: Step) -> list[str]:
+    """The names of a step's secrets: those its node declares, then those its `config` names."""
+    names = list(step.spec.manifest.secrets)
+    schema, given = step.spec.manifest.config, step.config.source if step.config is not None else None
+    if isinstance(schema, Mapping) and isinstance(given, Mapping):
+        keys = (key for key, one in schema.get("properties", {}).items() if is_secret(one))
+        names.extend(given[key] for key in keys if isinstance(given.get(key), str))
+    return names
+
+
+def is_secret(schema: object) -> bool:
+    """Whether the value of a key of `config` is the name of a secret."""
+    return isinstance(schema, Mapping) and schema.get(ANNOTATION) == "secret"
 
 
 def needed_workers(workflow: Workflow) -> list[NodeSpec]:

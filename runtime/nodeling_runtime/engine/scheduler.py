@@ -59,6 +59,7 @@ class Scheduler:
         self.outcome: ScopeStatus | None = None
         self.cancelled: str | None = None
         self.recovered = False
+        self._final: set[int] = set()
         self._undecided = [len(links) for links in plan.links]
         self._satisfied: list[dict[int, None]] = [{} for _ in range(count)]  # numbers of links, in order
         self._phase = 0
@@ -75,10 +76,18 @@ class Scheduler:
         self._enter(0)
         self._drain()
 
-    def finish(self, step: int, status: int, reason: str | None = None) -> None:
-        """A step that was started has ended."""
+    def finish(self, step: int, status: int, reason: str | None = None, *, final: bool = False) -> None:
+        """A step that was started has ended; `final`: it stops its scope, or nothing handles its failure."""
+        if final:
+            self._final.add(step)
         self._end(step, status, reason)
         self._drain()
+
+    def stop(self) -> None:
+        """End the body early and in order, as a step with `stop` does."""
+        if self.outcome is None and PHASES[self._phase] == "body" and not self._cleared:
+            self._stop_reached = True
+            self._drain()
 
     def cancel(self, reason: str) -> None:
         """End the scope: nothing but `always` steps starts any more."""
@@ -99,7 +108,9 @@ class Scheduler:
 
     def handled(self, step: int) -> bool:
         """Whether a failed step's failure is somebody's business already."""
-        return self.plan.steps[step].continues or self._is_taken_up(step, SUCCEEDED)
+        return step not in self._final and (
+            self.plan.steps[step].continues or self._is_taken_up(step, SUCCEEDED)
+        )
 
     def unhandled(self) -> list[int]:
         """Failures of the scope that nobody handled, in order of completion."""
@@ -107,7 +118,8 @@ class Scheduler:
 
     def forgiven(self, step: int) -> bool:
         """Whether a failure did the scope no harm: it was handled, or the scope recovered from it."""
-        return self.handled(step) or (self.recovered and self.plan.steps[step].trigger == "body")
+        recovered = self.recovered and self.plan.steps[step].trigger == "body" and step not in self._final
+        return recovered or self.handled(step)
 
     def satisfied_sources(self, step: int) -> list[int]:
         """The sources whose links met the step's join."""
@@ -195,7 +207,7 @@ class Scheduler:
                 self._decide(target, number)
         if PHASES[self._phase] != "body" or self._cleared:
             return
-        if self.status[ended] == SUCCEEDED and self.plan.steps[ended].stops:
+        if self.status[ended] == SUCCEEDED and (self.plan.steps[ended].stops or ended in self._final):
             self._stop_reached = True
         if self.plan.stop_on_failure:
             if self.status[ended] == FAILED:

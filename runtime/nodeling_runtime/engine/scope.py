@@ -68,6 +68,11 @@ class ScopeRun:
         for job in list(self._jobs.values()):
             job.hurry(reason)
 
+    def stop(self) -> None:
+        """End the scope early and in order, as a step with `stop` does."""
+        self.scheduler.stop()
+        self._pump()
+
     # -- what the scheduler asks
 
     def link(self, step: int, number: int) -> bool:
@@ -140,7 +145,10 @@ class ScopeRun:
         elif record.status == "failed":
             self.frame.write_failed(step, job.delta)
         self._views.pop(step, None)
-        self.scheduler.finish(step, STATUS[record.status], record.reason)
+        how = job.scope_end
+        self.scheduler.finish(step, STATUS[record.status], record.reason, final=how in ("fail", "stop"))
+        if how == "abort":
+            self.scheduler.cancel("aborted")
 
     def _pump(self, *, inside: bool = False) -> None:
         """Carry out what the scheduler decided."""

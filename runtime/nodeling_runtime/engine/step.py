@@ -55,6 +55,7 @@ class StepJob(Job):
         self.delta: Delta = {}
         self.partial: Delta = {}  # a single step leaves nothing behind unless it succeeds
         self.flow: FlowHandle | None = None
+        self.ending_scope: tuple[str, str] | None = None  # how and which, when the node asked for it
         self.unstarted = "cancelled"  # what it is when it is ended before it started
         self._default_timeout_ms = default_timeout_ms
         self._overlay = overlay
@@ -260,6 +261,14 @@ class StepJob(Job):
 
     # -- ends
 
+    @property
+    def scope_end(self) -> str | None:
+        """How the node has its scope ended: `fail` counts when it failed, the others when it did not."""
+        if self.ending_scope is None:
+            return None
+        how = self.ending_scope[0]
+        return how if self.record.status == ("failed" if how == "fail" else "succeeded") else None
+
     def end(self, reason: str) -> None:
         """End the step for good; a container's children end before the container does."""
         if self.done or self.ending is not None:
@@ -347,7 +356,7 @@ class StepJob(Job):
         if self.done:
             return
         self.record.error = error
-        self.record.handled = self.step.continues
+        self.record.handled = self.step.continues and self.ending_scope is None
         if self.flow is not None:
             error.details = {**self.flow.account(), **error.details}
         self._conclude("failed", None)
@@ -362,6 +371,9 @@ class StepJob(Job):
         record = self.record
         record.status, record.reason, record.ended_at = status, reason, self.engine.clock()
         self.engine.step_ended(record)
+        how = self.scope_end
+        if how is not None and self.ending_scope is not None and self.ending_scope[1] == "top":
+            self.engine.end_from_within(how, record)
 
     def inner_view(self) -> View:
         """What a step behind this one would see. Only a child that is alone in its frame is asked."""
@@ -378,6 +390,7 @@ class StepJob(Job):
     def _call(self) -> NodeCall:
         spec, step = self.step.spec, self.step
         self._expired = None
+        self.ending_scope = None
         if self._inputs is None:
             self._prepare()
         if spec.manifest.flow:
@@ -385,14 +398,18 @@ class StepJob(Job):
         path, mine = self.path, self.generation
 
         def emit(kind: str, data: dict[str, Any]) -> None:
-            if mine == self.generation and not self.done:  # what was given up is heard no more
-                self.engine.events.emit(f"step.{kind}", path, **data)
+            if mine != self.generation or self.done:  # what was given up is heard no more
+                return
+            if kind == "end_scope":
+                self.ending_scope = (data["how"], data["target"])
+                return
+            self.engine.events.emit(f"step.{kind}", path, **data)
 
         return NodeCall(
             spec=spec,
             inputs=self._inputs or NULL,
             config=self._config,
-            secrets=self.engine.secrets_for(spec),
+            secrets=self.engine.secrets_for(step),
             source=StepSource(self.view, self._part, self.engine.step_names, spec.manifest.reads),
             emit=emit,
             run_id=self.engine.id,

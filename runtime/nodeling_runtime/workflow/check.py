@@ -117,7 +117,7 @@ class Check:
 
     def _inner(self, slot: Slot, step: Step, sight: Sight) -> Sight:
         """An expression that a container keeps may be asked between its children: it sees them."""
-        if slot.kind != "expression":
+        if slot.kind not in ("expression", "template"):
             return sight
         scopes = [other.scope for other in step.slots if other.kind == "step" and other.scope is not None]
         if len(scopes) != 1:

@@ -46,7 +46,7 @@ class Slot:
     """A place in a container's keys that holds no value: children, or an expression kept for later."""
 
     path: tuple[str | int, ...]
-    kind: Literal["step", "steps", "expression", "workflow", "duration", "list"]
+    kind: Literal["step", "steps", "expression", "template", "workflow", "duration", "list"]
     pointer: str
     scope: Scope | None = None
     expression: Template | None = None

@@ -165,17 +165,18 @@ class _Slots:
         if not isinstance(schema, Mapping):
             return value
         kind = schema.get(ANNOTATION)
-        if kind is not None:
+        if kind is not None and kind != "secret":  # the name of a secret is a value like any other
             before = len(self.slots)
             out = self._slot(str(kind), value, path, pointer)
             names = tuple(self._named(name) for name in schema.get(NAMES, ()))
             if names:
                 self.slots[before:] = [replace(slot, names=names) for slot in self.slots[before:]]
             return out
-        known, items = schema.get("properties"), schema.get("items")
-        if isinstance(value, dict) and isinstance(known, Mapping):
+        known, items = schema.get("properties", {}), schema.get("items")
+        rest = schema.get("additionalProperties")
+        if isinstance(value, dict):
             return {
-                key: self.walk(item, known.get(key), (*path, key), f"{pointer}/{escape(key)}")
+                key: self.walk(item, known.get(key, rest), (*path, key), f"{pointer}/{escape(key)}")
                 for key, item in value.items()
             }
         if isinstance(value, list) and isinstance(items, Mapping):
@@ -197,6 +198,8 @@ class _Slots:
             return self._duration(value, path, pointer)
         if kind == "list":
             return self._list(value, path, pointer, what)
+        if kind == "template":
+            return self._template(value, path, pointer)
         if kind == "workflow":
             included = read_included(self.reading, value, pointer)
             if included is not None:
@@ -242,6 +245,11 @@ class _Slots:
         template = self.reading.template(value, pointer)
         if template is not None:
             self.slots.append(Slot(path, "list", pointer, expression=template))
+
+    def _template(self, value: Any, path: Place, pointer: str) -> None:
+        template = self.reading.template(value, pointer)
+        if template is not None:
+            self.slots.append(Slot(path, "template", pointer, expression=template))
 
     def _expression(self, value: Any, path: Place, pointer: str, what: str, *, javascript: bool) -> None:
         if javascript and isinstance(value, str) and not is_expression(value):

@@ -16,7 +16,7 @@ TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its sta
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
-    from typing import Any, BinaryIO, Protocol
+    from typing import Any, BinaryIO, Literal, Protocol
 
     _Mapping = Mapping[str, Any]
 else:
@@ -356,6 +356,19 @@ class Context:
     def metric(self, name: str, value: float) -> None:
         """Record a figure; it stands in the step's `metrics`."""
         self._emit("metric", {"name": name, "value": value})
+
+    def end_scope(
+        self, how: Literal["fail", "stop", "abort"], target: Literal["parent", "top"] = "parent"
+    ) -> None:
+        """Have the scope that this step stands in ended when this call has, or the whole run.
+
+        `stop` ends it early and in order, as `stop: true` on a step does; `abort` cancels it; `fail`, for a
+        call that fails, lets nothing handle that failure. A call that fails stops and aborts nothing.
+
+        Raises:
+            NodelingError: The call runs outside the runtime's process, where this is not supported.
+        """
+        self._emit("end_scope", {"how": how, "target": target})
 
     def _part(self, name: str) -> Any:
         if self._parts is None:

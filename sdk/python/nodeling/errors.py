@@ -119,7 +119,10 @@ class PluginError(NodelingError):
 
 
 class NodeError(NodelingError):
-    """The node said no. Raise it from a node to choose the code and whether a retry can help."""
+    """The node said no. Raise it from a node to choose the code and whether a retry can help.
+
+    `started=False` says that nothing was done, so that trying again is safe whatever the node's `effects`.
+    """
 
     default_code = 4000
 
@@ -134,9 +137,11 @@ class NodeError(NodelingError):
         step: str | None = None,
         hint: str | None = None,
         details: Mapping[str, Any] | None = None,
+        started: bool = True,
     ) -> None:
         super().__init__(message, code=code, node=node, step=step, hint=hint, details=details)
         self.retryable = retryable
+        self.started = started
         self.retry_after_ms = retry_after_ms
 
 

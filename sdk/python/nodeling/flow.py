@@ -28,8 +28,9 @@ class Child:
     In the manifest's `config` schema a key is a child when its schema says
     `"x-nodeling": "step"` (one step, or a list of steps that run as one scope),
     `"x-nodeling": "steps"` (a list of steps, each a child of its own) or
-    `"x-nodeling": "workflow"` (the file of another workflow). Three more annotations hold no child:
-    `"expression"` is kept and evaluated when the container asks, `"duration"` arrives as
+    `"x-nodeling": "workflow"` (the file of another workflow). Four more annotations hold no child:
+    `"expression"` is a condition that is kept and evaluated when the container asks, `"template"` any value
+    with expressions in it that is kept likewise, `"duration"` arrives as
     milliseconds, and the items of a `"list"` arrive as handles to be passed on in `Start.vars`,
     so that a long list is never copied. `"x-nodeling-names": ["item"]` lists the names that
     `Start.vars` gives the expressions of a child; `{key}` in one stands for that key's value.
@@ -42,7 +43,7 @@ class Child:
 
 @dataclass(frozen=True, **SLOTS)
 class Expression:
-    """A key whose schema says `"x-nodeling": "expression"`: evaluated when the container asks."""
+    """A key marked `expression` or `template` by `x-nodeling`: evaluated when the container asks."""
 
     source: str
     handle: object = field(default=None, repr=False, compare=False)

@@ -189,6 +189,8 @@ class Call:
             self._progress = data
             if time.monotonic() >= self._progress_due:
                 self._flush_progress()
+        elif kind == "end_scope":
+            raise NodeError("a scope is ended from the runtime's own process", code=4010, retryable=False)
 
     def chunk(self, value: Any) -> None:
         """Send one part of the output; wait first until the host grants it.

@@ -73,6 +73,7 @@ def failure_of(error: BaseException, *, is_loaded: bool = True) -> dict[str, Any
             "message": error.message,
             "retryable": error.retryable,
             "retry_after_ms": error.retry_after_ms,
+            "started": None if error.started else False,
             "details": error.details,
             "cause": _cause(error, MAX_CAUSES),
         }

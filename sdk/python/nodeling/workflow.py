@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from nodeling.errors import PluginError, WorkflowError
+from nodeling.errors import Fault, PluginError, WorkflowError
 from nodeling.node import NodeDefinition, node
 from nodeling.results import RunResult
 
@@ -44,6 +44,9 @@ class Engine(Protocol):
 
     def write_yaml(self, document: Mapping[str, Any]) -> str:
         """A document as YAML."""
+
+    def compile_schema(self, schema: Any, where: str) -> Callable[[Any], list[Fault]]:
+        """What tells the faults of a value by a JSON Schema."""
 
 
 def find_engine() -> Engine:

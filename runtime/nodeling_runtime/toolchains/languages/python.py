@@ -18,7 +18,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import nodeling
-from nodeling.toolchain import SourceNode, Toolchain
+from nodeling.toolchain import Job, SourceNode, Toolchain
+from nodeling_runtime.toolchains.languages.python_environment import (
+    interpreter_of,
+    make_environment,
+    sources_of,
+)
 
 _NEVER_CHANGES = py_compile.PycInvalidationMode.UNCHECKED_HASH  # another state has a folder of its own
 # The copy stands first while the package is looked up, and last for whatever the node imports.
@@ -36,8 +41,20 @@ class Python(Toolchain):
     entry = "node.py"
     channel = "fd"
 
+    def sources(self, node: SourceNode) -> Sequence[Path]:
+        """What decides which packages the node needs; a node that needs none has no environment."""
+        return sources_of(node.folder)
+
+    def stamp(self, node: SourceNode) -> str:
+        """The interpreter that the environment is made of."""
+        return f"{sys.implementation.cache_tag} {sys.base_prefix}"
+
+    def build(self, job: Job) -> None:
+        """Make the node's environment."""
+        make_environment(job)
+
     def command(self, node: SourceNode) -> Sequence[str]:
-        """The host's own interpreter, cut off from its environment, with a copy of the SDK."""
+        """The host's interpreter, or the node's own, cut off from its environment, with a copy of the SDK."""
         manifest = node.manifest
         options = {
             "--folder": str(node.folder),
@@ -49,7 +66,8 @@ class Python(Toolchain):
         }
         given = [f"{name}={value}" for name, value in options.items() if value]
         sdk = sdk_folder(node.kept)
-        return (sys.executable, "-I", "-u", "-X", "utf8", "-c", _BOOT, sdk, *given)
+        interpreter = sys.executable if node.built is None else str(interpreter_of(node.built))
+        return (interpreter, "-I", "-u", "-X", "utf8", "-c", _BOOT, sdk, *given)
 
 
 def sdk_folder(kept: Path) -> str:
