@@ -15,12 +15,16 @@ _RETRY = ("maxAttempts", "minTimeoutInMs", "maxTimeoutInMs", "factor", "nonRetry
 _FIRST_DELAY, _LONGEST_DELAY, _FACTOR = 1_000, 30_000, 2
 
 Step = dict[str, Any]
+TOP = 2  # the parts of a pointer to a step that stands in no other
 
 
 def plain_keys(draft: Draft, data: Step, pointer: str) -> Step:
     """The new step: its name, its description, whether it runs."""
     name = draft.text(data, "id" if "id" in data else "name", pointer, "a step")
-    found: Step = {"name": draft.unique(name or "step")}
+    # In Blok every output is seen everywhere; here one from inside a container leaves it as a variable,
+    # and a variable does not bear the name of a step.
+    leaves = name in draft.read and pointer.count("/") > TOP
+    found: Step = {"name": draft.unique(f"{name}-step" if leaves else name or "step")}
     if isinstance(data.get("description"), str) and data["description"]:
         found["description"] = data["description"]
     if "ui" in data:
@@ -38,6 +42,8 @@ def _naming(draft: Draft, data: Step, pointer: str, found: Step, name: str) -> N
     if draft.is_first:
         if isinstance(data.get("set_var"), bool):
             found["set_var"] = data["set_var"]
+            if data["set_var"] and found["name"] != name:
+                found["set_var"] = name
     elif "set_var" in data:
         hint = "every output is kept; for `false` write `ephemeral: true`"
         draft.fault("set_var", f"{pointer}/set_var", "`set_var` is of the first generation", hint)

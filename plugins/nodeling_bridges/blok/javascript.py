@@ -87,7 +87,7 @@ def _template(text: str, at: int, rename: Rename) -> tuple[str, int]:
             at += 2
         elif text.startswith("${", at):
             end = _closing(text, at + 2)
-            found.append("${" + renamed(text[at + 2 : end], rename) + "}")
+            found.append("${" + renamed(text[at + 2 : end], rename) + text[end : end + 1])
             at = end + 1
         else:
             found.append(text[at])

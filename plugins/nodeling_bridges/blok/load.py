@@ -6,6 +6,7 @@ settings stand in `nodes`, steps with `id` and `use`, structural references in e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,11 @@ _TOP = (
     "middleware",
     "steps",
     "nodes",
+)
+
+_READ = re.compile(
+    r"""(?:\bctx\s*\??\.\s*(?:state|vars)|\bvars)\s*"""
+    r"""(?:(?:\?\.)?\[\s*['"]([^'"]+)['"]\s*\]|\??\.\s*([A-Za-z_$][\w$]*))"""
 )
 
 
@@ -79,12 +85,13 @@ def _head(draft: Draft, data: dict[str, Any]) -> dict[str, Any]:
         kept["trigger"] = data["trigger"]
         kinds = ", ".join(data["trigger"])
         message = f"the trigger ({kinds}) is kept with the run and starts nothing"
-        hint = "what a request would bring is the run's input: nodectl run FILE --input @body.json"
+        hint = "nodectl run FILE --input @body.json, or --request request.json for a whole request"
         draft.note("trigger", "/trigger", message, hint)
+        for kind, about in data["trigger"].items():
+            if isinstance(about, dict) and "middleware" in about:
+                _no_middleware(draft, f"/trigger/{escaped(kind)}/middleware")
     if "middleware" in data:
-        message = "middleware does not run here"
-        hint = "put its steps before the others, or run it as a `subworkflow` step"
-        draft.note("middleware", "/middleware", message, hint)
+        _no_middleware(draft, "/middleware")
         kept["middleware"] = data["middleware"]
     if draft.ui:
         kept["ui"] = draft.ui
@@ -95,8 +102,14 @@ def _head(draft: Draft, data: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _no_middleware(draft: Draft, pointer: str) -> None:
+    hint = "put its steps before the others, or run it as a `subworkflow` step"
+    draft.note("middleware", pointer, "middleware does not run here", hint)
+
+
 def _look_ahead(draft: Draft, data: dict[str, Any]) -> None:
-    """Find every step's name and every loop before anything refers to them."""
+    """Find every step's name, every loop and what is read of them before anything is converted."""
+    draft.read.update(_names_read(data))
     for step in _all_steps([data.get("steps"), data.get("nodes")]):
         name = step.get("id", step.get("name"))
         if not isinstance(name, str):
@@ -109,6 +122,21 @@ def _look_ahead(draft: Draft, data: dict[str, Any]) -> None:
             draft.names.update((str(item), f"{item}Index"))
         if isinstance(step.get("loop"), dict):
             draft.names.add(f"{name}Index")
+
+
+def _names_read(value: Any) -> Iterator[str]:
+    """The names of outputs and variables that the expressions of a document read."""
+    if isinstance(value, str):
+        yield from (match[1] or match[2] for match in _READ.finditer(value))
+    elif isinstance(value, dict):
+        reference = value.get("$ref")
+        if isinstance(reference, dict) and isinstance(reference.get("step"), str):
+            yield reference["step"]
+        for item in value.values():
+            yield from _names_read(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _names_read(item)
 
 
 def _all_steps(values: list[Any]) -> Iterator[dict[str, Any]]:
