@@ -137,10 +137,10 @@ def test_a_converted_document_checks_clean_and_gives_the_same(project: Path, nam
 
 
 def test_everything_that_stays_behind_is_told_with_its_line(project: Path) -> None:
-    said = invoke("check", "fulfilment.json", "support-desk.json").stderr
+    said = invoke("check", "fulfilment.json", "support-desk.json").output
     for line in (
         "fulfilment.json:5:14: the trigger (http)",
-        "fulfilment.json:5:71: middleware does not run here",
+        "fulfilment.json:5:74: middleware does not run here",
         "fulfilment.json:14:25: `idempotencyKey`",
         "support-desk.json:12:66: the workflow ends before a step with `stop`",
         "support-desk.json:58:18: `nodes.forgotten` belongs to no step",
