@@ -47,7 +47,7 @@ def _without_waiting(path: str, flags: int) -> int:
 def replacing(path: str, *, keep: bool = False) -> Iterator[BinaryIO]:
     """A file to be written. It takes its name when the block ends well; with `keep` no other may have it."""
     target = Path(os.path.realpath(path))
-    fresh = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.new")
+    fresh = target.parent / f".{target.name[:100]}.{secrets.token_hex(6)}.new"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():

@@ -146,6 +146,7 @@ def container_keys() -> str:
 CONTAINERS = "FLOW_CONTROL"  # the group of the nodes that run steps; the page on workflows has them
 GROUPS = {
     "DATA": "Data",
+    "FILES": "Files",
     "NETWORK": "Network",
     "CODE": "Programs and code",
     "CONTROL": "Course of a run",

@@ -44,6 +44,7 @@ def environment(call: NodeCall, folders: CallFolders, mark: str) -> dict[str, st
             "NODELING_STEP": call.step,
             "NODELING_ATTEMPT": str(call.attempt),
             "NODELING_WORK_DIR": folders.work,
+            "NODELING_BLOB_DIR": folders.blobs.path,
         }
     )
     return env

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nodeling.errors import ConfigError, Fault, NodelingError
 from nodeling.results import RunResult, StepResult
 from nodeling_runtime.blob_values import BlobValue
+from nodeling_runtime.blobs import Blob
 from nodeling_runtime.dispatch.base import Dispatcher
 from nodeling_runtime.documents.reader import from_data
 from nodeling_runtime.engine.loaded import Loaded, load
@@ -74,17 +75,23 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
             await dispatcher.close()
 
 
-def _held(output: Value | None) -> bytes | BlobValue | None:
-    """What a result keeps of an output: its bytes, or the files it lies in."""
-    return output if output is None or isinstance(output, BlobValue) else output.data
+def _held(output: Value | None, files: dict[str, Blob]) -> bytes | BlobValue | None:
+    """What a result keeps of an output: its bytes, or the files it lies in, which go with the result."""
+    if output is None or not isinstance(output, BlobValue):
+        return None if output is None else output.data
+    for name, blob in output.blobs.items():
+        if name not in files:
+            files[name] = blob.handed_over()
+    return BlobValue(output.skeleton, {name: files[name] for name in output.blobs})
 
 
 def result_of(outcome: RunOutcome) -> RunResult:
     """The outcome as callers see it."""
+    files: dict[str, Blob] = {}
     steps = {
         name: StepResult(
             name=name,
-            held=_held(record.output),
+            held=_held(record.output, files),
             **outcome.redactor.value(record.to_json()),
         )
         for name, record in outcome.records.items()
@@ -98,7 +105,7 @@ def result_of(outcome: RunOutcome) -> RunResult:
         duration_ms=round(outcome.duration_ms, 3),
         started=outcome.started,
         leaked=outcome.leaked,
-        held=_held(outcome.output),
+        held=_held(outcome.output, files),
     )
 
 

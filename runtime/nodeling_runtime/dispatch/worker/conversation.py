@@ -28,8 +28,8 @@ from nodeling.protocol import (
 from nodeling_runtime.blobs import BlobFault
 from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome
 from nodeling_runtime.dispatch.worker import ends
-from nodeling_runtime.dispatch.worker.blob_folder import CallBlobs
 from nodeling_runtime.dispatch.worker.bounds import Bounds
+from nodeling_runtime.dispatch.worker.call_blobs import CallBlobs
 from nodeling_runtime.dispatch.worker.folders import WorkerFolders
 from nodeling_runtime.dispatch.worker.launch import Launch
 from nodeling_runtime.dispatch.worker.log import Flood, GrowingRedactor, WorkerLog
@@ -109,6 +109,7 @@ class Conversation:
         self._stderr = WorkerLog(self._tell_oldest, self._redact)
         self._stdout = WorkerLog(self._tell_oldest, self._redact, "stdout")
         self._early: list[tuple[str, dict[str, Any]]] = []  # what was said while nobody had a call here
+        self.is_greeted = False  # whether it has shown who it is
         self._seen = False  # whether a frame came since the last look
         self._misses = 0
         self._flood = Flood(MOST_A_SECOND)
@@ -250,6 +251,7 @@ class Conversation:
             said = f"said that it is {event.name[:100]!r}, and its config.json says {name!r}; it was killed"
             self.kill(ends.Doom(9002, said, {"name": event.name[:100]}))
             return
+        self.is_greeted = True
         self._greeted()
 
     def _on_refused(self, event: Refused) -> None:
@@ -332,8 +334,9 @@ def _bad_blob(fault: BlobFault) -> CallError:
 def _reserved(call: NodeCall, written: Any) -> CallError | None:
     for key in written:
         if call.source.reserved(key):
-            message = f"{key!r} is a step's name; its output alone may stand there"
-            return CallError("context.reserved", message, "NodelingError", False)
+            what = f"{key!r} is a step's name; its output alone may stand there"
+            message = f"{what}; write under another key, or use set_var on the step"
+            return CallError("context.reserved", message, "NodelingError")
     return None
 
 
