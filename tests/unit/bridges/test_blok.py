@@ -140,7 +140,7 @@ def test_everything_that_stays_behind_is_told_with_its_line(project: Path) -> No
     said = invoke("check", "fulfilment.json", "support-desk.json").output
     for line in (
         "fulfilment.json:5:14: the trigger (http)",
-        "fulfilment.json:5:74: middleware does not run here",
+        "fulfilment.json:5:75: middleware does not run here",
         "fulfilment.json:14:25: `idempotencyKey`",
         "support-desk.json:12:66: the workflow ends before a step with `stop`",
         "support-desk.json:58:18: `nodes.forgotten` belongs to no step",
