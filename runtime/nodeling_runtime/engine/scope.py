@@ -135,9 +135,9 @@ class ScopeRun:
 
     def _finish(self, step: int, record: StepRecord, how: str | None) -> None:
         """Tell the scheduler of an end, and of what the step's node wants to become of the scope."""
-        self.scheduler.finish(step, STATUS[record.status], record.reason, final=how in ("fail", "stop"))
-        if how == "abort":
+        if how == "abort":  # before the step's own end, which may be the last one
             self.scheduler.cancel("aborted")
+        self.scheduler.finish(step, STATUS[record.status], record.reason, final=how in ("fail", "stop"))
 
     def _place(self, step: int) -> str:
         """A step's place in the history."""
