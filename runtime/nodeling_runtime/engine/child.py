@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nodeling.flow import Child, Start
+from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.engine.context import Delta, Frame, View
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.expressions.errors import ExpressionError
@@ -72,6 +73,14 @@ class ChildRun:
         """A copy of the child's output; None unless it succeeded."""
         value = self.record.output
         return None if value is None or self.record.status != "succeeded" else value.fresh()
+
+    @property
+    def unread(self) -> Any:
+        """The same, but what lies in a file is handed on without being read."""
+        value = self.record.output
+        if isinstance(value, BlobValue) and self.record.status == "succeeded":
+            return value.readable()
+        return self.output
 
     @property
     def error(self) -> dict[str, Any] | None:
