@@ -300,10 +300,15 @@ def failure_of(error: BaseException, *, loaded: bool = True) -> CallError:
 def _trace(error: BaseException) -> dict[str, Any]:
     """The traceback from the node's own first frame on."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [i for i, frame in enumerate(frames) if "nodeling_runtime" not in frame.filename]
+    own = [i for i, frame in enumerate(frames) if not _is_ours(frame.filename)]
     kept = frames[own[0] :] if own else frames[-1:]
     lines = [*traceback.format_list(kept), *traceback.format_exception_only(type(error), error)]
     return {"traceback": "".join(lines)[-LONGEST_TRACEBACK:]}
+
+
+def _is_ours(filename: str) -> bool:
+    """Whether a frame is the runtime's, or the import system's that runs on its behalf."""
+    return "nodeling_runtime" in filename or filename.startswith("<frozen ")
 
 
 def _cause(error: BaseException, depth: int = 5) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Worker(Conversation):
         self.served = 0
         self.reserved = 0  # slots promised to callers who have not sent yet
         self.idle_since = 0.0
+        self.born = self._loop.time()
         self.exit: Exit | None = None
         self._warden = warden
         self._owner = owner
@@ -75,7 +76,8 @@ class Worker(Conversation):
         self._writer = FrameWriter(
             pipes.take_writing_end(), bounds.write_timeout, lambda: self.kill(ends.DEAF), _leave_to_exit
         )
-        self._writer.write(self._connection.hello(blob_dir=self._folders.blobs.path), at_once=True)
+        hello = self._connection.hello(blob_dir=self._folders.blobs.path, log_level="debug")  # as in process
+        self._writer.write(hello, at_once=True)
         self._arm("startup", bounds.startup, lambda: self.kill(ends.STARTUP))
 
     # -- what the pool asks

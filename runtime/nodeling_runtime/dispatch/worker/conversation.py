@@ -334,8 +334,9 @@ def _bad_blob(fault: BlobFault) -> CallError:
 def _reserved(call: NodeCall, written: Any) -> CallError | None:
     for key in written:
         if call.source.reserved(key):
-            message = f"{key!r} is a step's name; its output alone may stand there"
-            return CallError("context.reserved", message, "NodelingError", False)
+            what = f"{key!r} is a step's name; its output alone may stand there"
+            message = f"{what}; write under another key, or use set_var on the step"
+            return CallError("context.reserved", message, "NodelingError")
     return None
 
 

@@ -176,6 +176,8 @@ class Pool:
         bounds = self._room.bounds
         if bounds.max_requests is not None and worker.served >= bounds.max_requests:
             return True
+        if bounds.max_age is not None and asyncio.get_running_loop().time() - worker.born > bounds.max_age:
+            return True
         if bounds.max_rss_mb is None or worker.served % _LOOK_AT_MEMORY_EVERY:
             return False
         return worker.memory_mb() > bounds.max_rss_mb

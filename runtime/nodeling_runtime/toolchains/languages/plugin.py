@@ -12,6 +12,7 @@ from nodeling.toolchain import Toolchain
 from nodeling_runtime.toolchains.languages.bash import Bash
 from nodeling_runtime.toolchains.languages.command import AnyProgram
 from nodeling_runtime.toolchains.languages.go import Go
+from nodeling_runtime.toolchains.languages.java import Java
 from nodeling_runtime.toolchains.languages.nodejs import NodeJs
 from nodeling_runtime.toolchains.languages.python import Python
 from nodeling_runtime.toolchains.languages.rust import Rust
@@ -21,5 +22,5 @@ from nodeling_runtime.toolchains.languages.typescript import TypeScript
 @hookimpl
 def nodeling_register_toolchains(register: Callable[[Toolchain], None]) -> None:
     """Register a language for each module beside this one."""
-    for language in (AnyProgram(), Bash(), Go(), NodeJs(), Python(), Rust(), TypeScript()):
+    for language in (AnyProgram(), Bash(), Go(), Java(), NodeJs(), Python(), Rust(), TypeScript()):
         register(language)

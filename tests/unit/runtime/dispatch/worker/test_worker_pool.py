@@ -44,7 +44,8 @@ def test_a_worker_is_warm_between_calls_and_between_runs(nodes: Nodes) -> None:
 
 def test_a_worker_imports_little_before_its_first_call_and_orjson_after_it(nodes: Nodes) -> None:
     spec = nodes.python("import sys\ndef run(ctx, inputs):\n    return sorted(sys.modules)\n")
-    outcomes = nodes.run(spec, *range(50))
+    hashes = ["1e100", "0" * 300, "9" * 16]  # which only look like large numbers
+    outcomes = nodes.run(spec, hashes, *range(50))
     slow = {"asyncio", "collections", "dataclasses", "enum", "inspect", "json", "orjson", "pathlib", "re"}
     slow |= {"threading", "traceback", "typing", "uuid", "hashlib", "tempfile"}
     found = slow & set(given(outcomes[0]))
@@ -159,6 +160,42 @@ def test_a_worker_is_replaced_after_so_many_calls_and_none_is_lost(nodes: Nodes)
     ]
     assert collections.Counter(pids).most_common(1)[0][1] == 5
     assert len(set(pids)) == 5
+
+
+def test_a_worker_that_is_old_is_replaced_after_its_call(nodes: Nodes) -> None:
+    bounds = replace(PATIENT, max_age=0.2)
+    code = "import os, time\ndef run(ctx, inputs):\n    time.sleep(inputs)\n    return os.getpid()\n"
+    young, old, fresh = (given(one) for one in nodes.run(nodes.python(code), 0, 0.3, 0, bounds=bounds))
+    assert young == old != fresh
+    assert not is_alive(old)
+
+
+def test_a_worn_worker_finishes_what_it_has_and_gets_nothing_more(nodes: Nodes) -> None:
+    spec = nodes.raw(
+        """
+for f in frames():
+    if f["method"] == "node/hello": greet(f["id"], ["drain"], many=2)
+    elif f["method"] == "node/shutdown": open("drained", "w").close(); answer(f["id"], {}); break
+    elif f["params"]["input"] == "slow": slow = f
+    elif f["params"]["input"] == "quick":
+        answer(f["id"], {"output": os.getpid()}); time.sleep(0.2)
+        answer(slow["id"], {"output": os.getpid()})
+    else: answer(f["id"], {"output": os.getpid()})
+"""
+    )
+
+    async def work(dispatcher: WorkerDispatcher) -> None:
+        slow = asyncio.ensure_future(dispatcher.call(nodes.call(spec, "slow")))
+        await until(lambda: dispatcher._hub and dispatcher._hub.alive)
+        (pool,) = dispatcher._pools.values()
+        await until(lambda: pool.workers and pool.workers[0].calls)
+        quick = given(await dispatcher.call(nodes.call(spec, "quick")))
+        after = given(await dispatcher.call(nodes.call(spec, "after")))
+        assert given(await slow) == quick != after
+        assert spec.folder is not None
+        await until((spec.folder / "drained").exists)
+
+    with_workers(work, replace(PATIENT, max_requests=1))
 
 
 def test_a_worker_that_has_grown_is_replaced(nodes: Nodes) -> None:
