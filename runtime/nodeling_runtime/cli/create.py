@@ -17,15 +17,6 @@ if TYPE_CHECKING:
 
 NODES = "nodes"
 WORKFLOWS = "workflows"
-BUILT = ("python", "bash")  # runtimes whose nodes can run
-SPOKEN = {
-    "python3": "python3",
-    "node": "nodejs",
-    "js": "nodejs",
-    "javascript": "nodejs",
-    "typescript": "nodejs",
-}
-LATER = ("python3", "nodejs", "go", "rust", "java", "ruby", "php", "dotnet", "wasm", "command")
 TYPES = ("module", "local", "class")
 
 
@@ -54,7 +45,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 @command.command("node")
 @_options
 @click.option("--template", help="Which template; --list shows them.  [default: python]")
-@click.option("--runtime", help="The language: python or bash.")
+@click.option("--runtime", help="The language: python, bash, javascript, typescript …")
 @click.option("--type", "kind", help="module or local (a node of this project), class, or runtime.LANGUAGE.")
 @click.option("--list", "listed", is_flag=True, help="Show the templates and create nothing.")
 def create_node(
@@ -157,6 +148,7 @@ def _create_folder(
 def _template(template: str | None, runtime: str | None, kind: str | None) -> str:
     """The template's name, from whichever option says it."""
     from nodeling.errors import NodelingError, nearest
+    from nodeling_runtime.scaffold import template_for
 
     if kind is not None and kind.startswith("runtime."):
         runtime = runtime or kind.removeprefix("runtime.")
@@ -164,36 +156,18 @@ def _template(template: str | None, runtime: str | None, kind: str | None) -> st
         near = nearest(kind, TYPES)
         hint = f"did you mean {near!r}?" if near else f"it is {', '.join(TYPES)} or runtime.LANGUAGE"
         raise NodelingError(f"no node type is called {kind!r}", code="usage", hint=hint)
-    language = _language(runtime)
     if template is not None:
         return template
-    if language == "bash":
-        return "bash"
+    if runtime is not None and runtime != "python":
+        return template_for(runtime).name
     return "class" if kind == "class" else "python"
-
-
-def _language(runtime: str | None) -> str:
-    """The language, when its nodes can run here."""
-    from nodeling.errors import NodelingError, nearest
-
-    if runtime is None or runtime in BUILT:
-        return runtime or "python"
-    word = SPOKEN.get(runtime.lower(), runtime.lower())
-    if word in LATER:
-        raise NodelingError(
-            f"--runtime {runtime} arrives with a template of its own",
-            code="toolchain.unavailable",
-            hint="python and bash can be created now; any other program can be a `runtime.command` node",
-        )
-    near = nearest(word, (*BUILT, *LATER, *SPOKEN))
-    hint = f"did you mean {near!r}?" if near else f"there is {' and '.join(BUILT)}"
-    raise NodelingError(f"no runtime is called {runtime!r}", code="usage", hint=hint)
 
 
 def _agree(template: Template, runtime: str | None) -> None:
     from nodeling.errors import NodelingError
+    from nodeling_runtime.scaffold import template_for
 
-    if runtime is not None and _language(runtime) != template.runtime:
+    if runtime is not None and template_for(runtime).runtime != template.runtime:
         raise NodelingError(
             f"the template {template.name!r} is written in {template.runtime}, not in {runtime}",
             code="usage",
