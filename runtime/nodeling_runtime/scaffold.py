@@ -20,7 +20,7 @@ from nodeling_runtime import plugins
 from nodeling_runtime.documents.reader import parse_document, read_document
 from nodeling_runtime.documents.writer import to_text
 from nodeling_runtime.registry import MANIFEST, NodeSpec
-from nodeling_runtime.vendored import vendored_bytes
+from nodeling_runtime.vendored import vendored_files
 
 Kind = Literal["node", "workflow", "project", "plugin"]
 KINDS: tuple[Kind, ...] = ("node", "workflow", "project", "plugin")
@@ -173,7 +173,7 @@ def render(template: Template, name: str) -> dict[str, bytes]:
         if ".." in Path(target).parts or Path(target).is_absolute():
             raise PluginError(f"{path} of {template.owner} leads out of the new folder")
         files[target] = _fill(path.read_text(encoding="utf-8"), values, path).encode("utf-8")
-    files |= {target: vendored_bytes(source) for target, source in template.vendor}
+    files |= vendored_files(template.vendor)
     if not files:
         raise PluginError(
             f"the template {template.name!r} of {template.owner} holds no file that ends in {SUFFIX}"

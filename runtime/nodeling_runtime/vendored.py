@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from nodeling.errors import PluginError
-from nodeling.sdk_files import sdk_file
+from nodeling.sdk_files import sdk_file, sdk_names
 
 COMMENTS = {
     "//": (".mjs", ".mts", ".ts", ".go", ".rs", ".java", ".c", ".h"),
@@ -50,6 +51,32 @@ class Renewal:
     after: str
     added: int = 0
     removed: int = 0
+
+
+def vendored_files(wanted: Iterable[tuple[str, str]]) -> dict[str, bytes]:
+    """The files that a template asks for, by their places in the node's folder.
+
+    Args:
+        wanted: Places and sources: `nodeling.mjs` is `javascript/nodeling.mjs`; below the folder
+            `nodeling/` stand all of `go/*.go`, as they stand below the pattern's fixed part.
+
+    Raises:
+        PluginError: There is no such file.
+    """
+    found: dict[str, bytes] = {}
+    for place, source in wanted:
+        if not place.endswith("/"):
+            found[place] = vendored_bytes(source)
+            continue
+        language, _, pattern = source.partition("/")
+        fixed = pattern.partition("*")[0].rpartition("/")[0]
+        try:
+            names = sdk_names(language, pattern)
+        except LookupError as error:
+            raise PluginError(str(error)) from error
+        for name in names:
+            found[f"{place}{name.removeprefix(fixed).lstrip('/')}"] = vendored_bytes(f"{language}/{name}")
+    return found
 
 
 def vendored_bytes(source: str) -> bytes:

@@ -29,6 +29,7 @@ NODE_FILES = {
     "python-worker": ["README.md", "config.json", "node.py"],
     "typescript": ["README.md", "config.json", "node.ts", "nodeling.d.mts", "nodeling.mjs", "tsconfig.json"],
 }
+LANGUAGES = ("go", "java")  # their tests stand with their toolchains
 HELLO = ["nodes/hello/config.json", "nodes/hello/node.py"]
 EXAMPLES = {"python": 3, "class": 3, "async": 2, "container": 2, "bash": 2, "bash-worker": 2}
 EXAMPLES |= {"command": 2, "javascript": 2, "python-worker": 2, "typescript": 2}
@@ -53,7 +54,7 @@ def files_below(folder):
 
 def test_every_template_of_ours_has_a_golden_list():
     ours = {t.name for t in scaffold.read_templates() if t.owner == "nodeling"}
-    assert ours == {*NODE_FILES, "workflow", "project", "plugin"}
+    assert ours == {*NODE_FILES, *LANGUAGES, "workflow", "project", "plugin"}
 
 
 @pytest.mark.parametrize("template", NODE_FILES)
@@ -251,7 +252,7 @@ def test_what_cannot_be_created_is_refused_by_name(here, words, code, said):
 def test_types_and_runtimes_choose_a_template(here, words, template):
     made = json.loads(nodectl("create", "node", "--json", "--name", "x", *words).stdout)
     assert made["template"] == template and made["path"] == "nodes/x"
-    assert made["files"] == [f"nodes/x/{file}" for file in NODE_FILES[template]]
+    assert made["files"] == [f"nodes/x/{file}" for file in sorted(NODE_FILES[template])]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +271,7 @@ def test_a_path_says_where(here, words, folder):
 
 def test_the_templates_are_listed(here):
     lines = nodectl("create", "node", "--list").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == sorted(NODE_FILES)
+    assert [line.split()[0] for line in lines] == sorted([*NODE_FILES, *LANGUAGES])
     assert any("parallel-execution" in line for line in lines)
     listed = json.loads(nodectl("create", "node", "--list", "--json").stdout)
     assert {entry["distribution"] for entry in listed} == {"nodeling"}
