@@ -20,7 +20,7 @@ from nodeling_runtime import plugins
 from nodeling_runtime.documents.reader import parse_document, read_document
 from nodeling_runtime.documents.writer import to_text
 from nodeling_runtime.registry import MANIFEST, NodeSpec
-from nodeling_runtime.vendored import vendored_bytes
+from nodeling_runtime.vendored import vendored_files
 
 Kind = Literal["node", "workflow", "project", "plugin"]
 KINDS: tuple[Kind, ...] = ("node", "workflow", "project", "plugin")
@@ -33,7 +33,6 @@ _PLACEHOLDER = re.compile(r"\{\{([a-z_]+)\}\}")
 _ALIASES = re.compile(r'\s*"aliases"\s*:\s*\[[^\]]*\]\s*,|,\s*"aliases"\s*:\s*\[[^\]]*\]')
 PAGE = "README.md"
 _LEFT_BEHIND = ("__pycache__",)
-_KEYS = {"kind", "description", "default_name", "aliases", "copies", "runtime", "spoken", "vendor"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,7 @@ class Template:
     aliases: tuple[str, ...] = ()
     copies: str | None = None  # the node whose folder is copied as it is
     runtime: str = "python"
-    spoken: tuple[str, ...] = ()  # the words after --runtime that mean it
-    vendor: tuple[tuple[str, str], ...] = ()  # files of the SDK: where they go, and which they are
+    sdk: Mapping[str, Any] | None = None  # the files of a language's SDK that a node takes along
 
 
 def read_templates() -> list[Template]:
@@ -80,7 +78,7 @@ def _read(about: Path, owner: str) -> Template:
     kind = data.get("kind") if isinstance(data, dict) else None
     if kind not in KINDS:
         raise PluginError(f"{about} of {owner}: `kind` is one of {', '.join(KINDS)}, not {kind!r}")
-    unknown = set(data) - _KEYS
+    unknown = set(data) - {"kind", "description", "default_name", "aliases", "copies", "runtime", "sdk"}
     if unknown:
         raise PluginError(f"{about} of {owner} has the unknown key {sorted(unknown)[0]!r}")
     return Template(
@@ -93,8 +91,7 @@ def _read(about: Path, owner: str) -> Template:
         aliases=tuple(data.get("aliases", ())),
         copies=data.get("copies"),
         runtime=str(data.get("runtime", "python")),
-        spoken=tuple(data.get("spoken", ())),
-        vendor=tuple(data.get("vendor", {}).items()),
+        sdk=data.get("sdk"),
     )
 
 
@@ -113,21 +110,6 @@ def find_template(kind: Kind, name: str) -> Template:
     near = nearest(name, known)
     hint = f"did you mean {near!r}?" if near else f"there is {', '.join(known)}"
     raise NodelingError(f"no {kind} template is called {name!r}", code="usage", hint=hint)
-
-
-def template_for(language: str) -> Template:
-    """The node template that a word after `--runtime` means.
-
-    Raises:
-        NodelingError: There is none; the nearest word is named.
-    """
-    known = {word: template for template in read_templates() for word in template.spoken}
-    word = language.lower().removeprefix("runtime.")
-    if word in known:
-        return known[word]
-    near = nearest(word, known)
-    hint = f"did you mean {near!r}?" if near else f"there is {', '.join(sorted(known))}"
-    raise NodelingError(f"no template is written for the runtime {language!r}", code="usage", hint=hint)
 
 
 def valid_name(name: str, what: str) -> str:
@@ -173,12 +155,24 @@ def render(template: Template, name: str) -> dict[str, bytes]:
         if ".." in Path(target).parts or Path(target).is_absolute():
             raise PluginError(f"{path} of {template.owner} leads out of the new folder")
         files[target] = _fill(path.read_text(encoding="utf-8"), values, path).encode("utf-8")
-    files |= {target: vendored_bytes(source) for target, source in template.vendor}
+    files.update(_sdk_files(template))
     if not files:
         raise PluginError(
             f"the template {template.name!r} of {template.owner} holds no file that ends in {SUFFIX}"
         )
     return dict(sorted(files.items()))
+
+
+def _sdk_files(template: Template) -> dict[str, bytes]:
+    """What a template takes along of its language's SDK, so that a node is whole without a network."""
+    if template.sdk is None:
+        return {}
+    try:
+        return vendored_files(template.sdk)
+    except (LookupError, TypeError) as error:
+        raise PluginError(
+            f"the template {template.name!r} of {template.owner} takes along what is not here: {error}"
+        ) from error
 
 
 def _fill(text: str, values: Mapping[str, str], path: Path) -> str:

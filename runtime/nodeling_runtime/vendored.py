@@ -9,21 +9,22 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
-from nodeling.errors import PluginError
-from nodeling.sdk_files import sdk_file
+from nodeling.sdk_files import sdk_file, sdk_names
 
-COMMENTS = {
-    "//": (".mjs", ".mts", ".ts", ".go", ".rs", ".java", ".c", ".h"),
-    "#": (".sh", ".py", ".toml", ".pl", ".rb"),
+_REMARKS = {
+    **dict.fromkeys((".c", ".h"), "/* {} */"),
+    **dict.fromkeys((".go", ".rs", ".java", ".mjs", ".mts", ".ts"), "// {}"),
+    **dict.fromkeys((".sh", ".py", ".toml", ".pl", ".rb"), "# {}"),
 }
-_MARKS = {suffix: mark for mark, suffixes in COMMENTS.items() for suffix in suffixes}
+_SAID = "nodeling {} {} sha256:{}; `nodectl sdk upgrade` renews this file"
 _HEADER = re.compile(
-    rb"^(?://|#) nodeling (?P<version>\S+) (?P<source>[a-z0-9]+/\S+) sha256:(?P<hash>[0-9a-f]{64}); "
-    rb"`nodectl sdk upgrade` renews this file\r?\n"
+    rb"^(?://|#|/\*) nodeling (?P<version>\S+) (?P<source>[a-z0-9]+/\S+) sha256:(?P<hash>[0-9a-f]{64}); "
+    rb"`nodectl sdk upgrade` renews this file(?: \*/)?\r?\n"
 )
 
 State = Literal["current", "upgraded", "edited", "unknown"]
@@ -52,29 +53,46 @@ class Renewal:
     removed: int = 0
 
 
-def vendored_bytes(source: str) -> bytes:
-    """A file of the SDK as it stands in a node's folder.
+def vendored_files(about: Mapping[str, Any]) -> dict[str, bytes]:
+    """The files of an SDK that a template takes along, by their places in the node's folder.
+
+    Args:
+        about: The `sdk` of a template: its `language`, the `files`, and the folder they go `into`. A file
+            may be a pattern, `src/**/*.rs`; what it means is laid out as below the pattern's fixed part.
 
     Raises:
-        PluginError: There is no such file, or comments cannot stand in it.
+        LookupError: There is no such file.
+    """
+    language, into = str(about["language"]), PurePosixPath(str(about.get("into", ".")))
+    found: dict[str, bytes] = {}
+    for pattern in about["files"]:
+        is_one = "*" not in pattern
+        fixed = "" if is_one else pattern.partition("*")[0].rpartition("/")[0]
+        for name in [pattern] if is_one else sdk_names(language, pattern):
+            place = into / PurePosixPath(name).relative_to(fixed)
+            found[place.as_posix()] = vendored_bytes(f"{language}/{name}")
+    return found
+
+
+def vendored_bytes(source: str) -> bytes:
+    """A file of an SDK as it stands in a node's folder: its first line says which it is.
+
+    Raises:
+        LookupError: This installation lacks it, or no remark can stand in it.
     """
     from nodeling import __version__
 
-    mark = _MARKS.get(Path(source).suffix)
-    if mark is None:
-        raise PluginError(f"{source} cannot be vendored: no comment can stand in its first line")
+    remark = _REMARKS.get(PurePosixPath(source).suffix)
+    if remark is None:
+        raise LookupError(f"{source} cannot be taken along: no remark can stand in its first line")
     body = _body(source)
-    state = hashlib.sha256(body).hexdigest()
-    head = f"{mark} nodeling {__version__} {source} sha256:{state}; `nodectl sdk upgrade` renews this file\n"
-    return head.encode("utf-8") + body
+    said = _SAID.format(__version__, source, hashlib.sha256(body).hexdigest())
+    return remark.format(said).encode("utf-8") + b"\n" + body
 
 
 def _body(source: str) -> bytes:
     language, _, name = source.partition("/")
-    try:
-        return sdk_file(language, name).read_bytes()
-    except LookupError as error:
-        raise PluginError(str(error)) from error
+    return sdk_file(language, name).read_bytes()
 
 
 def find_vendored(folder: Path) -> list[Vendored]:
@@ -82,7 +100,7 @@ def find_vendored(folder: Path) -> list[Vendored]:
     found = []
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).parts
-        if path.suffix not in _MARKS or any(part[0] == "." or part == "node_modules" for part in inside):
+        if path.suffix not in _REMARKS or any(part[0] == "." or part == "node_modules" for part in inside):
             continue
         if path.is_symlink() or not path.is_file():
             continue
@@ -102,7 +120,7 @@ def renew(file: Vendored, *, force: bool = False) -> Renewal:
 
     try:
         fresh = vendored_bytes(file.source)
-    except PluginError:  # of another installation, or renamed since
+    except LookupError:  # of another installation, or renamed since
         return Renewal(file.path, "unknown", file.version, file.version)
     body = fresh.partition(b"\n")[2]
     if body == file.body and file.version == __version__ and not file.is_edited:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from nodeling_runtime import plugins, scaffold, vendored
 from nodeling_runtime.cli.main import cli
 from nodeling_runtime.registry import PROJECT, read_node
 
+SDK = Path(__file__).parents[2] / "sdk"
 NODE_FILES = {
     "python": ["README.md", "config.json", "node.py"],
     "class": ["README.md", "config.json", "node.py"],
@@ -28,16 +30,35 @@ NODE_FILES = {
     "javascript": ["README.md", "config.json", "node.mjs", "node.test.mjs", "nodeling.d.mts", "nodeling.mjs"],
     "python-worker": ["README.md", "config.json", "node.py"],
     "typescript": ["README.md", "config.json", "node.ts", "nodeling.d.mts", "nodeling.mjs", "tsconfig.json"],
+    "c": ["README.md", "config.json", "node.c", "nodeling.c", "nodeling.h"],
+    "go": [
+        "README.md",
+        "config.json",
+        "go.mod",
+        "main.go",
+        "main_test.go",
+        *sorted(f"nodeling/{path.name}" for path in SDK.glob("go/*.go") if not path.stem.endswith("_test")),
+    ],
 }
+NEEDS = {"c": "gcc", "go": "go", "javascript": "node", "typescript": "npm"}
+LANGUAGES = ("java",)  # whose test stands with its toolchain
 HELLO = ["nodes/hello/config.json", "nodes/hello/node.py"]
-EXAMPLES = {"python": 3, "class": 3, "async": 2, "container": 2, "bash": 2, "bash-worker": 2}
-EXAMPLES |= {"command": 2, "javascript": 2, "python-worker": 2, "typescript": 2}
+EXAMPLES = {"python": 3, "class": 3, "async": 2, "container": 2, "bash": 2, "c": 2, "go": 2}
+EXAMPLES |= {"bash-worker": 2, "command": 2, "javascript": 2, "python-worker": 2, "typescript": 2}
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def require(template):
+    """Skip, or fail where it is required, when the language's tools are not here."""
+    program = NEEDS.get(template)
+    if program is not None and shutil.which(program) is None:
+        required = program in os.environ.get("NODELING_REQUIRE", "").split(",")
+        (pytest.fail if required else pytest.skip)(f"{program} is not installed")
 
 
 def nodectl(*words, code=0):
@@ -53,11 +74,12 @@ def files_below(folder):
 
 def test_every_template_of_ours_has_a_golden_list():
     ours = {t.name for t in scaffold.read_templates() if t.owner == "nodeling"}
-    assert ours == {*NODE_FILES, "workflow", "project", "plugin"}
+    assert ours == {*NODE_FILES, *LANGUAGES, "workflow", "project", "plugin"}
 
 
 @pytest.mark.parametrize("template", NODE_FILES)
 def test_a_node_template_is_green_at_once_in_an_empty_directory(here, template):
+    require(template)
     nodectl("create", "node", "--template", template)
     assert files_below(here) == [f"nodes/my-{template}/{file}" for file in NODE_FILES[template]]
     nodectl("check", "--strict", "--code")
@@ -69,6 +91,7 @@ def test_a_node_template_is_green_at_once_in_an_empty_directory(here, template):
 
 @pytest.mark.parametrize("template", NODE_FILES)
 def test_a_created_node_takes_the_name_it_is_given(here, template):
+    require(template)
     nodectl("create", "node", "--name", "acme-x2", "--template", template)
     spec = read_node(here / "nodes" / "acme-x2", PROJECT)
     assert spec.name == "acme-x2" and spec.manifest.aliases == ()
@@ -218,8 +241,9 @@ def test_a_name_that_is_none_is_refused_with_one_that_is(here, name, hint):
     ("words", "code", "said"),
     [
         (["--template", "paralel"], 2, "did you mean 'parallel'?"),
-        (["--runtime", "klingon"], 2, "no template is written for the runtime 'klingon'"),
-        (["--type", "runtime.typescrpt"], 2, "did you mean 'typescript'?"),
+        (["--runtime", "rust"], 69, "no template makes a `runtime.rust` node"),
+        (["--type", "runtime.rust"], 69, "no template makes a `runtime.rust` node"),
+        (["--runtime", "klingon"], 2, "no runtime is called 'klingon'; there is bash, "),
         (["--runtime", "bsh"], 2, "did you mean 'bash'?"),
         (["--type", "modul"], 2, "did you mean 'module'?"),
         (["--runtime", "bash", "--template", "class"], 2, "is written in python"),
@@ -251,7 +275,7 @@ def test_what_cannot_be_created_is_refused_by_name(here, words, code, said):
 def test_types_and_runtimes_choose_a_template(here, words, template):
     made = json.loads(nodectl("create", "node", "--json", "--name", "x", *words).stdout)
     assert made["template"] == template and made["path"] == "nodes/x"
-    assert made["files"] == [f"nodes/x/{file}" for file in NODE_FILES[template]]
+    assert made["files"] == [f"nodes/x/{file}" for file in sorted(NODE_FILES[template])]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +294,7 @@ def test_a_path_says_where(here, words, folder):
 
 def test_the_templates_are_listed(here):
     lines = nodectl("create", "node", "--list").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == sorted(NODE_FILES)
+    assert [line.split()[0] for line in lines] == sorted([*NODE_FILES, *LANGUAGES])
     assert any("parallel-execution" in line for line in lines)
     listed = json.loads(nodectl("create", "node", "--list", "--json").stdout)
     assert {entry["distribution"] for entry in listed} == {"nodeling"}

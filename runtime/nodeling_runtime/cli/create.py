@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NODES = "nodes"
 WORKFLOWS = "workflows"
+SPOKEN = {"node": "nodejs", "js": "nodejs", "javascript": "nodejs", "ts": "typescript", "golang": "go"}
 TYPES = ("module", "local", "class")
 
 
@@ -45,7 +46,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 @command.command("node")
 @_options
 @click.option("--template", help="Which template; --list shows them.  [default: python]")
-@click.option("--runtime", help="The language: python, bash, javascript, typescript …")
+@click.option("--runtime", help="The language, as in python, bash, javascript, go.")
 @click.option("--type", "kind", help="module or local (a node of this project), class, or runtime.LANGUAGE.")
 @click.option("--list", "listed", is_flag=True, help="Show the templates and create nothing.")
 def create_node(
@@ -148,7 +149,6 @@ def _create_folder(
 def _template(template: str | None, runtime: str | None, kind: str | None) -> str:
     """The template's name, from whichever option says it."""
     from nodeling.errors import NodelingError, nearest
-    from nodeling_runtime.scaffold import template_for
 
     if kind is not None and kind.startswith("runtime."):
         runtime = runtime or kind.removeprefix("runtime.")
@@ -156,18 +156,52 @@ def _template(template: str | None, runtime: str | None, kind: str | None) -> st
         near = nearest(kind, TYPES)
         hint = f"did you mean {near!r}?" if near else f"it is {', '.join(TYPES)} or runtime.LANGUAGE"
         raise NodelingError(f"no node type is called {kind!r}", code="usage", hint=hint)
+    language = _language(runtime)
     if template is not None:
         return template
-    if runtime is not None and runtime != "python":
-        return template_for(runtime).name
-    return "class" if kind == "class" else "python"
+    if kind == "class" and language == "python":
+        return "class"
+    return _by_language()[language]
+
+
+def _by_language() -> dict[str, str]:
+    """The template that a language's name means: the one called like it, else its first."""
+    from nodeling_runtime.scaffold import read_templates
+
+    found: dict[str, str] = {}
+    for template in read_templates():
+        if template.kind == "node" and (template.name == template.runtime or template.runtime not in found):
+            found[template.runtime] = template.name
+    return found
+
+
+def _language(runtime: str | None) -> str:
+    """The language, when there is a template in it."""
+    from nodeling.errors import NodelingError, nearest
+    from nodeling_runtime.toolchains.catalogue import PREFIX, toolchains
+
+    if runtime is None:
+        return "python"
+    known = _by_language()
+    word = SPOKEN.get(runtime.lower(), runtime.lower())
+    if word in known:
+        return word
+    languages = [name.removeprefix(PREFIX) for name in toolchains()]
+    if word in languages:
+        raise NodelingError(
+            f"no template makes a `{PREFIX}{word}` node",
+            code="toolchain.unavailable",
+            hint=f"there are templates for {', '.join(sorted(known))}; `runtime.command` runs any program",
+        )
+    near = nearest(word, (*known, *languages, *SPOKEN))
+    hint = f"did you mean {near!r}?" if near else f"there is {', '.join(sorted(known))}"
+    raise NodelingError(f"no runtime is called {runtime!r}", code="usage", hint=hint)
 
 
 def _agree(template: Template, runtime: str | None) -> None:
     from nodeling.errors import NodelingError
-    from nodeling_runtime.scaffold import template_for
 
-    if runtime is not None and template_for(runtime).runtime != template.runtime:
+    if runtime is not None and _language(runtime) != template.runtime:
         raise NodelingError(
             f"the template {template.name!r} is written in {template.runtime}, not in {runtime}",
             code="usage",

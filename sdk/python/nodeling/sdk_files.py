@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["sdk_file"]
+__all__ = ["sdk_file", "sdk_names"]
 
 _PACKAGE = Path(__file__).resolve().parent
 _INSTALLED = _PACKAGE / "languages"
@@ -25,3 +25,16 @@ def sdk_file(language: str, name: str) -> Path:
         if path.is_file():
             return path
     raise LookupError(f"this installation lacks the file {name} of the SDK for {language}")
+
+
+def sdk_names(language: str, pattern: str) -> list[str]:
+    """The SDK's files for a language that a pattern such as `src/**/*.rs` means; its tests are left out.
+
+    Raises:
+        LookupError: There is none.
+    """
+    for folder in (_INSTALLED / language, _CHECKOUT / language):
+        found = [path for path in folder.glob(pattern) if path.is_file() and "_test." not in path.name]
+        if found:
+            return sorted(path.relative_to(folder).as_posix() for path in found)
+    raise LookupError(f"this installation lacks the files {pattern} of the SDK for {language}")
