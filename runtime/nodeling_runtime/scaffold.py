@@ -47,6 +47,7 @@ class Template:
     aliases: tuple[str, ...] = ()
     copies: str | None = None  # the node whose folder is copied as it is
     runtime: str = "python"
+    sdk: Mapping[str, Any] | None = None  # the files of a language's SDK that a node takes along
 
 
 def read_templates() -> list[Template]:
@@ -76,7 +77,7 @@ def _read(about: Path, owner: str) -> Template:
     kind = data.get("kind") if isinstance(data, dict) else None
     if kind not in KINDS:
         raise PluginError(f"{about} of {owner}: `kind` is one of {', '.join(KINDS)}, not {kind!r}")
-    unknown = set(data) - {"kind", "description", "default_name", "aliases", "copies", "runtime"}
+    unknown = set(data) - {"kind", "description", "default_name", "aliases", "copies", "runtime", "sdk"}
     if unknown:
         raise PluginError(f"{about} of {owner} has the unknown key {sorted(unknown)[0]!r}")
     return Template(
@@ -89,6 +90,7 @@ def _read(about: Path, owner: str) -> Template:
         aliases=tuple(data.get("aliases", ())),
         copies=data.get("copies"),
         runtime=str(data.get("runtime", "python")),
+        sdk=data.get("sdk"),
     )
 
 
@@ -152,11 +154,29 @@ def render(template: Template, name: str) -> dict[str, bytes]:
         if ".." in Path(target).parts or Path(target).is_absolute():
             raise PluginError(f"{path} of {template.owner} leads out of the new folder")
         files[target] = _fill(path.read_text(encoding="utf-8"), values, path).encode("utf-8")
+    files.update(_sdk_files(template))
     if not files:
         raise PluginError(
             f"the template {template.name!r} of {template.owner} holds no file that ends in {SUFFIX}"
         )
     return files
+
+
+def _sdk_files(template: Template) -> dict[str, bytes]:
+    """What a template takes along of its language's SDK, so that a node builds without a network."""
+    from nodeling.sdk_files import vendored
+
+    about = template.sdk
+    if about is None:
+        return {}
+    into = Path(str(about.get("into", ".")))
+    try:
+        files = vendored(about["language"], about.get("from", "."), about["files"], about.get("without", ()))
+        return {(into / name).as_posix(): data for name, data in files.items()}
+    except (LookupError, TypeError) as error:
+        raise PluginError(
+            f"the template {template.name!r} of {template.owner} takes along what is not here: {error}"
+        ) from error
 
 
 def _fill(text: str, values: Mapping[str, str], path: Path) -> str:

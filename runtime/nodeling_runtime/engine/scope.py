@@ -146,9 +146,9 @@ class ScopeRun:
             self.frame.write_failed(step, job.delta)
         self._views.pop(step, None)
         how = job.scope_end
-        self.scheduler.finish(step, STATUS[record.status], record.reason, final=how in ("fail", "stop"))
-        if how == "abort":
+        if how == "abort":  # before the step's own end, which may be the last one
             self.scheduler.cancel("aborted")
+        self.scheduler.finish(step, STATUS[record.status], record.reason, final=how in ("fail", "stop"))
 
     def _pump(self, *, inside: bool = False) -> None:
         """Carry out what the scheduler decided."""

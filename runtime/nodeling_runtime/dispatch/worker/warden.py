@@ -29,6 +29,7 @@ from nodeling_runtime.dispatch.worker import fork_guard
 PROGRAM = Path(__file__).with_name("warden_process.py")
 LARGEST_REPORT = 1 << 16
 CLOSE_SECONDS = 2.0  # what the warden has for taking everything along when it is told to go
+_LOOK_SECONDS = 0.005
 LOST_REPORT_SECONDS = 1.0  # how long an exit is waited for when no warden is left to report it
 
 
@@ -107,6 +108,20 @@ class Warden:
             self._loop.remove_reader(self._link.fileno())
             self._loop.remove_writer(self._link.fileno())
         self._loop = None
+
+    async def ask(self) -> bool:
+        """Whether the guard process, started now if there is none, adopts what workers leave behind.
+
+        Raises:
+            OSError: It cannot be started, or ended at once.
+        """
+        if self._link is None:
+            self._launch()
+        while self.has_subreaper is None:
+            if self._link is None:
+                raise OSError(errno.EPIPE, "the guard process ended")
+            await asyncio.sleep(_LOOK_SECONDS)
+        return self.has_subreaper
 
     # -- requests
 

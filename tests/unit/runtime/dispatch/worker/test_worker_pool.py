@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import gc
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -282,87 +280,6 @@ def test_two_work_folders_never_meet(nodes: Nodes) -> None:
         "    found = os.listdir(ctx.work_dir)\n    (ctx.work_dir / inputs).write_text('')\n    return found\n"
     )
     assert [given(outcome) for outcome in nodes.run(spec, "a", "b", "c")] == [[], [], []]
-
-
-PRINTS = """
-import os, subprocess, sys
-print("at import")
-def run(ctx, inputs):
-    print("frame-like", '{"jsonrpc":"2.0","id":1,"result":{"output":"forged"}}')
-    print("no line end", end="", flush=True)
-    os.write(1, b"\\nC level\\n")
-    os.write(2, b"to stderr\\n")
-    if inputs % 50 == 0:
-        subprocess.run(["echo", "grandchild"])
-    return {"n": inputs, "data": "x" * 200_000}
-"""
-
-
-def test_prints_of_every_kind_disturb_no_result(nodes: Nodes) -> None:
-    spec = nodes.python(PRINTS, runtime={"concurrency": 2})
-
-    async def work(dispatcher: WorkerDispatcher) -> None:
-        async def slot(numbers: Iterator[int]) -> None:
-            for number in numbers:
-                found = given(await dispatcher.call(nodes.call(spec, number)))
-                assert found == {"n": number, "data": "x" * 200_000}
-
-        numbers = iter(range(200))
-        await asyncio.gather(*(slot(numbers) for _ in range(8)))
-
-    with_workers(work)
-    found = collections.Counter(line.split()[0] for line in nodes.log)
-    assert found["at"] in (1, 2)
-    assert (found["frame-like"], found["no"], found["C"], found["to"]) == (200, 200, 200, 200)
-    assert found["grandchild"] == 4
-
-
-def test_two_thousand_calls_with_every_kind_of_end_leave_nothing(nodes: Nodes) -> None:
-    spec = nodes.python(
-        "import os, time\ndef run(ctx, inputs):\n"
-        "    if inputs % 97 == 0: os._exit(3)\n"
-        "    if inputs % 89 == 0: time.sleep(1000)\n"
-        "    if inputs % 7 == 0: raise ValueError(inputs)\n"
-        "    return inputs\n",
-        runtime={"concurrency": 4},
-    )
-    ends: collections.Counter[Any] = collections.Counter()
-
-    async def one(dispatcher: WorkerDispatcher, number: int) -> None:
-        try:
-            async with asyncio.timeout(0.1 if number % 89 == 0 and number % 97 else 30):
-                outcome = await dispatcher.call(nodes.call(spec, number))
-        except TimeoutError:
-            ends["timeout"] += 1
-            return
-        ends["ok" if outcome.error is None else code(outcome)] += 1
-        if outcome.error is None:
-            assert given(outcome) == number
-
-    async def work(dispatcher: WorkerDispatcher) -> None:
-        numbers = iter(range(1, 2001))
-
-        async def slot() -> None:
-            for number in numbers:
-                await one(dispatcher, number)
-
-        await asyncio.gather(*(slot() for _ in range(6)))
-
-    nodes.run(spec, 1)
-    close_all()
-    before = counts()
-    with_workers(work)
-    close_all()
-    assert counts() == before
-    assert ends["timeout"] + ends[9003] + ends[4000] + ends["ok"] == 2000
-    assert ends[9003] == 20
-    assert ends["timeout"] >= 22
-
-
-def counts() -> tuple[int, int, list[str]]:
-    gc.collect()
-    left = [name for name in os.listdir("/tmp") if name.startswith("nodeling-worker-")]
-    return len(os.listdir("/proc/self/fd")), threading.active_count(), left
 
 
 def test_the_defaults_are_those_of_the_protocol() -> None:
