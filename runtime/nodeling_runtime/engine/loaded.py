@@ -84,8 +84,12 @@ def load(
     definitions: Mapping[str, NodeDefinition] | None = None,
     registry: Registry | None = None,
     strict: bool = False,
+    resolved: Callable[[Workflow], None] | None = None,
 ) -> Loaded:
-    """Resolve and check a document; nothing is run and no node is imported."""
+    """Resolve and check a document; nothing is run and no node is imported.
+
+    `resolved` is told of a workflow that is read without a fault, before it is checked.
+    """
     known = registry or registry_for(base, [*folders, *nodes_of(document)])
     for definition in (definitions or {}).values():
         register(known, definition, PROJECT)
@@ -93,17 +97,25 @@ def load(
     workflow, faults = load_workflow(document, known, functions)
     faults = [*notes_of(document), *faults]
     if workflow is not None:
+        if resolved is not None and not any(fault.severity == "error" for fault in faults):
+            resolved(workflow)
         faults = [*faults, *check_workflow(workflow, strict=strict)]
     faults = sorted(faults, key=lambda fault: (fault.file or "", fault.line or 0, fault.column or 0))
     return Loaded(document, known, workflow, faults, functions)
 
 
 def load_file(
-    path: Path, folders: Sequence[Path] = (), *, strict: bool = False, reading: Reading | None = None
+    path: Path,
+    folders: Sequence[Path] = (),
+    *,
+    strict: bool = False,
+    reading: Reading | None = None,
+    resolved: Callable[[Workflow], None] | None = None,
 ) -> Loaded:
     """Load a workflow file, of this system or of another one.
 
     Raises:
         ConfigError: It is not there, or cannot be read as a document.
     """
-    return load(open_workflow(path, reading), base=path.parent, folders=folders, strict=strict)
+    document = open_workflow(path, reading)
+    return load(document, base=path.parent, folders=folders, strict=strict, resolved=resolved)
