@@ -171,7 +171,8 @@ def _sdk_files(template: Template) -> dict[str, bytes]:
         return {}
     into = Path(str(about.get("into", ".")))
     try:
-        return {(into / name).as_posix(): vendored(about["language"], name) for name in about["files"]}
+        files = vendored(about["language"], about.get("from", "."), about["files"], about.get("without", ()))
+        return {(into / name).as_posix(): data for name, data in files.items()}
     except (LookupError, TypeError) as error:
         raise PluginError(
             f"the template {template.name!r} of {template.owner} takes along what is not here: {error}"

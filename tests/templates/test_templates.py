@@ -33,10 +33,19 @@ NODE_FILES = {
         "main_test.go",
         *sorted(f"nodeling/{path.name}" for path in SDK.glob("go/*.go") if not path.stem.endswith("_test")),
     ],
+    "java": [
+        "README.md",
+        "config.json",
+        "pom.xml",
+        "src/main/java/Node.java",
+        *sorted(
+            f"src/main/java/nodeling/{path.name}" for path in SDK.glob("java/src/main/java/nodeling/*.java")
+        ),
+    ],
 }
-NEEDS = {"c": "gcc", "go": "go"}
+NEEDS = {"c": "gcc", "go": "go", "java": "javac"}
 HELLO = ["nodes/hello/config.json", "nodes/hello/node.py"]
-EXAMPLES = {"python": 3, "class": 3, "async": 2, "container": 2, "bash": 2, "c": 2, "go": 2}
+EXAMPLES = {"python": 3, "class": 3, "async": 2, "container": 2, "bash": 2, "c": 2, "go": 2, "java": 2}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ In a checkout they stand in `sdk/<language>/`; a wheel carries copies of them in
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = ["sdk_file", "vendored"]
@@ -34,22 +35,39 @@ def sdk_file(language: str, name: str) -> Path:
     raise LookupError(f"this installation lacks the file {name} of the SDK for {language}")
 
 
-def vendored(language: str, name: str) -> bytes:
-    """A file of an SDK as it is put into a node's folder: its first line says whose and which it is.
+def vendored(
+    language: str, folder: str, patterns: Sequence[str], without: Sequence[str] = ()
+) -> dict[str, bytes]:
+    """Files of an SDK by name, as they are put into a node's folder.
+
+    The first line of each says whose copy it is and of which version.
 
     Raises:
-        LookupError: This installation lacks it.
+        LookupError: This installation lacks the SDK, or a pattern fits none of its files.
     """
+    found: dict[str, bytes] = {}
+    for pattern in patterns:
+        paths = [
+            path
+            for place in (_INSTALLED, _CHECKOUT)
+            for path in sorted((place / language / folder).glob(pattern))
+            if path.is_file() and not any(path.match(other) for other in without)
+        ]
+        if not paths:
+            raise LookupError(f"this installation lacks {pattern} of the SDK for {language}")
+        for path in paths:
+            found.setdefault(path.name, _marked(language, path))
+    return found
+
+
+def _marked(language: str, path: Path) -> bytes:
     from nodeling import __version__
 
-    path = sdk_file(language, name)
     data = path.read_bytes()
     remark = _REMARKS.get(path.suffix)
     if remark is None:
         return data
-    said = remark.format(
-        f"the nodeling SDK for {language}, {__version__}: a copy; the original is the package's"
-    )
+    said = remark.format(f"the nodeling SDK for {language}, {__version__}: a copy of the package's own file")
     first, line_end, rest = data.partition(b"\n")
     if first.startswith(b"#!"):
         return first + line_end + said.encode() + b"\n" + rest
