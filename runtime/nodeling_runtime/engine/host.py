@@ -35,17 +35,26 @@ from nodeling_runtime.values import Value
 
 if TYPE_CHECKING:
     from nodeling.workflow import Workflow as SdkWorkflow
+    from nodeling_runtime.engine.journal import Journal
 
 CLOSING_ROUNDS = 3
 CLOSING_SECONDS = 0.05  # for each round: the run has its result, and nobody waits for these
 MOST_PREWARMED = 4  # workers that start together with a run; the others start with their first call
 
 
-async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
+async def execute(
+    loaded: Loaded, options: RunOptions, begin: Callable[[], Journal] | None = None
+) -> RunOutcome:
     """Run a loaded workflow on the running loop.
+
+    Args:
+        loaded: The workflow.
+        options: How.
+        begin: Makes the run's journal, once nothing is in the way of the run; None: nothing is kept.
 
     Raises:
         ConfigError: The workflow has faults, or a secret is missing.
+        StoreError: The run cannot be kept.
     """
     from nodeling_runtime.dispatch.exec import ExecDispatcher
     from nodeling_runtime.dispatch.inprocess import InProcessDispatcher
@@ -60,6 +69,7 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     if absent is not None:
         raise absent
     failures = await build_ahead(needed_processes(workflow), options.on_build)
+    journal = None if begin is None else begin()
     workers = WorkerDispatcher(launcher=lambda spec: launch_of(spec, failures))
     dispatchers: dict[str, Dispatcher] = {
         "inprocess": InProcessDispatcher(),
@@ -69,8 +79,10 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     try:
         for spec in needed_workers(workflow)[:MOST_PREWARMED]:
             workers.warm(spec)
-        return await Run(workflow, options, dispatchers, secrets).execute()
+        return await Run(workflow, options, dispatchers, secrets, journal).execute()
     finally:
+        if journal is not None:
+            journal.close()
         for dispatcher in dispatchers.values():
             await dispatcher.close()
 
@@ -125,7 +137,16 @@ class EngineHost:
         chosen = run_options(options)
         loaded = self._prepared(workflow, options)
         check_parameters(loaded.ready(), chosen.parameters)
-        outcome = await execute(loaded, chosen)
+        url = options.get("store")
+        outcome: RunOutcome | RunResult
+        if url in (None, "none"):
+            outcome = await execute(loaded, chosen)
+        else:
+            from nodeling_runtime.engine.durable import run_in_store
+
+            outcome = await run_in_store(loaded, chosen, str(url), options)
+        if isinstance(outcome, RunResult):
+            return outcome
         if outcome.interrupted:
             raise asyncio.CancelledError  # the run has ended in order; the caller's cancellation goes on
         return result_of(outcome)
