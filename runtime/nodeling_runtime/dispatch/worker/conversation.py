@@ -96,7 +96,7 @@ class Conversation:
     _pipes: WorkerPipes
     _writer: FrameWriter
 
-    def __init__(self, launch: Launch, bounds: Bounds) -> None:
+    def __init__(self, launch: Launch, bounds: Bounds, folders: WorkerFolders | None = None) -> None:
         self.launch = launch
         self._bounds = bounds
         self._meta = {"progress": True, "stream": {"credit": bounds.credit}}
@@ -114,7 +114,7 @@ class Conversation:
         self._misses = 0
         self._flood = Flood(MOST_A_SECOND)
         self._endings: set[asyncio.Task[None]] = set()
-        self._folders = WorkerFolders()
+        self._folders = folders or WorkerFolders()
 
     def kill(self, doom: ends.Doom) -> None:
         """End the process."""
