@@ -103,7 +103,7 @@ class Conversation:
     _pipes: WorkerPipes
     _writer: FrameWriter
 
-    def __init__(self, launch: Launch, bounds: Bounds) -> None:
+    def __init__(self, launch: Launch, bounds: Bounds, folders: WorkerFolders | None = None) -> None:
         self.launch = launch
         self._bounds = bounds
         self._meta = {"progress": True, "stream": {"credit": bounds.credit}}
@@ -123,7 +123,7 @@ class Conversation:
         self._strays = 0
         self._flood = Flood(MOST_A_SECOND)
         self._endings: set[asyncio.Task[None]] = set()
-        self._folders = WorkerFolders()
+        self._folders = folders or WorkerFolders()
 
     def kill(self, doom: ends.Doom) -> None:
         """End the process."""
