@@ -57,19 +57,18 @@ def vendored_files(about: Mapping[str, Any]) -> dict[str, bytes]:
     """The files of an SDK that a template takes along, by their places in the node's folder.
 
     Args:
-        about: The `sdk` of a template: its `language`, the `files`, and the folder they go `into`. A file
-            may be a pattern, `src/**/*.rs`; what it means is laid out as below the pattern's fixed part.
+        about: The `sdk` of a template: its `language`, the patterns of its `files` in the folder `from`,
+            those that stay behind (`without`), and the folder they go `into`.
 
     Raises:
         LookupError: There is no such file.
     """
     language, into = str(about["language"]), PurePosixPath(str(about.get("into", ".")))
+    home = PurePosixPath(str(about.get("from", ".")))
     found: dict[str, bytes] = {}
     for pattern in about["files"]:
-        is_one = "*" not in pattern
-        fixed = "" if is_one else pattern.partition("*")[0].rpartition("/")[0]
-        for name in [pattern] if is_one else sdk_names(language, pattern):
-            place = into / PurePosixPath(name).relative_to(fixed)
+        for name in sdk_names(language, (home / pattern).as_posix(), about.get("without", ())):
+            place = into / PurePosixPath(name).relative_to(home)
             found[place.as_posix()] = vendored_bytes(f"{language}/{name}")
     return found
 
@@ -77,15 +76,17 @@ def vendored_files(about: Mapping[str, Any]) -> dict[str, bytes]:
 def vendored_bytes(source: str) -> bytes:
     """A file of an SDK as it stands in a node's folder: its first line says which it is.
 
+    A file that holds no remarks is copied as it is, and not renewed.
+
     Raises:
-        LookupError: This installation lacks it, or no remark can stand in it.
+        LookupError: This installation lacks it.
     """
     from nodeling import __version__
 
     remark = _REMARKS.get(PurePosixPath(source).suffix)
-    if remark is None:
-        raise LookupError(f"{source} cannot be taken along: no remark can stand in its first line")
     body = _body(source)
+    if remark is None:
+        return body
     said = _SAID.format(__version__, source, hashlib.sha256(body).hexdigest())
     return remark.format(said).encode("utf-8") + b"\n" + body
 

@@ -39,11 +39,19 @@ NODE_FILES = {
         "main_test.go",
         *sorted(f"nodeling/{path.name}" for path in SDK.glob("go/*.go") if not path.stem.endswith("_test")),
     ],
+    "java": [
+        "README.md",
+        "config.json",
+        "pom.xml",
+        "src/main/java/Node.java",
+        *sorted(
+            f"src/main/java/nodeling/{path.name}" for path in SDK.glob("java/src/main/java/nodeling/*.java")
+        ),
+    ],
 }
-NEEDS = {"c": "gcc", "go": "go", "javascript": "node", "typescript": "npm"}
-LANGUAGES = ("java",)  # whose test stands with its toolchain
+NEEDS = {"c": "gcc", "go": "go", "java": "javac", "javascript": "node", "typescript": "npm"}
 HELLO = ["nodes/hello/config.json", "nodes/hello/node.py"]
-EXAMPLES = {"python": 3, "class": 3, "async": 2, "container": 2, "bash": 2, "c": 2, "go": 2}
+EXAMPLES = {"python": 3, "class": 3, "async": 2, "container": 2, "bash": 2, "c": 2, "go": 2, "java": 2}
 EXAMPLES |= {"bash-worker": 2, "command": 2, "javascript": 2, "python-worker": 2, "typescript": 2}
 
 
@@ -74,7 +82,7 @@ def files_below(folder):
 
 def test_every_template_of_ours_has_a_golden_list():
     ours = {t.name for t in scaffold.read_templates() if t.owner == "nodeling"}
-    assert ours == {*NODE_FILES, *LANGUAGES, "workflow", "project", "plugin"}
+    assert ours == {*NODE_FILES, "workflow", "project", "plugin"}
 
 
 @pytest.mark.parametrize("template", NODE_FILES)
@@ -294,7 +302,7 @@ def test_a_path_says_where(here, words, folder):
 
 def test_the_templates_are_listed(here):
     lines = nodectl("create", "node", "--list").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == sorted([*NODE_FILES, *LANGUAGES])
+    assert [line.split()[0] for line in lines] == sorted(NODE_FILES)
     assert any("parallel-execution" in line for line in lines)
     listed = json.loads(nodectl("create", "node", "--list", "--json").stdout)
     assert {entry["distribution"] for entry in listed} == {"nodeling"}

@@ -31,6 +31,8 @@ PROGRAM = "nodectl"
 # name: (module:attribute, what the list of commands says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("nodeling_runtime.cli.run:command", "Run a workflow and print its output."),
+    "runs": ("nodeling_runtime.cli.runs.group:command", "Look at kept runs, go on with them, end them."),
+    "store": ("nodeling_runtime.cli.store.group:command", "Look after the place where runs are kept."),
     "call": ("nodeling_runtime.cli.call:command", "Call one node, outside any workflow."),
     "eval": ("nodeling_runtime.cli.evaluate:command", "Evaluate an expression."),
     "check": ("nodeling_runtime.cli.check:command", "List everything wrong with workflows and nodes."),
@@ -204,7 +206,8 @@ def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     name=PROGRAM,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 succeeded, 1 failed, 2 usage, 65 wrong document or input, 66 no such file or node, "
-    "69 unavailable, 70 internal, 78 configuration, 124 the run's timeout, 130 Ctrl-C, 143 SIGTERM.",
+    "69 unavailable, 70 internal, 75 suspended, 78 configuration, 124 the run's timeout, 130 Ctrl-C, "
+    "143 SIGTERM or `runs cancel`.",
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."

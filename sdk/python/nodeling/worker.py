@@ -263,6 +263,7 @@ def run_node(options: Options) -> int:
     channel = open_channel()
     make_prints_prompt()
     put_off_orjson()
+    channel.wait()  # a process may be started long before it is known whether its node may run
     worker = Worker(channel, options)
     channel.watch(worker.hung_up)
     if worker.is_serial:
