@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "create": ("nodeling_runtime.cli.create:command", "Create a node, a workflow, a project or a plugin."),
     "build": ("nodeling_runtime.cli.build:command", "Build nodes before anything needs them."),
+    "sdk": ("nodeling_runtime.cli.sdk:command", "Renew the SDK's files in the folders of nodes."),
     "test": ("nodeling_runtime.cli.test:command", "Run the examples of nodes as tests."),
     "conformance": (
         "nodeling_runtime.cli.conformance:command",

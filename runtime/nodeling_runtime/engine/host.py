@@ -36,6 +36,7 @@ from nodeling_runtime.values import Value
 if TYPE_CHECKING:
     from nodeling.workflow import Workflow as SdkWorkflow
     from nodeling_runtime.engine.journal import Journal
+    from nodeling_runtime.workflow.model import Workflow
 
 CLOSING_ROUNDS = 3
 CLOSING_SECONDS = 0.05  # for each round: the run has its result, and nobody waits for these
@@ -87,6 +88,29 @@ async def execute(
             await dispatcher.close()
 
 
+def prewarm(workflow: Workflow) -> None:
+    """Start the workers that a run of this workflow will need first, while it is being checked.
+
+    Only those start that run nothing of their nodes until the run itself speaks to them: a workflow that
+    turns out to be wrong runs nothing.
+    """
+    from nodeling_runtime.dispatch.exec_result import Refused
+    from nodeling_runtime.dispatch.worker.bounds import Bounds
+    from nodeling_runtime.dispatch.worker.hub import prepare
+    from nodeling_runtime.toolchains.launching import launch_of
+
+    launches = []
+    for spec in needed_workers(workflow)[:MOST_PREWARMED]:
+        try:
+            launch = launch_of(spec)
+        except Refused:
+            continue  # the run will say so, or build it
+        if launch.is_patient:
+            launches.append(launch)
+    if launches:
+        prepare(launches, Bounds())
+
+
 def _held(output: Value | None, files: dict[str, Blob]) -> bytes | BlobValue | None:
     """What a result keeps of an output: its bytes, or the files it lies in, which go with the result."""
     if output is None or not isinstance(output, BlobValue):
@@ -124,13 +148,19 @@ def result_of(outcome: RunOutcome) -> RunResult:
 class EngineHost:
     """The engine that the SDK finds."""
 
-    def load(self, workflow: SdkWorkflow, folders: Sequence[Path] = ()) -> Loaded:
-        """Resolve an SDK workflow."""
+    def load(self, workflow: SdkWorkflow, folders: Sequence[Path] = (), *, to_run: bool = False) -> Loaded:
+        """Resolve an SDK workflow; what it needs is started meanwhile when it is to be run."""
         path = workflow.path
         document = open_workflow(path) if path is not None else from_data(workflow.document, workflow.name)
         base = None if path is None else path.parent
         extra = [*workflow.node_folders, *folders]
-        return load(document, base=base, folders=extra, definitions=workflow.definitions)
+        return load(
+            document,
+            base=base,
+            folders=extra,
+            definitions=workflow.definitions,
+            resolved=prewarm if to_run else None,
+        )
 
     async def arun(self, workflow: SdkWorkflow, options: Mapping[str, Any]) -> RunResult:
         """Run to the end on the caller's loop."""
@@ -187,7 +217,7 @@ class EngineHost:
 
     def _prepared(self, workflow: SdkWorkflow, options: Mapping[str, Any]) -> Loaded:
         folders = [Path(folder) for folder in options.get("nodes") or ()]
-        return self.load(workflow, folders)
+        return self.load(workflow, folders, to_run=True)
 
 
 def in_own_loop(start: Callable[[], Any]) -> Any:

@@ -87,6 +87,7 @@ def load(
     registry: Registry | None = None,
     strict: bool = False,
     pinned: Mapping[str, Any] | None = None,
+    resolved: Callable[[Workflow], None] | None = None,
 ) -> Loaded:
     """Resolve and check a document; nothing is run and no node is imported.
 
@@ -98,6 +99,7 @@ def load(
         registry: The nodes, instead of looking for them.
         strict: Whether doubts are said too.
         pinned: Documents that it includes, by file, as they were when a run began.
+        resolved: Told of a workflow that is read without a fault, before it is checked.
     """
     folders = [*folders, *nodes_of(document)]
     known = registry or registry_for(base, folders)
@@ -107,17 +109,25 @@ def load(
     workflow, faults = load_workflow(document, known, functions, pinned)
     faults = [*notes_of(document), *faults]
     if workflow is not None:
+        if resolved is not None and not any(fault.severity == "error" for fault in faults):
+            resolved(workflow)
         faults = [*faults, *check_workflow(workflow, strict=strict)]
     faults = sorted(faults, key=lambda fault: (fault.file or "", fault.line or 0, fault.column or 0))
     return Loaded(document, known, workflow, faults, functions, base, tuple(Path(one) for one in folders))
 
 
 def load_file(
-    path: Path, folders: Sequence[Path] = (), *, strict: bool = False, reading: Reading | None = None
+    path: Path,
+    folders: Sequence[Path] = (),
+    *,
+    strict: bool = False,
+    reading: Reading | None = None,
+    resolved: Callable[[Workflow], None] | None = None,
 ) -> Loaded:
     """Load a workflow file, of this system or of another one.
 
     Raises:
         ConfigError: It is not there, or cannot be read as a document.
     """
-    return load(open_workflow(path, reading), base=path.parent, folders=folders, strict=strict)
+    document = open_workflow(path, reading)
+    return load(document, base=path.parent, folders=folders, strict=strict, resolved=resolved)
