@@ -123,6 +123,15 @@ class Blob:
         except OSError:
             _copy(self.path, path, dir_fd)
 
+    def handed_over(self) -> Blob:
+        """The same file as another object, which it goes with from now on."""
+        heir = Blob(self.path, self.size, self.media_type, self.encoding, is_owned=self._remove is not None)
+        heir._sha256 = self._sha256
+        if self._remove is not None:
+            self._remove.detach()
+            self._remove = None
+        return heir
+
     def remove(self) -> None:
         """Remove the file now."""
         if self._remove is not None:

@@ -62,13 +62,20 @@ def open_workflow(path: Path, reading: Reading | None = None) -> Document:
     text = read_text(path)
     if wanted.format == NATIVE:
         return parse_document(text, name=name)
-    looks_like_markup = text.lstrip()[:1] == "<"
-    document = None if looks_like_markup else parse_document(text, name=name)
-    source = Source(name, text) if document is None else Source(name, text, document.data, document.locate)
+    document, source = _read(name, text)
     chosen = _named(wanted.format) if wanted.format is not None else _recognised(source)
     if chosen is not None:
         return _converted(chosen, source, wanted)
     return document if document is not None else parse_document(text, name=name)
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file is a workflow of another system, right or wrong.
+
+    Raises:
+        ConfigError: It cannot be read, or two formats claim it.
+    """
+    return _recognised(_read(os.fspath(path), read_text(path))[1]) is not None
 
 
 def notes_of(document: Document) -> Sequence[Fault]:
@@ -104,6 +111,13 @@ def known_formats() -> Mapping[str, Format]:
             raise PluginError(f"{other} and {owner} both bring a format called {format_.name!r}")
         found[format_.name], owners[format_.name] = format_, owner
     return found
+
+
+def _read(name: str, text: str) -> tuple[Document | None, Source]:
+    if text.lstrip()[:1] == "<":
+        return None, Source(name, text)
+    document = parse_document(text, name=name)
+    return document, Source(name, text, document.data, document.locate)
 
 
 def _named(name: str) -> Format:

@@ -20,6 +20,7 @@ from nodeling_runtime import plugins
 from nodeling_runtime.documents.reader import parse_document, read_document
 from nodeling_runtime.documents.writer import to_text
 from nodeling_runtime.registry import MANIFEST, NodeSpec
+from nodeling_runtime.vendored import vendored_files
 
 Kind = Literal["node", "workflow", "project", "plugin"]
 KINDS: tuple[Kind, ...] = ("node", "workflow", "project", "plugin")
@@ -47,6 +48,7 @@ class Template:
     aliases: tuple[str, ...] = ()
     copies: str | None = None  # the node whose folder is copied as it is
     runtime: str = "python"
+    sdk: Mapping[str, Any] | None = None  # the files of a language's SDK that a node takes along
 
 
 def read_templates() -> list[Template]:
@@ -76,7 +78,7 @@ def _read(about: Path, owner: str) -> Template:
     kind = data.get("kind") if isinstance(data, dict) else None
     if kind not in KINDS:
         raise PluginError(f"{about} of {owner}: `kind` is one of {', '.join(KINDS)}, not {kind!r}")
-    unknown = set(data) - {"kind", "description", "default_name", "aliases", "copies", "runtime"}
+    unknown = set(data) - {"kind", "description", "default_name", "aliases", "copies", "runtime", "sdk"}
     if unknown:
         raise PluginError(f"{about} of {owner} has the unknown key {sorted(unknown)[0]!r}")
     return Template(
@@ -89,6 +91,7 @@ def _read(about: Path, owner: str) -> Template:
         aliases=tuple(data.get("aliases", ())),
         copies=data.get("copies"),
         runtime=str(data.get("runtime", "python")),
+        sdk=data.get("sdk"),
     )
 
 
@@ -152,11 +155,24 @@ def render(template: Template, name: str) -> dict[str, bytes]:
         if ".." in Path(target).parts or Path(target).is_absolute():
             raise PluginError(f"{path} of {template.owner} leads out of the new folder")
         files[target] = _fill(path.read_text(encoding="utf-8"), values, path).encode("utf-8")
+    files.update(_sdk_files(template))
     if not files:
         raise PluginError(
             f"the template {template.name!r} of {template.owner} holds no file that ends in {SUFFIX}"
         )
-    return files
+    return dict(sorted(files.items()))
+
+
+def _sdk_files(template: Template) -> dict[str, bytes]:
+    """What a template takes along of its language's SDK, so that a node is whole without a network."""
+    if template.sdk is None:
+        return {}
+    try:
+        return vendored_files(template.sdk)
+    except (LookupError, TypeError) as error:
+        raise PluginError(
+            f"the template {template.name!r} of {template.owner} takes along what is not here: {error}"
+        ) from error
 
 
 def _fill(text: str, values: Mapping[str, str], path: Path) -> str:

@@ -18,6 +18,7 @@ import threading
 LOCK = ".lock"
 _PREFIX = "nodeling-blobs-"
 _IN_MEMORY = "/dev/shm"  # noqa: S108 - only folders of mode 0700 are made there
+_NO_DIGITS = str.maketrans("0123456789", "ghijklmnop")
 _LEAST_FREE = 512 * 2**20  # a smaller place in memory is soon full, and a disk is not
 
 
@@ -31,16 +32,18 @@ class Shelf:
         made = tempfile.mkdtemp(prefix=f".{_PREFIX}", dir=home)  # mode 0700
         self._lock = os.open(os.path.join(made, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self.root = os.path.join(home, _PREFIX + secrets.token_hex(8))
+        self.root = os.path.join(home, _PREFIX + _letters(8))
         os.rename(made, self.root)  # under this name it is locked from the first moment on
 
     def make_folder(self) -> str:
         """A folder for one process's blobs."""
-        return tempfile.mkdtemp(prefix="node-", dir=self.root)
+        path = os.path.join(self.root, f"node-{_letters(8)}")
+        os.mkdir(path, 0o700)
+        return path
 
     def new_path(self) -> str:
         """The place for one more file; nobody guesses its name."""
-        return os.path.join(self.root, f"b-{secrets.token_hex(16)}")
+        return os.path.join(self.root, f"b-{_letters(16)}")
 
     def close(self) -> None:
         """Remove everything."""
@@ -51,6 +54,11 @@ class Shelf:
         """Let go of the lock only: in a forked child the folder is somebody else's."""
         with contextlib.suppress(OSError):
             os.close(self._lock)
+
+
+def _letters(count: int) -> str:
+    """So many random bytes as letters. In a frame, digits behind an `e` look like a number to be checked."""
+    return secrets.token_hex(count).translate(_NO_DIGITS)
 
 
 def home() -> str:

@@ -15,9 +15,7 @@ from nodeling_runtime.examples import run_examples
 
 EXAMPLES = ROOT / "examples"
 OWN_TESTS = {"quickstart"}  # its demo has a test of its own
-FOLDERS = sorted(
-    path.parent for path in EXAMPLES.glob("*/workflow.yaml") if path.parent.name not in OWN_TESTS
-)
+FOLDERS = sorted(path.parent for path in EXAMPLES.glob("*/workflow.*") if path.parent.name not in OWN_TESTS)
 LISTED = re.findall(r"^\| \[([\w-]+)\]\(", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
@@ -53,4 +51,4 @@ def test_every_node_of_an_example_passes_examples_of_its_own(example: Path) -> N
 
 
 def test_the_list_of_examples_names_every_folder() -> None:
-    assert set(LISTED) == {path.parent.name for path in EXAMPLES.glob("*/workflow.yaml")}
+    assert set(LISTED) == {path.parent.name for path in EXAMPLES.glob("*/workflow.*")}

@@ -113,6 +113,49 @@ def test_a_spinning_worker_is_killed_at_its_timeout_and_its_siblings_serve_on(pr
     assert time.monotonic() - started < 5
 
 
+ESCAPES = {
+    "spin": "while True: pass",
+    "setsid": "subprocess.run(['setsid', '-w', 'bash', '-c', 'sleep 1000 & wait'])",
+    "twice": "subprocess.run(['bash', '-c', '(setsid sleep 1000 &) ; sleep 1000'])",
+}
+
+
+def test_timeouts_end_whole_trees_while_a_sibling_serves_on(project: Path) -> None:
+    code = "import os, subprocess\ndef run(ctx, inputs):\n    kind = inputs['kind']\n"
+    code += "    open(inputs['file'], 'a').write(f'{os.getpid()}\\n')\n"
+    code += "".join(f"    if kind == {name!r}:\n        {does}\n" for name, does in ESCAPES.items())
+    code += "    return os.getpid()\n"
+    write(project, "escaping", {"type": "runtime.python3"}, code)
+    noted = project / "pids"
+    stuck = [
+        {"name": kind, "node": "escaping", "timeout": 500, "inputs": {"kind": kind, "file": str(noted)}}
+        for kind in ESCAPES
+    ]
+    serve = {"name": "serve", "node": "worker", "inputs": {"kind": "sleep", "seconds": 0.1}}
+    calls = {"name": "calls", "node": "for-each", "in": list(range(8)), "max_concurrent": 1, "do": serve}
+    policy = {"error_handling": "continue-partial"}
+    result = run(project, {"name": "all", "node": "parallel", "execution": policy, "nodes": [*stuck, calls]})
+    assert result.status == "succeeded", result.error
+    found = result.steps["all"].output
+    assert [error["code"] for error in found["errors"]] == [9005] * 3
+    assert max(error["duration_ms"] for error in found["errors"]) < 2_500
+    assert len({one["pid"] for one in found["results"][3]["results"]}) == 1
+    pids = set(noted.read_text().split())
+    assert len(pids) == 3
+    assert [pid for pid in pids if is_alive(int(pid))] == []
+    assert not any(marked_sleep(name) for name in os.listdir("/proc"))
+
+
+def marked_sleep(name: str) -> bool:
+    """Whether a process is one of the sleeps that this process's workers started."""
+    try:
+        command = Path("/proc", name, "cmdline").read_bytes()
+        home = Path("/proc", name, "cwd").resolve()
+    except OSError:
+        return False
+    return command.startswith(b"sleep\x001000") and home.name == "escaping" and home.is_relative_to("/tmp")
+
+
 def test_a_step_lowers_its_nodes_memory_and_the_run_goes_on(project: Path) -> None:
     code = (
         "def run(ctx, inputs):\n    x = []\n"

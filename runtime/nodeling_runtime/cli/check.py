@@ -188,17 +188,19 @@ def _workflow_files(folder: Path) -> Iterator[Path]:
 def _looks_like_workflow(path: Path) -> bool:
     """Whether a file has `steps` or is one of another system; a broken one counts when it speaks of steps."""
     from nodeling.errors import ConfigError
-    from nodeling_runtime.formats import ConvertedDocument, open_workflow
+    from nodeling_runtime.documents.reader import read_document
+    from nodeling_runtime.formats import is_foreign
 
     if path.stat().st_size > MOST_UNASKED and b"steps" not in path.read_bytes():
         return False  # a large file of data is not even parsed
     try:
-        document = open_workflow(path)
+        if is_foreign(path):
+            return True
+        data = read_document(path).data
     except ConfigError:
         text = path.read_text(encoding="utf-8", errors="replace")
         return any(line.lstrip(" {\"'").startswith("steps") for line in text.splitlines())
-    data = document.data
-    return isinstance(document, ConvertedDocument) or (isinstance(data, dict) and "steps" in data)
+    return isinstance(data, dict) and "steps" in data
 
 
 # -- checking
@@ -206,10 +208,13 @@ def _looks_like_workflow(path: Path) -> bool:
 
 def _check_workflow(findings: Findings, path: Path, folders: Sequence[Path], strict: bool) -> None:
     from nodeling.errors import ConfigError
+    from nodeling.formats import Wishes
     from nodeling_runtime.engine.loaded import load_file
+    from nodeling_runtime.formats import Reading
 
+    reading = Reading(wishes=Wishes(dry_run=True))  # what a run is told beside the file is not known here
     try:
-        findings.faults.extend(load_file(path, folders, strict=strict).faults)
+        findings.faults.extend(load_file(path, folders, strict=strict, reading=reading).faults)
     except ConfigError as error:
         findings.faults.extend(error.faults)
 

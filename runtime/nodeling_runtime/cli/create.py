@@ -17,15 +17,7 @@ if TYPE_CHECKING:
 
 NODES = "nodes"
 WORKFLOWS = "workflows"
-BUILT = ("python", "bash")  # runtimes whose nodes can run
-SPOKEN = {
-    "python3": "python3",
-    "node": "nodejs",
-    "js": "nodejs",
-    "javascript": "nodejs",
-    "typescript": "nodejs",
-}
-LATER = ("python3", "nodejs", "go", "rust", "java", "ruby", "php", "dotnet", "wasm", "command")
+SPOKEN = {"node": "nodejs", "js": "nodejs", "javascript": "nodejs", "ts": "typescript", "golang": "go"}
 TYPES = ("module", "local", "class")
 
 
@@ -54,7 +46,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 @command.command("node")
 @_options
 @click.option("--template", help="Which template; --list shows them.  [default: python]")
-@click.option("--runtime", help="The language: python or bash.")
+@click.option("--runtime", help="The language, as in python, bash, javascript, go.")
 @click.option("--type", "kind", help="module or local (a node of this project), class, or runtime.LANGUAGE.")
 @click.option("--list", "listed", is_flag=True, help="Show the templates and create nothing.")
 def create_node(
@@ -167,26 +159,42 @@ def _template(template: str | None, runtime: str | None, kind: str | None) -> st
     language = _language(runtime)
     if template is not None:
         return template
-    if language == "bash":
-        return "bash"
-    return "class" if kind == "class" else "python"
+    if kind == "class" and language == "python":
+        return "class"
+    return _by_language()[language]
+
+
+def _by_language() -> dict[str, str]:
+    """The template that a language's name means: the one called like it, else its first."""
+    from nodeling_runtime.scaffold import read_templates
+
+    found: dict[str, str] = {}
+    for template in read_templates():
+        if template.kind == "node" and (template.name == template.runtime or template.runtime not in found):
+            found[template.runtime] = template.name
+    return found
 
 
 def _language(runtime: str | None) -> str:
-    """The language, when its nodes can run here."""
+    """The language, when there is a template in it."""
     from nodeling.errors import NodelingError, nearest
+    from nodeling_runtime.toolchains.catalogue import PREFIX, toolchains
 
-    if runtime is None or runtime in BUILT:
-        return runtime or "python"
+    if runtime is None:
+        return "python"
+    known = _by_language()
     word = SPOKEN.get(runtime.lower(), runtime.lower())
-    if word in LATER:
+    if word in known:
+        return word
+    languages = [name.removeprefix(PREFIX) for name in toolchains()]
+    if word in languages:
         raise NodelingError(
-            f"--runtime {runtime} arrives with a template of its own",
+            f"no template makes a `{PREFIX}{word}` node",
             code="toolchain.unavailable",
-            hint="python and bash can be created now; any other program can be a `runtime.command` node",
+            hint=f"there are templates for {', '.join(sorted(known))}; `runtime.command` runs any program",
         )
-    near = nearest(word, (*BUILT, *LATER, *SPOKEN))
-    hint = f"did you mean {near!r}?" if near else f"there is {' and '.join(BUILT)}"
+    near = nearest(word, (*known, *languages, *SPOKEN))
+    hint = f"did you mean {near!r}?" if near else f"there is {', '.join(sorted(known))}"
     raise NodelingError(f"no runtime is called {runtime!r}", code="usage", hint=hint)
 
 

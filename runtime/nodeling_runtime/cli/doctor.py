@@ -83,6 +83,7 @@ def examine() -> Iterator[Finding]:
     yield from _plugins()
     yield from _toolchains()
     yield from _processes()
+    yield from _workers()
     yield from _project()
 
 
@@ -241,6 +242,14 @@ def _processes() -> Iterator[Finding]:
         if readable
         else "a process that left its group and its tree (two forks) survives the end of its call",
     )
+
+
+def _workers() -> Iterator[Finding]:
+    from nodeling_runtime.dispatch.worker.promises import promises
+
+    for promise in promises():
+        state: State = "ok" if promise.holds else "warning"
+        yield Finding("workers", promise.name, state, promise.detail, promise.lost)
 
 
 def _pidfd() -> tuple[bool, str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome
 from nodeling_runtime.dispatch.caps import OVER
+from nodeling_runtime.dispatch.exec_blobs import hand_over, with_blobs
 from nodeling_runtime.dispatch.exec_folders import CallFolders, ResultFileFault
 from nodeling_runtime.dispatch.exec_log import LineLog, Redactor
 from nodeling_runtime.dispatch.exec_pipes import STDOUT_LIMIT, Collector, Pipes
@@ -86,6 +87,7 @@ class _Execution:
         self._sampler: asyncio.TimerHandle
 
     async def run(self) -> Outcome:
+        hand_over(self._call, self._folders.blobs)
         argv, more = self._command()
         env = {**more, **environment(self._call, self._folders, self._mark)}
         pipes = _open_pipes(stdin_of(self._call, self._folders))
@@ -121,7 +123,7 @@ class _Execution:
         if self._stopped.done():
             outcome = Outcome(error=self._stop_error(ended))
         else:
-            outcome = outcome_of(ended)
+            outcome = with_blobs(outcome_of(ended), self._folders.blobs, self._call.blobs)
         outcome.worker = f"pid {child.pid}"
         outcome.cpu_ms, outcome.peak_rss_mb = exit.cpu_ms, exit.peak_rss_mb
         if dropped := self._stderr.dropped + self._stdout_log.dropped:

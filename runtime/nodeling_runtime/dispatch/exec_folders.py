@@ -1,4 +1,4 @@
-"""The private folders of one call: HOME, TMPDIR and the work folder, gone when the call is.
+"""The private folders of one call: HOME, TMPDIR, blobs and the work folder, gone when the call is.
 
 Invariant: nobody but this user can look inside, and nothing read back from them follows a link.
 """
@@ -11,6 +11,8 @@ import shutil
 import stat
 import tempfile
 
+from nodeling_runtime.dispatch.blob_folder import BlobFolder
+
 RESULT_LIMIT = 16 * 1024 * 1024
 
 
@@ -19,14 +21,19 @@ class ResultFileFault(Exception):
 
 
 class CallFolders:
-    """Three folders and the place of the result file, made for one call."""
+    """The folders and the place of the result file, made for one call."""
 
-    __slots__ = ("home", "result_file", "root", "tmp", "work")
+    __slots__ = ("blobs", "home", "result_file", "root", "tmp", "work")
 
     def __init__(self, parent: str) -> None:
         self.root = tempfile.mkdtemp(prefix="call-", dir=parent)  # mode 0700
         self.home, self.tmp, self.work = (self._make(name) for name in ("home", "tmp", "work"))
         self.result_file = os.path.join(self.root, "result.json")
+        try:
+            self.blobs = BlobFolder()
+        except OSError:
+            remove_tree(self.root)
+            raise
 
     def _make(self, name: str) -> str:
         path = os.path.join(self.root, name)
@@ -56,6 +63,7 @@ class CallFolders:
 
     def remove(self) -> None:
         """Remove everything."""
+        self.blobs.remove()
         remove_tree(self.root)
 
 

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +24,7 @@ from nodeling.context import Context
 from nodeling.errors import NodeError, NodelingError
 from nodeling.node import Implementation
 from nodeling.values import InvalidValue
-from nodeling_runtime.blob_values import BlobValue
+from nodeling_runtime.blob_values import BlobValue, settled
 from nodeling_runtime.blobs import Blob, BlobFault
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS, CallError, NodeCall, Outcome
 from nodeling_runtime.dispatch.loading import is_loaded, load_implementation
@@ -32,6 +32,7 @@ from nodeling_runtime.dispatch.threads import RaisedOutsideError, ThreadPool
 from nodeling_runtime.values import Value
 
 LONGEST_TRACEBACK = 32 * 1024
+CONSUMER_POLL_SECONDS = 0.05  # how often a thread that waits for a consumer looks whether its call goes on
 PLAIN_KINDS = ("async", "sync")  # what reports nothing by itself, as generators do
 NOTHING_WRITTEN: Mapping[str, bytes | None] = MappingProxyType({})
 
@@ -108,7 +109,7 @@ class InProcessDispatcher:
         if kind == "async_generator":
             return await _collect_async(function(ctx, inputs), ctx, call)
         if kind == "generator":
-            drive = partial(_collect, function, ctx, inputs, call)
+            drive = partial(_collect, function, ctx, inputs, call, asyncio.get_running_loop())
             return await self._on_thread(drive, live, is_node=True)
         if implementation.blocking:
             result = await self._on_thread(lambda: function(ctx, inputs), live, is_node=True)
@@ -187,7 +188,13 @@ def _context(call: NodeCall, live: _Live) -> Context:
     )
 
 
-def _collect(function: Callable[..., Any], ctx: Context, inputs: Any, call: NodeCall) -> Any:
+def _collect(
+    function: Callable[..., Any],
+    ctx: Context,
+    inputs: Any,
+    call: NodeCall,
+    loop: asyncio.AbstractEventLoop,
+) -> Any:
     """Drive a generator: each yield is a chunk; its return value, or the chunks, is the output.
 
     A call that was cancelled ends at its next yield, so that its thread comes back.
@@ -196,7 +203,9 @@ def _collect(function: Callable[..., Any], ctx: Context, inputs: Any, call: Node
     chunks: list[Any] = []
     try:
         while not ctx.cancelled:
-            _chunk(chunks, next(generator), ctx, call)
+            value = _chunk(chunks, next(generator), ctx, call)
+            if call.on_chunk is not None:
+                _wait_for_consumer(call.on_chunk(value), ctx, loop)
     except StopIteration as stop:
         return chunks if stop.value is None else stop.value
     finally:
@@ -208,16 +217,35 @@ async def _collect_async(generator: Any, ctx: Context, call: NodeCall) -> list[A
     chunks: list[Any] = []
     try:
         async for chunk in generator:
-            _chunk(chunks, chunk, ctx, call)
+            value = _chunk(chunks, chunk, ctx, call)
+            if call.on_chunk is not None:
+                await call.on_chunk(value)
     finally:
         await generator.aclose()
     return chunks
 
 
-def _chunk(chunks: list[Any], chunk: Any, ctx: Context, call: NodeCall) -> None:
+def _wait_for_consumer(taking: Awaitable[None], ctx: Context, loop: asyncio.AbstractEventLoop) -> None:
+    """Hold a generator's thread until its chunk was taken, or nobody wants it any more."""
+
+    async def take() -> None:
+        await taking
+
+    future = asyncio.run_coroutine_threadsafe(take(), loop)
+    while True:
+        try:
+            return future.result(CONSUMER_POLL_SECONDS)
+        except TimeoutError:
+            if ctx.cancelled:
+                future.cancel()
+                return None
+
+
+def _chunk(chunks: list[Any], chunk: Any, ctx: Context, call: NodeCall) -> Value:
     value = call.blobs.value_of(chunk)
     ctx._emit("chunk", {"number": len(chunks), "data": value.brief()})
     chunks.append(value.fresh())
+    return value
 
 
 def _refuse_blobs(delta: Mapping[str, bytes | None], call: NodeCall) -> None:
@@ -249,7 +277,9 @@ def failure_of(error: BaseException, *, loaded: bool = True) -> CallError:
         return CallError(error.code, error.message, "PayloadTooLarge", retryable=False)
     if isinstance(error, NodeError):
         hint = {"hint": error.hint} if error.hint else {}
-        said = {**hint, **error.details, **_cause(error)}
+        # What a container hands on unread is told by reference: an error is no place for large values.
+        details = settled(dict(error.details), lambda record: record.value.brief())
+        said = {**hint, **details, **_cause(error)}
         return CallError(
             error.code,
             error.message,
@@ -272,10 +302,15 @@ def failure_of(error: BaseException, *, loaded: bool = True) -> CallError:
 def _trace(error: BaseException) -> dict[str, Any]:
     """The traceback from the node's own first frame on."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [i for i, frame in enumerate(frames) if "nodeling_runtime" not in frame.filename]
+    own = [i for i, frame in enumerate(frames) if not _is_ours(frame.filename)]
     kept = frames[own[0] :] if own else frames[-1:]
     lines = [*traceback.format_list(kept), *traceback.format_exception_only(type(error), error)]
     return {"traceback": "".join(lines)[-LONGEST_TRACEBACK:]}
+
+
+def _is_ours(filename: str) -> bool:
+    """Whether a frame is the runtime's, or the import system's that runs on its behalf."""
+    return "nodeling_runtime" in filename or filename.startswith("<frozen ")
 
 
 def _cause(error: BaseException, depth: int = 5) -> dict[str, Any]:

@@ -124,6 +124,7 @@ def _step(name: str, frame: Frame, index: int) -> Fields:
             "status": lambda: status,
             "reason": lambda: None if record is None else record.reason,
             "error": lambda: None if record is None else record.error_json(),
+            "metrics": lambda: {} if record is None else record.metrics,
         },
     )
 

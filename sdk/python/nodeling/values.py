@@ -214,7 +214,20 @@ def decode_stdlib(data: bytes | str) -> Any:
 def _may_overflow(raw: bytes) -> bool:
     """Whether a number may be too large for a float: a three-digit exponent, or hundreds of digits."""
     zeros = raw.translate(_DIGITS_TO_ZERO)
+    if not _has_large_number(zeros):
+        return False
+    return _has_large_number(_outside_strings(zeros))  # in a text, such as a hash, it is none
+
+
+def _has_large_number(zeros: bytes) -> bool:
     return any(sign in zeros for sign in _THREE_DIGIT_EXPONENTS) or _TWO_HUNDRED_DIGITS in zeros
+
+
+def _outside_strings(raw: bytes) -> bytes:
+    """JSON text with every string made empty."""
+    if b"\\" in raw:
+        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return b'""'.join(raw.split(b'"')[::2])
 
 
 def _raw(data: bytes | str) -> bytes:
@@ -238,9 +251,9 @@ _LONG_INTEGER = rb"(?<![^\[,:\s])-?([0-9]{16,})(?![^\],}\s])"
 
 
 def _has_long_integer(raw: bytes) -> bool:
-    if b"\\" in raw:
-        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside = b'""'.join(raw.split(b'"')[::2])
+    outside = _outside_strings(raw)
+    if _SIXTEEN_DIGITS not in outside.translate(_DIGITS_TO_ZERO):
+        return False
     import re
 
     for match in re.finditer(_LONG_INTEGER, outside):

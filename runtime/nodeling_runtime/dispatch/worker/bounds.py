@@ -26,6 +26,7 @@ class Bounds:
     ping_misses: int = 2
     idle_ttl: float = 300.0
     max_requests: int | None = None  # calls before a worker is replaced
+    max_age: float | None = None  # of a process whose call has ended before it is replaced
     max_rss_mb: float | None = None  # memory after a call before a worker is replaced
     crashes: int = 5  # in a row, none of them further back than the window
     crash_window: float = 60.0

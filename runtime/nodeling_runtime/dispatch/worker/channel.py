@@ -17,6 +17,7 @@ from nodeling_runtime.dispatch.process import Exit
 from nodeling_runtime.dispatch.worker import ends
 from nodeling_runtime.dispatch.worker.bounds import Bounds
 from nodeling_runtime.dispatch.worker.conversation import Conversation, Open
+from nodeling_runtime.dispatch.worker.embryo import Embryo
 from nodeling_runtime.dispatch.worker.launch import Launch
 from nodeling_runtime.dispatch.worker.pipes import WorkerPipes
 from nodeling_runtime.dispatch.worker.warden import Warden
@@ -44,11 +45,14 @@ class Owner(Protocol):
 class Worker(Conversation):
     """A process that serves calls of one node."""
 
-    def __init__(self, launch: Launch, warden: Warden, owner: Owner, bounds: Bounds) -> None:
-        super().__init__(launch, bounds)
+    def __init__(
+        self, launch: Launch, warden: Warden, owner: Owner, bounds: Bounds, embryo: Embryo | None = None
+    ) -> None:
+        super().__init__(launch, bounds, None if embryo is None else embryo.folders)
         self.served = 0
         self.reserved = 0  # slots promised to callers who have not sent yet
         self.idle_since = 0.0
+        self.born = self._loop.time()
         self.exit: Exit | None = None
         self._warden = warden
         self._owner = owner
@@ -56,26 +60,32 @@ class Worker(Conversation):
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.gone: asyncio.Future[None] = self._loop.create_future()
         try:
-            self._start()
+            self._start(embryo)
         except BaseException:
             self._folders.remove()
             raise
 
-    def _start(self) -> None:
+    def _start(self, embryo: Embryo | None) -> None:
         bounds = self._bounds
-        self._pipes = pipes = WorkerPipes(self.launch.channel)
-        try:
-            self._id = self._warden.spawn(self.launch.start(self._folders, bounds), pipes.theirs, self)
-        except BaseException:
-            pipes.close()
-            raise
-        pipes.close_theirs()
+        if embryo is None:
+            self._pipes = pipes = WorkerPipes(self.launch.channel)
+            try:
+                self._id = self._warden.spawn(self.launch.start(self._folders, bounds), pipes.theirs, self)
+            except BaseException:
+                pipes.close()
+                raise
+            pipes.close_theirs()
+        else:
+            self._pipes = pipes = embryo.pipes
+            self._id, self.pid = embryo.id, embryo.pid
+            self._warden.hand_over(self._id, self)
         pipes.listen(self._receive, self._channel_ended, self._stderr.feed, self._stdout.feed)
         pipes.attach()
         self._writer = FrameWriter(
             pipes.take_writing_end(), bounds.write_timeout, lambda: self.kill(ends.DEAF), _leave_to_exit
         )
-        self._writer.write(self._connection.hello(blob_dir=self._folders.blobs.path), at_once=True)
+        hello = self._connection.hello(blob_dir=self._folders.blobs.path, log_level="debug")  # as in process
+        self._writer.write(hello, at_once=True)
         self._arm("startup", bounds.startup, lambda: self.kill(ends.STARTUP))
 
     # -- what the pool asks
@@ -128,7 +138,7 @@ class Worker(Conversation):
     async def end(self, opened: Open) -> None:
         """End a call for real: ask where that can be done, then kill. Bounded."""
         opened.is_abandoned = True
-        opened.stream.close()
+        opened.close_stream()
         if opened.id not in self.calls:
             return
         if opened.future.done():  # it was cancelled together with whoever awaited it
@@ -264,7 +274,7 @@ class Worker(Conversation):
     def exited(self, exit: Exit, cause: str | None, measured: float) -> None:
         """The process has ended: its open calls are answered with that."""
         self.exit = exit
-        stage = "handshake" if self.state == "starting" or self._connection.state == "handshake" else "call"
+        stage = "call" if self.is_greeted else "handshake"
         was = self.state
         if was == "ready" or was == "starting":
             self.state = "draining"  # what is still in the pipes is taken, and nothing is sent any more

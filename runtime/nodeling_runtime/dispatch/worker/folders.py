@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import tempfile
 
+from nodeling_runtime.dispatch.blob_folder import BlobFolder
 from nodeling_runtime.dispatch.exec_folders import remove_tree
-from nodeling_runtime.dispatch.worker.blob_folder import BlobFolder
 
 _UNTOUCHED = 0  # the epoch, as the time of the last change
 

@@ -29,6 +29,7 @@ from nodeling_runtime.dispatch.worker import fork_guard
 PROGRAM = Path(__file__).with_name("warden_process.py")
 LARGEST_REPORT = 1 << 16
 CLOSE_SECONDS = 2.0  # what the warden has for taking everything along when it is told to go
+_LOOK_SECONDS = 0.005
 LOST_REPORT_SECONDS = 1.0  # how long an exit is waited for when no warden is left to report it
 
 
@@ -99,6 +100,8 @@ class Warden:
         self._loop = asyncio.get_running_loop()
         if self._link is not None:
             self._loop.add_reader(self._link.fileno(), self._readable)
+            if self._outgoing:
+                self._loop.add_writer(self._link.fileno(), self._writable)
             self._readable()
 
     def detach(self) -> None:
@@ -107,6 +110,20 @@ class Warden:
             self._loop.remove_reader(self._link.fileno())
             self._loop.remove_writer(self._link.fileno())
         self._loop = None
+
+    async def ask(self) -> bool:
+        """Whether the guard process, started now if there is none, adopts what workers leave behind.
+
+        Raises:
+            OSError: It cannot be started, or ended at once.
+        """
+        if self._link is None:
+            self._launch()
+        while self.has_subreaper is None:
+            if self._link is None:
+                raise OSError(errno.EPIPE, "the guard process ended")
+            await asyncio.sleep(_LOOK_SECONDS)
+        return self.has_subreaper
 
     # -- requests
 
@@ -137,6 +154,13 @@ class Warden:
         self._send(message, fds)
         self._wards[self._next] = ward
         return self._next
+
+    def hand_over(self, id: int, listener: Listener) -> None:
+        """Tell somebody else of a process from now on, and let it live as long as that one wants."""
+        ward = self._wards.get(id)
+        if ward is not None:
+            ward.listener = listener
+        self.park(id, None)
 
     def kill(self, id: int) -> None:
         """SIGKILL to the process and to all it started; `exited` and `gone` follow."""

@@ -15,6 +15,7 @@ TYPE_CHECKING = False  # importing typing would cost a tenth of the start
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SAMPLE_SECONDS = 0.25  # how often the trees of the workers are looked at
 PAGE_MB = resource.getpagesize() / 1048576
 BLOCK_MB = 512 / 1048576
 MOST_ENTRIES = 20_000  # of one worker's folders at one look: the guard has others to watch

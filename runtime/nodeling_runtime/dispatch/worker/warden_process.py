@@ -24,16 +24,22 @@ if TYPE_CHECKING:
     import resource
     from typing import Any
 
-    from nodeling_runtime.dispatch.worker.warden_look import Process, below, has_mark, kill_process, size_mb
+    from nodeling_runtime.dispatch.worker.warden_look import (
+        SAMPLE_SECONDS,
+        Process,
+        below,
+        has_mark,
+        kill_process,
+        size_mb,
+    )
     from nodeling_runtime.dispatch.worker.warden_start import fork_exec
 else:
     # Run by itself, isolated and without site, this file's own folder is all there is of the package.
     sys.path.append(os.path.dirname(os.path.abspath(__file__)))
-    from warden_look import Process, below, has_mark, kill_process, size_mb
+    from warden_look import SAMPLE_SECONDS, Process, below, has_mark, kill_process, size_mb
     from warden_start import fork_exec
 
 PR_SET_CHILD_SUBREAPER = 36
-SAMPLE_SECONDS = 0.25  # how often the trees of the workers are looked at
 FOLDER_SECONDS = 1.0  # how often their folders are
 SWEEP_SECONDS = 0.005  # what a killed process needs to be gone, most often
 LAST_SWEEP_SECONDS = 5.0  # for what SIGKILL does not end at once, when the runtime is gone

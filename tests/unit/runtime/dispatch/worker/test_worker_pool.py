@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import gc
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +42,8 @@ def test_a_worker_is_warm_between_calls_and_between_runs(nodes: Nodes) -> None:
 
 def test_a_worker_imports_little_before_its_first_call_and_orjson_after_it(nodes: Nodes) -> None:
     spec = nodes.python("import sys\ndef run(ctx, inputs):\n    return sorted(sys.modules)\n")
-    outcomes = nodes.run(spec, *range(50))
+    hashes = ["1e100", "0" * 300, "9" * 16]  # which only look like large numbers
+    outcomes = nodes.run(spec, hashes, *range(50))
     slow = {"asyncio", "collections", "dataclasses", "enum", "inspect", "json", "orjson", "pathlib", "re"}
     slow |= {"threading", "traceback", "typing", "uuid", "hashlib", "tempfile"}
     found = slow & set(given(outcomes[0]))
@@ -161,6 +160,42 @@ def test_a_worker_is_replaced_after_so_many_calls_and_none_is_lost(nodes: Nodes)
     assert len(set(pids)) == 5
 
 
+def test_a_worker_that_is_old_is_replaced_after_its_call(nodes: Nodes) -> None:
+    bounds = replace(PATIENT, max_age=0.2)
+    code = "import os, time\ndef run(ctx, inputs):\n    time.sleep(inputs)\n    return os.getpid()\n"
+    young, old, fresh = (given(one) for one in nodes.run(nodes.python(code), 0, 0.3, 0, bounds=bounds))
+    assert young == old != fresh
+    assert not is_alive(old)
+
+
+def test_a_worn_worker_finishes_what_it_has_and_gets_nothing_more(nodes: Nodes) -> None:
+    spec = nodes.raw(
+        """
+for f in frames():
+    if f["method"] == "node/hello": greet(f["id"], ["drain"], many=2)
+    elif f["method"] == "node/shutdown": open("drained", "w").close(); answer(f["id"], {}); break
+    elif f["params"]["input"] == "slow": slow = f
+    elif f["params"]["input"] == "quick":
+        answer(f["id"], {"output": os.getpid()}); time.sleep(0.2)
+        answer(slow["id"], {"output": os.getpid()})
+    else: answer(f["id"], {"output": os.getpid()})
+"""
+    )
+
+    async def work(dispatcher: WorkerDispatcher) -> None:
+        slow = asyncio.ensure_future(dispatcher.call(nodes.call(spec, "slow")))
+        await until(lambda: dispatcher._hub and dispatcher._hub.alive)
+        (pool,) = dispatcher._pools.values()
+        await until(lambda: pool.workers and pool.workers[0].calls)
+        quick = given(await dispatcher.call(nodes.call(spec, "quick")))
+        after = given(await dispatcher.call(nodes.call(spec, "after")))
+        assert given(await slow) == quick != after
+        assert spec.folder is not None
+        await until((spec.folder / "drained").exists)
+
+    with_workers(work, replace(PATIENT, max_requests=1))
+
+
 def test_a_worker_that_has_grown_is_replaced(nodes: Nodes) -> None:
     bounds = replace(PATIENT, max_rss_mb=1.0)
     pids = [given(one) for one in nodes.run(nodes.python(PID), *range(20), bounds=bounds)]
@@ -245,87 +280,6 @@ def test_two_work_folders_never_meet(nodes: Nodes) -> None:
         "    found = os.listdir(ctx.work_dir)\n    (ctx.work_dir / inputs).write_text('')\n    return found\n"
     )
     assert [given(outcome) for outcome in nodes.run(spec, "a", "b", "c")] == [[], [], []]
-
-
-PRINTS = """
-import os, subprocess, sys
-print("at import")
-def run(ctx, inputs):
-    print("frame-like", '{"jsonrpc":"2.0","id":1,"result":{"output":"forged"}}')
-    print("no line end", end="", flush=True)
-    os.write(1, b"\\nC level\\n")
-    os.write(2, b"to stderr\\n")
-    if inputs % 50 == 0:
-        subprocess.run(["echo", "grandchild"])
-    return {"n": inputs, "data": "x" * 200_000}
-"""
-
-
-def test_prints_of_every_kind_disturb_no_result(nodes: Nodes) -> None:
-    spec = nodes.python(PRINTS, runtime={"concurrency": 2})
-
-    async def work(dispatcher: WorkerDispatcher) -> None:
-        async def slot(numbers: Iterator[int]) -> None:
-            for number in numbers:
-                found = given(await dispatcher.call(nodes.call(spec, number)))
-                assert found == {"n": number, "data": "x" * 200_000}
-
-        numbers = iter(range(200))
-        await asyncio.gather(*(slot(numbers) for _ in range(8)))
-
-    with_workers(work)
-    found = collections.Counter(line.split()[0] for line in nodes.log)
-    assert found["at"] in (1, 2)
-    assert (found["frame-like"], found["no"], found["C"], found["to"]) == (200, 200, 200, 200)
-    assert found["grandchild"] == 4
-
-
-def test_two_thousand_calls_with_every_kind_of_end_leave_nothing(nodes: Nodes) -> None:
-    spec = nodes.python(
-        "import os, time\ndef run(ctx, inputs):\n"
-        "    if inputs % 97 == 0: os._exit(3)\n"
-        "    if inputs % 89 == 0: time.sleep(1000)\n"
-        "    if inputs % 7 == 0: raise ValueError(inputs)\n"
-        "    return inputs\n",
-        runtime={"concurrency": 4},
-    )
-    ends: collections.Counter[Any] = collections.Counter()
-
-    async def one(dispatcher: WorkerDispatcher, number: int) -> None:
-        try:
-            async with asyncio.timeout(0.1 if number % 89 == 0 and number % 97 else 30):
-                outcome = await dispatcher.call(nodes.call(spec, number))
-        except TimeoutError:
-            ends["timeout"] += 1
-            return
-        ends["ok" if outcome.error is None else code(outcome)] += 1
-        if outcome.error is None:
-            assert given(outcome) == number
-
-    async def work(dispatcher: WorkerDispatcher) -> None:
-        numbers = iter(range(1, 2001))
-
-        async def slot() -> None:
-            for number in numbers:
-                await one(dispatcher, number)
-
-        await asyncio.gather(*(slot() for _ in range(6)))
-
-    nodes.run(spec, 1)
-    close_all()
-    before = counts()
-    with_workers(work)
-    close_all()
-    assert counts() == before
-    assert ends["timeout"] + ends[9003] + ends[4000] + ends["ok"] == 2000
-    assert ends[9003] == 20
-    assert ends["timeout"] >= 22
-
-
-def counts() -> tuple[int, int, list[str]]:
-    gc.collect()
-    left = [name for name in os.listdir("/tmp") if name.startswith("nodeling-worker-")]
-    return len(os.listdir("/proc/self/fd")), threading.active_count(), left
 
 
 def test_the_defaults_are_those_of_the_protocol() -> None:

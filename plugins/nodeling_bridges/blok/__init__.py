@@ -1,0 +1,1 @@
+"""Workflows of Blok, both generations of its JSON, as native documents."""

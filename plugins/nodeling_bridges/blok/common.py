@@ -1,0 +1,98 @@
+"""What every step may say beside its shape: when it runs, what it is called, how often it is tried."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nodeling_bridges.blok.draft import Draft
+
+__all__ = ["NAMING", "PLAIN", "TRYING", "plain_keys", "spread", "trying_keys"]
+
+PLAIN = ("id", "name", "description", "ui", "active", "stop")
+NAMING = ("as", "spread", "ephemeral", "set_var")
+TRYING = ("idempotencyKey", "idempotencyKeyTTL", "retry", "maxDuration")
+_RETRY = ("maxAttempts", "minTimeoutInMs", "maxTimeoutInMs", "factor", "nonRetryableErrorNames")
+_FIRST_DELAY, _LONGEST_DELAY, _FACTOR = 1_000, 30_000, 2
+
+Step = dict[str, Any]
+TOP = 2  # the parts of a pointer to a step that stands in no other
+
+
+def plain_keys(draft: Draft, data: Step, pointer: str) -> Step:
+    """The new step: its name, its description, whether it runs."""
+    name = draft.text(data, "id" if "id" in data else "name", pointer, "a step")
+    # In Blok every output is seen everywhere; here one from inside a container leaves it as a variable,
+    # and a variable does not bear the name of a step.
+    leaves = name in draft.read and pointer.count("/") > TOP
+    found: Step = {"name": draft.unique(f"{name}-step" if leaves else name or "step")}
+    if isinstance(data.get("description"), str) and data["description"]:
+        found["description"] = data["description"]
+    if "ui" in data:
+        draft.ui[found["name"]] = data["ui"]
+    if data.get("active") is False:
+        found["active"] = False
+    if data.get("stop") is True and not draft.is_first:
+        found["stop"] = True
+    _naming(draft, data, pointer, found, name)
+    return found
+
+
+def _naming(draft: Draft, data: Step, pointer: str, found: Step, name: str) -> None:
+    """Under which key of the context the output stands."""
+    if draft.is_first:
+        if isinstance(data.get("set_var"), bool):
+            found["set_var"] = data["set_var"]
+            if data["set_var"] and found["name"] != name:
+                found["set_var"] = name
+    elif "set_var" in data:
+        hint = "every output is kept; for `false` write `ephemeral: true`"
+        draft.fault("set_var", f"{pointer}/set_var", "`set_var` is of the first generation", hint)
+    if isinstance(data.get("as"), str):
+        found["set_var"] = data["as"]
+    elif data.get("ephemeral") is True:
+        found["set_var"] = False
+    elif found["name"] != name:  # what reads the output goes by the name in Blok
+        found.setdefault("set_var", name)
+
+
+def trying_keys(draft: Draft, data: Step, pointer: str, found: Step) -> None:
+    """Retries and the time of one attempt."""
+    if "maxDuration" in data:
+        found["timeout"] = data["maxDuration"]
+    retry = draft.mapping(data.get("retry", {}), f"{pointer}/retry", "`retry`")
+    if retry:
+        draft.strangers(retry, _RETRY, f"{pointer}/retry", "`retry`")
+        found["retry"] = {
+            "attempts": retry.get("maxAttempts", 1),
+            "delay": retry.get("minTimeoutInMs", _FIRST_DELAY),
+            "max_delay": retry.get("maxTimeoutInMs", _LONGEST_DELAY),
+        }
+        _retry_notes(draft, retry, f"{pointer}/retry")
+    for key in ("idempotencyKey", "idempotencyKeyTTL"):
+        if key in data:
+            message = f"`{key}`: an output is not kept from one run to the next"
+            hint = "the node gets an idempotency key of its own with each call, the same over retries"
+            draft.note("idempotency", f"{pointer}/{key}", message, hint)
+
+
+def _retry_notes(draft: Draft, retry: Step, pointer: str) -> None:
+    if retry.get("factor", _FACTOR) != _FACTOR:
+        draft.note("retry", f"{pointer}/factor", "the pause between tries always doubles here, with jitter")
+    if retry.get("nonRetryableErrorNames"):
+        message = "errors are told apart by code, not by name"
+        hint = "list the codes that are tried again as `retry.on`, or let the node say `retryable`"
+        draft.note("retry", f"{pointer}/nonRetryableErrorNames", message, hint)
+
+
+def spread(draft: Draft, data: Step, found: Step) -> list[Step]:
+    """The step that puts the members of an output into the context, for a step that spreads it."""
+    if data.get("spread") is not True:
+        return [found]
+    name = found["name"]
+    output = f'${{steps["{name}"].output}}'
+    publish = {
+        "name": draft.unique(f"{name}-spread"),
+        "node": "blok-publish",
+        "inputs": {"values": output, "gives": output},
+    }
+    return [found, publish]
