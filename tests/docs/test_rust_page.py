@@ -1,4 +1,4 @@
-"""The page about nodes in Rust, docs/how-to/rust.md: run like the others, with cargo's own folders."""
+"""The page about nodes in Rust, docs/how-to/write-a-node-in-rust.md: run like the others, with cargo's own folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from docs.pages import DOCS, ROOT, Page
 
-PAGE = DOCS / "how-to" / "rust.md"
+PAGE = DOCS / "how-to" / "write-a-node-in-rust.md"
 HOME = Path.home()
 FOLDERS = {
     "CARGO_HOME": os.environ.get("CARGO_HOME", str(HOME / ".cargo")),
