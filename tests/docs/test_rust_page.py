@@ -1,4 +1,4 @@
-"""The page about nodes in Rust, docs/how-to/write-a-node-in-rust.md: run like the others, with cargo's own folders."""
+"""docs/how-to/write-a-node-in-rust.md is run like the other pages, with cargo's own folders."""
 
 from __future__ import annotations
 
