@@ -8,14 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["sdk_file", "vendored"]
-
-# How each kind of file holds a remark; the others are copied as they are.
-_REMARKS = {
-    **dict.fromkeys((".c", ".h"), "/* {} */"),
-    **dict.fromkeys((".go", ".rs", ".java", ".mjs", ".mts"), "// {}"),
-    ".sh": "# {}",
-}
+__all__ = ["sdk_file", "sdk_names"]
 
 _PACKAGE = Path(__file__).resolve().parent
 _INSTALLED = _PACKAGE / "languages"
@@ -35,40 +28,15 @@ def sdk_file(language: str, name: str) -> Path:
     raise LookupError(f"this installation lacks the file {name} of the SDK for {language}")
 
 
-def vendored(
-    language: str, folder: str, patterns: Sequence[str], without: Sequence[str] = ()
-) -> dict[str, bytes]:
-    """Files of an SDK by name, as they are put into a node's folder.
-
-    The first line of each says whose copy it is and of which version.
+def sdk_names(language: str, pattern: str, without: Sequence[str] = ()) -> list[str]:
+    """The names of an SDK's files that a pattern such as `src/*.rs` means, those `without` left out.
 
     Raises:
-        LookupError: This installation lacks the SDK, or a pattern fits none of its files.
+        LookupError: There is none.
     """
-    found: dict[str, bytes] = {}
-    for pattern in patterns:
-        paths = [
-            path
-            for place in (_INSTALLED, _CHECKOUT)
-            for path in sorted((place / language / folder).glob(pattern))
-            if path.is_file() and not any(path.match(other) for other in without)
-        ]
-        if not paths:
-            raise LookupError(f"this installation lacks {pattern} of the SDK for {language}")
-        for path in paths:
-            found.setdefault(path.name, _marked(language, path))
-    return found
-
-
-def _marked(language: str, path: Path) -> bytes:
-    from nodeling import __version__
-
-    data = path.read_bytes()
-    remark = _REMARKS.get(path.suffix)
-    if remark is None:
-        return data
-    said = remark.format(f"the nodeling SDK for {language}, {__version__}: a copy of the package's own file")
-    first, line_end, rest = data.partition(b"\n")
-    if first.startswith(b"#!"):
-        return first + line_end + said.encode() + b"\n" + rest
-    return said.encode() + b"\n" + data
+    for folder in (_INSTALLED / language, _CHECKOUT / language):
+        paths = [path for path in folder.glob(pattern) if path.is_file()]
+        kept = [path for path in paths if not any(path.match(other) for other in without)]
+        if kept:
+            return sorted(path.relative_to(folder).as_posix() for path in kept)
+    raise LookupError(f"this installation lacks the files {pattern} of the SDK for {language}")
