@@ -145,11 +145,17 @@ def test_an_expression_reads_the_file_it_looks_into_once(project: Path, reads: l
     assert len(reads) == 1
 
 
-def test_a_schema_that_looks_inside_reads_and_judges(project: Path, reads: list[str]) -> None:
+def test_fault_26_an_output_that_its_schema_refuses_is_read_refused_and_not_kept(
+    project: Path, reads: list[str]
+) -> None:
     result = run(project, {"name": "make", "node": "judge", "inputs": {"count": 300_000}})
     error = result.steps["make"].error
     assert error is not None and error["code"] == 4006
+    assert result.steps["make"].held is None
     assert len(reads) == 1
+    small = run(project, {"name": "make", "node": "judge", "inputs": {"count": 3}})
+    assert small.steps["make"].error is not None and small.steps["make"].error["code"] == 4006
+    assert small.steps["make"].held is None
 
 
 def test_an_input_schema_reads_only_what_it_looks_at(project: Path, reads: list[str]) -> None:

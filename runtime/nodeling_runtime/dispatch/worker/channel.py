@@ -138,7 +138,7 @@ class Worker(Conversation):
     async def end(self, opened: Open) -> None:
         """End a call for real: ask where that can be done, then kill. Bounded."""
         opened.is_abandoned = True
-        opened.stream.close()
+        opened.close_stream()
         if opened.id not in self.calls:
             return
         if opened.future.done():  # it was cancelled together with whoever awaited it
