@@ -129,9 +129,7 @@ def _joined(one: Any, other: Any) -> Any:
             out[key] = _joined(out[key], value) if key in out else value
         return out
     if isinstance(one, list) and isinstance(other, list):
-        joined: list[Any] = []
-        for value in (*one, *other):
-            if not any(equal(value, held) for held in joined):
-                joined.append(value)
-        return joined
+        if one == other:  # the same list by two ways is no list of repeats
+            return other
+        return list({encode(value): value for value in (*one, *other)}.values())
     return other

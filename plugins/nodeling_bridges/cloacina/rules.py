@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nodeling.values import equal
+
 Rule = dict[str, Any]
 ALWAYS: Rule = {"type": "Always"}
 OPERATORS = {
@@ -118,18 +120,25 @@ def _compares(rule: Rule, context: Mapping[str, Any]) -> bool:
         return present is (operator == "Exists")
     held = context.get(rule["key"])
     if operator in ("Equals", "NotEquals"):
-        return bool(present and held == wanted) is (operator == "Equals")
+        return (present and equal(held, wanted)) is (operator == "Equals")
     if operator in ("Contains", "NotContains"):
         inside = isinstance(held, (list, dict, str)) and _contains(held, wanted)
         return inside is (operator == "Contains")
-    if isinstance(held, bool) or isinstance(wanted, bool) or not present:
-        return False
-    if isinstance(held, str) != isinstance(wanted, str) or not isinstance(held, (str, int, float)):
+    if not present or not _are_ordered(held, wanted):
         return False
     return bool(held > wanted) if operator == "GreaterThan" else bool(held < wanted)
+
+
+def _are_ordered(one: Any, other: Any) -> bool:
+    """Whether one of two values can be greater: two numbers, or two texts."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return False
+    return any(isinstance(one, kind) and isinstance(other, kind) for kind in (str, (int, float)))
 
 
 def _contains(held: Any, wanted: Any) -> bool:
     if isinstance(held, str):
         return isinstance(wanted, str) and wanted in held
-    return wanted in held
+    if isinstance(held, dict):
+        return isinstance(wanted, str) and wanted in held
+    return any(equal(one, wanted) for one in held)

@@ -214,7 +214,7 @@ def _id_of(function: Callable[..., Any]) -> str:
 def _takes_handle(function: Callable[..., Any]) -> bool:
     if inspect.iscoroutinefunction(function):
         raise TypeError(f"{function.__name__} is a coroutine function; a task is a plain one")
-    taken = list(inspect.signature(function).parameters.values())
+    taken = [one for one in inspect.signature(function).parameters.values() if one.default is one.empty]
     if not 1 <= len(taken) <= 2:
         raise TypeError(f"a task takes a context, and a handle if it wants one; {function.__name__} does not")
     return len(taken) == 2

@@ -36,7 +36,7 @@ def _matches(error: CallError, code: int, wanted: int | str) -> bool:
 
 
 def delay_ms(retry: Retry, attempt: int, chance: float, asked_ms: float | None = None) -> float:
-    """How long to wait after a failed attempt: as the policy grows it, spread by chance, never beyond the cap.
+    """How long to wait after a failed attempt: grown as the policy says, spread by chance, within its cap.
 
     Args:
         retry: The policy.
