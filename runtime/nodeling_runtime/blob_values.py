@@ -97,6 +97,22 @@ class BlobValue(Value):
             return self.shared()
         return BlobRecord(self)
 
+    def surface(self) -> Any:
+        """The value with its `json` files deferred, each where it stands."""
+        return self._surface(self.brief())
+
+    def _surface(self, value: Any) -> Any:
+        blob = self.blob_of(value)
+        if blob is not None:
+            return (
+                BlobRecord(BlobValue(orjson.dumps(value), {blob.name: blob}))
+                if blob.encoding == "json"
+                else value
+            )
+        if isinstance(value, dict):
+            return {key: self._surface(item) for key, item in value.items()}
+        return [self._surface(item) for item in value] if isinstance(value, list) else value
+
     def blob_of(self, value: Any) -> Blob | None:
         """The file that a part of the skeleton refers to."""
         return self.blobs.get(_name_in(value))
@@ -143,11 +159,12 @@ class BlobRecord(Deferred):
         except BlobFault as fault:
             raise ExpressionError(fault.message, code="value.unreadable", hint=fault.hint) from fault
 
-    def get(self, key: str) -> Any:
-        """A member; only the file it lies in is read."""
+    def at(self, key: Any) -> Any:
+        """A member or an element; only the file it lies in is read."""
         skeleton = self.value.brief()
-        if self.value.blob_of(skeleton) is None and isinstance(skeleton, dict) and key in skeleton:
-            return self.value.part(skeleton[key]).readable()
+        if self.value.blob_of(skeleton) is None:
+            found = member(skeleton, key)
+            return self.value.part(found).readable() if isinstance(found, dict | list) else found
         return member(self.read(), key)
 
 

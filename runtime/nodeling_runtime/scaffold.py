@@ -20,6 +20,7 @@ from nodeling_runtime import plugins
 from nodeling_runtime.documents.reader import parse_document, read_document
 from nodeling_runtime.documents.writer import to_text
 from nodeling_runtime.registry import MANIFEST, NodeSpec
+from nodeling_runtime.vendored import vendored_files
 
 Kind = Literal["node", "workflow", "project", "plugin"]
 KINDS: tuple[Kind, ...] = ("node", "workflow", "project", "plugin")
@@ -159,19 +160,15 @@ def render(template: Template, name: str) -> dict[str, bytes]:
         raise PluginError(
             f"the template {template.name!r} of {template.owner} holds no file that ends in {SUFFIX}"
         )
-    return files
+    return dict(sorted(files.items()))
 
 
 def _sdk_files(template: Template) -> dict[str, bytes]:
-    """What a template takes along of its language's SDK, so that a node builds without a network."""
-    from nodeling.sdk_files import vendored
-
-    about = template.sdk
-    if about is None:
+    """What a template takes along of its language's SDK, so that a node is whole without a network."""
+    if template.sdk is None:
         return {}
-    into = Path(str(about.get("into", ".")))
     try:
-        return {(into / name).as_posix(): vendored(about["language"], name) for name in about["files"]}
+        return vendored_files(template.sdk)
     except (LookupError, TypeError) as error:
         raise PluginError(
             f"the template {template.name!r} of {template.owner} takes along what is not here: {error}"

@@ -5,8 +5,8 @@
 #     run() { nodeling_input text || return; nodeling_output_text "${REPLY^^}"; }
 #     nodeling_serve run
 #
-# Bash 4.4 and later, no other program. Functions that find something put it into REPLY. What the node prints
-# is a log; its standard input is empty. `return 1` from the function fails the call.
+# Bash 4.4 and later, no other program. Functions that find something put it into REPLY, and the others
+# leave it alone. What the node prints is a log; its standard input is empty. `return 1` from the function fails the call.
 
 NODELING_SDK_VERSION=0.1.0
 NODELING_MAX_FRAME=16777216
@@ -32,13 +32,14 @@ nodeling_secret() { nodeling__of "$NODELING__SECRETS" "$1"; }
 # nodeling_output JSON, nodeling_output_text TEXT: what the call gives; without either it is null.
 nodeling_output() { NODELING__OUTPUT=$1; }
 nodeling_output_text() {
+  local REPLY
   nodeling_quote "$1"
   NODELING__OUTPUT=$REPLY
 }
 
 # nodeling_fail CODE MESSAGE [RETRYABLE [DETAILS]]: say which error it is; returns 1, so it can end the function.
 nodeling_fail() {
-  local data='"type":"NodeError"' code=$1 message=$2
+  local REPLY data='"type":"NodeError"' code=$1 message=$2
   if [[ ! $code =~ ^-?[0-9]+$ ]]; then
     nodeling_quote "$code"
     data+=",\"code\":$REPLY"
@@ -55,22 +56,26 @@ nodeling_fail() {
 
 # nodeling_set NAME JSON, nodeling_delete NAME: write the run's variables; seen by later steps.
 nodeling_set() {
+  local REPLY
   nodeling_quote "$1"
   NODELING__SET+="${NODELING__SET:+,}$REPLY:$2"
 }
 nodeling_delete() {
+  local REPLY
   nodeling_quote "$1"
   NODELING__DELETED+="${NODELING__DELETED:+,}$REPLY"
 }
 
 # nodeling_metric NAME NUMBER
 nodeling_metric() {
+  local REPLY
   nodeling_quote "$1"
   NODELING__METRICS+="${NODELING__METRICS:+,}$REPLY:$2"
 }
 
 # nodeling_log LEVEL MESSAGE: debug, info, warning or error.
 nodeling_log() {
+  local REPLY
   local -A rank=([debug]=0 [info]=1 [warning]=2 [error]=3)
   [[ $NODELING__FEATURES == *'"log"'* ]] || return 0
   ((${rank[$1]:-1} < ${rank[$NODELING__LEVEL]:-1})) && return 0
@@ -81,6 +86,7 @@ nodeling_log() {
 # nodeling_progress DONE [TOTAL [MESSAGE]]: at most ten a second are sent, and the last one.
 nodeling_progress() {
   [[ $NODELING__WANTS_PROGRESS == true && $NODELING__FEATURES == *'"progress"'* ]] || return 0
+  local REPLY
   NODELING__PROGRESS="\"progress\":$1${2:+,\"total\":$2}"
   if [[ -n ${3:-} ]]; then
     nodeling_quote "$3"

@@ -190,6 +190,7 @@ class Page:
         environment = {
             "PATH": os.pathsep.join([venv, os.environ["PATH"]]),
             "HOME": str(self.folder),
+            "GOCACHE": os.environ.get("GOCACHE", os.path.expanduser("~/.cache/go-build")),
             "LANG": "C.UTF-8",
             "COLUMNS": "80",
             "NO_COLOR": "1",

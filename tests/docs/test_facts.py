@@ -172,7 +172,8 @@ DYNAMIC: dict[str, set[str]] = {
 AREAS = {code.partition(".")[0] for code in CODES if isinstance(code, str)}
 NOT_CODES = {
     "ctx.request", "ctx.vars", "engine.lag",
-    "run.started", "run.finished",
+    "run.started", "run.finished", "run.created", "run.claimed", "run.cancel_requested", "run.suspended",
+    "run.ended", "run.restarted", "run.long_history",
     "node.py", "node.sh", "config.json", "schema.json",
 }  # fmt: skip
 CODE_CALLS = {"Fault", "RawFault", "fault", "_fault", "warn", "_warn", "_stop"}

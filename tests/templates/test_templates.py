@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from nodeling.errors import NodelingError, PluginError
-from nodeling_runtime import plugins, scaffold
+from nodeling_runtime import plugins, scaffold, vendored
 from nodeling_runtime.cli.main import cli
 from nodeling_runtime.registry import PROJECT, read_node
 
@@ -24,6 +25,11 @@ NODE_FILES = {
     "container": ["README.md", "config.json", "node.py"],
     "parallel": ["README.md", "config.json", "node.py"],
     "bash": ["README.md", "config.json", "node.sh"],
+    "bash-worker": ["README.md", "config.json", "node.sh", "nodeling.sh"],
+    "command": ["README.md", "config.json"],
+    "javascript": ["README.md", "config.json", "node.mjs", "node.test.mjs", "nodeling.d.mts", "nodeling.mjs"],
+    "python-worker": ["README.md", "config.json", "node.py"],
+    "typescript": ["README.md", "config.json", "node.ts", "nodeling.d.mts", "nodeling.mjs", "tsconfig.json"],
     "c": ["README.md", "config.json", "node.c", "nodeling.c", "nodeling.h"],
     "go": [
         "README.md",
@@ -33,10 +39,20 @@ NODE_FILES = {
         "main_test.go",
         *sorted(f"nodeling/{path.name}" for path in SDK.glob("go/*.go") if not path.stem.endswith("_test")),
     ],
+    "java": [
+        "README.md",
+        "config.json",
+        "pom.xml",
+        "src/main/java/Node.java",
+        *sorted(
+            f"src/main/java/nodeling/{path.name}" for path in SDK.glob("java/src/main/java/nodeling/*.java")
+        ),
+    ],
 }
-NEEDS = {"c": "gcc", "go": "go"}
+NEEDS = {"c": "gcc", "go": "go", "java": "javac", "javascript": "node", "typescript": "npm"}
 HELLO = ["nodes/hello/config.json", "nodes/hello/node.py"]
-EXAMPLES = {"python": 3, "class": 3, "async": 2, "container": 2, "bash": 2, "c": 2, "go": 2}
+EXAMPLES = {"python": 3, "class": 3, "async": 2, "container": 2, "bash": 2, "c": 2, "go": 2, "java": 2}
+EXAMPLES |= {"bash-worker": 2, "command": 2, "javascript": 2, "python-worker": 2, "typescript": 2}
 
 
 @pytest.fixture
@@ -233,8 +249,8 @@ def test_a_name_that_is_none_is_refused_with_one_that_is(here, name, hint):
     ("words", "code", "said"),
     [
         (["--template", "paralel"], 2, "did you mean 'parallel'?"),
-        (["--runtime", "command"], 69, "no template makes a `runtime.command` node"),
-        (["--type", "runtime.command"], 69, "no template makes a `runtime.command` node"),
+        (["--runtime", "rust"], 69, "no template makes a `runtime.rust` node"),
+        (["--type", "runtime.rust"], 69, "no template makes a `runtime.rust` node"),
         (["--runtime", "klingon"], 2, "no runtime is called 'klingon'; there is bash, "),
         (["--runtime", "bsh"], 2, "did you mean 'bash'?"),
         (["--type", "modul"], 2, "did you mean 'module'?"),
@@ -256,12 +272,18 @@ def test_what_cannot_be_created_is_refused_by_name(here, words, code, said):
         (["--type", "module"], "python"),
         (["--type", "local", "--runtime", "python"], "python"),
         (["--type", "class"], "class"),
+        (["--runtime", "js"], "javascript"),
+        (["--runtime", "nodejs"], "javascript"),
+        (["--type", "runtime.typescript"], "typescript"),
+        (["--runtime", "python3"], "python-worker"),
+        (["--runtime", "command"], "command"),
+        (["--runtime", "bash", "--template", "bash-worker"], "bash-worker"),
     ],
 )
 def test_types_and_runtimes_choose_a_template(here, words, template):
     made = json.loads(nodectl("create", "node", "--json", "--name", "x", *words).stdout)
     assert made["template"] == template and made["path"] == "nodes/x"
-    assert made["files"] == [f"nodes/x/{file}" for file in NODE_FILES[template]]
+    assert made["files"] == [f"nodes/x/{file}" for file in sorted(NODE_FILES[template])]
 
 
 @pytest.mark.parametrize(
@@ -342,3 +364,37 @@ def test_writing_into_a_file_instead_of_a_folder_is_said_plainly(tmp_path):
     (tmp_path / "nodes").write_text("", encoding="utf-8")
     with pytest.raises(NodelingError, match="cannot be written"):
         scaffold.write_files({"nodes/a/config.json": b""}, tmp_path)
+
+
+def test_a_created_node_holds_the_sdk_and_needs_no_installation_for_it(here):
+    nodectl("create", "node", "--runtime", "javascript", "--name", "one")
+    text = (here / "nodes/one/nodeling.mjs").read_text(encoding="utf-8")
+    first = text.partition("\n")[0]
+    assert first.startswith("// nodeling ") and "javascript/nodeling.mjs sha256:" in first
+    (found, _) = vendored.find_vendored(here / "nodes/one")[::-1]
+    assert (found.source, found.is_edited) == ("javascript/nodeling.mjs", False)
+
+
+def test_the_copies_of_the_sdk_are_renewed_and_edited_ones_kept(here):
+    nodectl("create", "node", "--template", "bash-worker", "--name", "old")
+    nodectl("create", "node", "--template", "bash-worker", "--name", "mine")
+    assert all(one["state"] == "current" for one in upgraded()["files"])
+    old = here / "nodes/old/nodeling.sh"
+    body = b"# an older one\n"
+    head = f"# nodeling 0.0.1 bash/nodeling.sh sha256:{hashlib.sha256(body).hexdigest()}; "
+    old.write_bytes(head.encode() + b"`nodectl sdk upgrade` renews this file\n" + body)
+    mine = here / "nodes/mine/nodeling.sh"
+    mine.write_text(mine.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
+    edited = mine.read_bytes()
+    states = {Path(one["file"]).parent.name: one for one in upgraded(code=1)["files"]}
+    assert (states["old"]["state"], states["old"]["before"]) == ("upgraded", "0.0.1")
+    assert states["old"]["added"] > 100 and states["old"]["removed"] == 1
+    assert states["mine"]["state"] == "edited" and mine.read_bytes() == edited
+    assert old.read_bytes() == vendored.vendored_bytes("bash/nodeling.sh")
+    nodectl("test", "old")
+    nodectl("sdk", "upgrade", "mine", "--force")
+    assert mine.read_bytes() == vendored.vendored_bytes("bash/nodeling.sh")
+
+
+def upgraded(code=0):
+    return json.loads(nodectl("sdk", "upgrade", "--json", code=code).stdout)

@@ -32,7 +32,7 @@ class ForEach(FlowNode):
             stops=stops,
         )
         await bounded.run(_starts(inputs), inputs.get("batch_size"))
-        report = bounded.report()
+        report = bounded.report(unread=True)
         bounded.check_time(report)
         if fail_fast and failures:
             raise failed_first(failures, report)

@@ -18,7 +18,7 @@ class IfElse(FlowNode):
             return None
         run = await flow.start(branch).wait()
         flow.adopt(run)
-        return outcome_of(run)
+        return outcome_of(run, unread=True)
 
 
 def _plain(inputs: dict[str, Any], flow: Flow) -> Child | None:

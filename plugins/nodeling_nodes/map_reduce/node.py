@@ -38,7 +38,7 @@ class MapReduce(FlowNode):
         bounded.check_successes(report, inputs.get("min_success", 0))
         results = [run.output for run in bounded.succeeded()]
         reduced = await flow.start(Start(inputs["reduce"], key="reduce", vars={"results": results})).wait()
-        return {"reduced": outcome_of(reduced), **report}
+        return {"reduced": outcome_of(reduced, unread=True), **report}
 
 
 def _starts(inputs: dict[str, Any]) -> Iterator[Start]:

@@ -36,7 +36,7 @@ class Parallel(FlowNode):
             stops=stops,
         )
         await bounded.run([Start(child) for child in inputs["nodes"]], execution.get("batch_size"))
-        report = bounded.report()
+        report = bounded.report(unread=True)
         bounded.check_time(report)
         if fail_fast and failures:
             raise failed_first(failures, report)

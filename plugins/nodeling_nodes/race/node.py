@@ -29,11 +29,11 @@ class Race(FlowNode):
             stops=stops,
         )
         runs = await bounded.run(Start(child) for child in inputs["nodes"])
-        report = bounded.report()
+        report = bounded.report(unread=True)
         if runs and len(winners) < wanted:
             bounded.check_time(report)
             bounded.check_successes(report, wanted)
-        report["results"] = [run.output if run in winners else None for run in runs]
+        report["results"] = [run.unread if run in winners else None for run in runs]
         report["winners"] = [run.name for run in winners]
         flow.adopt(*winners)
         return report

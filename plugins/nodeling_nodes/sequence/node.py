@@ -15,4 +15,4 @@ class Sequence(FlowNode):
         """Run the scope."""
         run = await flow.start(inputs["steps"]).wait()
         flow.adopt(run)
-        return outcome_of(run)
+        return outcome_of(run, unread=True)

@@ -13,4 +13,5 @@ class Subworkflow(FlowNode):
 
     async def handle(self, ctx: Context, inputs: dict[str, Any], flow: Flow) -> Any:
         """Run the included workflow."""
-        return outcome_of(await flow.start(Start(inputs["workflow"], inputs=inputs.get("inputs"))).wait())
+        run = await flow.start(Start(inputs["workflow"], inputs=inputs.get("inputs"))).wait()
+        return outcome_of(run, unread=True)

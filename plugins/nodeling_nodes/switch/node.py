@@ -19,7 +19,7 @@ class Switch(FlowNode):
             return None
         run = await flow.start(branch).wait()
         flow.adopt(run)
-        return outcome_of(run)
+        return outcome_of(run, unread=True)
 
 
 def _chosen(inputs: dict[str, Any]) -> Child | None:

@@ -28,4 +28,4 @@ class Try(FlowNode):
         flow.adopt(*seen)
         if seen[-1].status == "failed":
             outcome_of(seen[-1])
-        return outcome_of(run)
+        return outcome_of(run, unread=True)

@@ -32,4 +32,4 @@ class While(FlowNode):
             last = (run,)
             rounds += 1
         flow.adopt(*last)
-        return {"output": last[0].output if last else None, "iterations": rounds}
+        return {"output": last[0].unread if last else None, "iterations": rounds}

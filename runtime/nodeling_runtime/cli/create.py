@@ -46,7 +46,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 @command.command("node")
 @_options
 @click.option("--template", help="Which template; --list shows them.  [default: python]")
-@click.option("--runtime", help="The language, as in python, bash, go, c.")
+@click.option("--runtime", help="The language, as in python, bash, javascript, go.")
 @click.option("--type", "kind", help="module or local (a node of this project), class, or runtime.LANGUAGE.")
 @click.option("--list", "listed", is_flag=True, help="Show the templates and create nothing.")
 def create_node(

@@ -29,6 +29,7 @@ EXIT_DATA = 65
 EXIT_NO_INPUT = 66
 EXIT_UNAVAILABLE = 69
 EXIT_INTERNAL = 70
+EXIT_SUSPENDED = 75
 EXIT_CONFIG = 78
 EXIT_TIMEOUT = 124
 EXIT_INTERRUPTED = 130
@@ -40,6 +41,12 @@ _BY_CODE = {
     "node.not_found": EXIT_NO_INPUT,
     "registry.unknown": EXIT_NO_INPUT,
     "run.not_found": EXIT_NO_INPUT,
+    "run.ambiguous": EXIT_NO_INPUT,
+    "run.key": EXIT_DATA,
+    "run.blocked_version": EXIT_DATA,
+    "run.definition": EXIT_DATA,
+    "run.ended": EXIT_FAILED,
+    "run.dead": EXIT_FAILED,
     "run.option": EXIT_USAGE,
     "usage": EXIT_USAGE,
     "run.blocked": EXIT_TIMEOUT,
@@ -57,6 +64,10 @@ _BY_TYPE: tuple[tuple[type[BaseException], int], ...] = (
     (click.Abort, EXIT_INTERRUPTED),
     (KeyboardInterrupt, EXIT_INTERRUPTED),
 )
+
+
+# a run that was cancelled without a signal was cancelled by `nodectl runs cancel`
+_BY_STATUS = {"succeeded": EXIT_OK, "suspended": EXIT_SUSPENDED, "cancelled": EXIT_TERMINATED}
 
 
 class SignalledError(KeyboardInterrupt):
@@ -86,8 +97,8 @@ def exit_code_of(error: BaseException) -> int:
 
 def exit_code_of_run(status: str, error: Mapping[str, Any] | None) -> int:
     """The exit code of a run that has ended."""
-    if status == "succeeded":
-        return EXIT_OK
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
     code = (error or {}).get("code")
     if code == "run.input":
         return EXIT_DATA

@@ -31,6 +31,8 @@ PROGRAM = "nodectl"
 # name: (module:attribute, what the list of commands says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("nodeling_runtime.cli.run:command", "Run a workflow and print its output."),
+    "runs": ("nodeling_runtime.cli.runs.group:command", "Look at kept runs, go on with them, end them."),
+    "store": ("nodeling_runtime.cli.store.group:command", "Look after the place where runs are kept."),
     "call": ("nodeling_runtime.cli.call:command", "Call one node, outside any workflow."),
     "eval": ("nodeling_runtime.cli.evaluate:command", "Evaluate an expression."),
     "check": ("nodeling_runtime.cli.check:command", "List everything wrong with workflows and nodes."),
@@ -40,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "create": ("nodeling_runtime.cli.create:command", "Create a node, a workflow, a project or a plugin."),
     "build": ("nodeling_runtime.cli.build:command", "Build nodes before anything needs them."),
+    "sdk": ("nodeling_runtime.cli.sdk:command", "Renew the SDK's files in the folders of nodes."),
     "test": ("nodeling_runtime.cli.test:command", "Run the examples of nodes as tests."),
     "conformance": (
         "nodeling_runtime.cli.conformance:command",
@@ -203,7 +206,8 @@ def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     name=PROGRAM,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 succeeded, 1 failed, 2 usage, 65 wrong document or input, 66 no such file or node, "
-    "69 unavailable, 70 internal, 78 configuration, 124 the run's timeout, 130 Ctrl-C, 143 SIGTERM.",
+    "69 unavailable, 70 internal, 75 suspended, 78 configuration, 124 the run's timeout, 130 Ctrl-C, "
+    "143 SIGTERM or `runs cancel`.",
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."

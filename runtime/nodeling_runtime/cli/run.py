@@ -11,10 +11,6 @@ from nodeling_runtime.cli.foreign import format_options, print_plan, reading_fro
 from nodeling_runtime.cli.inputs import Duration, Pair, StepPair, merged_input, parameters_of, read_request
 from nodeling_runtime.cli.words import complete_parameters
 
-LATER = {
-    "durability": ("--durability", "arrives with durable runs"),
-}
-
 
 @click.command("run")
 @click.argument("file", metavar="FILE", type=click.Path())
@@ -49,7 +45,18 @@ LATER = {
 @click.option("--json", "as_json", is_flag=True, help="Print one object that tells everything.")
 @click.option("--events", metavar="FILE", help="Write every event to a file, one JSON object a line.")
 @click.option("--report", metavar="FILE", help="Write a page that shows the run.")
-@click.option("--store", metavar="URL|none", default="none", help="Where the run is kept; `none` for now.")
+@click.option(
+    "--store",
+    metavar="URL|none",
+    help="Where the run is kept: without it NODELING_STORE, else the project's store; none keeps nothing.",
+)
+@click.option(
+    "--durability",
+    type=click.Choice(("full", "fast", "off")),
+    default="full",
+    help="full: what is kept survives a power cut. fast: it survives the process. off: neither is promised.",
+)
+@click.option("--key", metavar="TEXT", help="Two requests with one key and one input are one run.")
 @click.option(
     "--verbose", is_flag=True, help="Say who ran each step, what it waited for, what started together."
 )
@@ -58,18 +65,15 @@ LATER = {
 @click.option(
     "--dry-run", is_flag=True, help="Run nothing; print the waves of the workflow and how it will decide."
 )
-@click.option("--durability", hidden=True)
 def command(**given: Any) -> int:
     """Run the workflow in FILE, or the Python object MODULE:WORKFLOW, and print its output.
 
     The exit code is 0 when the run succeeded and 1 when it failed.
     """
-    for key, (option, why) in LATER.items():
-        if given[key]:
-            raise click.UsageError(f"{option} {why}")
     from nodeling_runtime.cli.session import Wanted, run_loaded
     from nodeling_runtime.cli.target import load_target
     from nodeling_runtime.engine.options import run_options
+    from nodeling_runtime.store.opening import default_url
 
     request = read_request(given["request"])
     loaded = load_target(given["file"], [Path(folder) for folder in given["nodes"]], reading_from(given))
@@ -82,9 +86,23 @@ def command(**given: Any) -> int:
             "request": request,
             "parameters": parameters_of(given["parameters"]),
             "max_concurrent": given["max_concurrent"],
-            "store": given["store"],
         }
     )
     options.timeout_ms = given["timeout"]
     wanted = Wanted(given["as_json"], given["verbose"], given["quiet"], given["events"], given["report"])
-    return run_loaded(loaded, options, wanted)
+    url = default_url(loaded.base or Path.cwd()) if given["store"] is None else given["store"]
+    if url is None or url == "none":
+        if given["key"] is not None:
+            raise click.UsageError("--key is about runs that are kept; name a store with --store")
+        return run_loaded(loaded, options, wanted)
+    from nodeling_runtime.cli.kept import run_kept
+
+    return run_kept(
+        loaded,
+        options,
+        wanted,
+        url=url,
+        durability=given["durability"],
+        key=given["key"],
+        target=given["file"] if loaded.document.format is None and not Path(given["file"]).exists() else None,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,22 @@ class Wanted:
     quiet: bool = False
     events: str | None = None
     report: str | None = None
+    silent: bool = False  # not even its output is shown
 
 
-def run_loaded(loaded: Loaded, options: RunOptions, wanted: Wanted) -> int:
+def run_loaded(
+    loaded: Loaded,
+    options: RunOptions,
+    wanted: Wanted,
+    run: Callable[[], Coroutine[Any, Any, RunOutcome]] | None = None,
+) -> int:
     """Run a loaded workflow, show it, and say with which code to exit.
+
+    Args:
+        loaded: The workflow.
+        options: How it is wanted; who listens is added.
+        wanted: How it is to be shown.
+        run: Runs it, in another way than in memory.
 
     Raises:
         NodelingError: The workflow has faults, a secret is missing, or the run hangs beyond its time.
@@ -64,7 +76,7 @@ def run_loaded(loaded: Loaded, options: RunOptions, wanted: Wanted) -> int:
     with quiet_stdout(), _events_file(wanted.events, options), _view(wanted, options) as notice:
 
         async def start() -> RunOutcome:
-            return await execute(loaded, options)
+            return await (execute(loaded, options) if run is None else run())
 
         driven = drive(start, limit_ms=limit, on_signal=lambda number: notice(_cancelling(number)))
     result = _shown(driven.value)
@@ -91,6 +103,8 @@ def _shown(outcome: RunOutcome) -> RunResult:
 
 
 def _print(result: RunResult, wanted: Wanted, timeline: Timeline) -> None:
+    if wanted.silent:
+        return
     if wanted.as_json:
         print_json(result.to_json())
     elif result.succeeded:

@@ -130,7 +130,9 @@ def _story(start: Start) -> str:
 
 def _may_hold_info(step: StepResult) -> bool:
     # decoding a big output only to look for a key that is not there would be a waste
-    return step.data is not None and b'"execution_info"' in step.data
+    held = step.held
+    known = held if held is None or isinstance(held, bytes) else held.skeleton
+    return known is not None and b'"execution_info"' in known
 
 
 def _errors_of(step: StepResult) -> dict[int, Mapping[str, Any]]:

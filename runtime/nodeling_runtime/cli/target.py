@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nodeling.errors import ConfigError, nearest
-from nodeling_runtime.engine.host import EngineHost
+from nodeling_runtime.engine.host import EngineHost, prewarm
 from nodeling_runtime.engine.loaded import Loaded, load_file
 from nodeling_runtime.formats import Reading
 
@@ -25,8 +25,8 @@ def load_target(text: str, folders: Sequence[Path] = (), reading: Reading | None
         ConfigError: There is no such file, module or name, or it cannot be read.
     """
     if _MODULE.fullmatch(text) and not Path(text).exists():
-        return EngineHost().load(_workflow(text), folders)
-    return load_file(Path(text), folders, reading=reading)
+        return EngineHost().load(_workflow(text), folders, to_run=True)
+    return load_file(Path(text), folders, reading=reading, resolved=prewarm)
 
 
 def _workflow(text: str) -> Any:

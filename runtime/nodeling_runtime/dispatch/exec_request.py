@@ -43,6 +43,7 @@ def environment(call: NodeCall, folders: CallFolders, mark: str) -> dict[str, st
             "NODELING_RUN_ID": call.run_id,
             "NODELING_STEP": call.step,
             "NODELING_ATTEMPT": str(call.attempt),
+            "NODELING_IDEMPOTENCY_KEY": call.idempotency_key(),
             "NODELING_WORK_DIR": folders.work,
             "NODELING_BLOB_DIR": folders.blobs.path,
         }

@@ -24,7 +24,7 @@ from nodeling.context import Context
 from nodeling.errors import NodeError, NodelingError
 from nodeling.node import Implementation
 from nodeling.values import InvalidValue
-from nodeling_runtime.blob_values import BlobValue
+from nodeling_runtime.blob_values import BlobValue, settled
 from nodeling_runtime.blobs import Blob, BlobFault
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS, CallError, NodeCall, Outcome
 from nodeling_runtime.dispatch.loading import is_loaded, load_implementation
@@ -277,7 +277,9 @@ def failure_of(error: BaseException, *, loaded: bool = True) -> CallError:
         return CallError(error.code, error.message, "PayloadTooLarge", retryable=False)
     if isinstance(error, NodeError):
         hint = {"hint": error.hint} if error.hint else {}
-        said = {**hint, **error.details, **_cause(error)}
+        # What a container hands on unread is told by reference: an error is no place for large values.
+        details = settled(dict(error.details), lambda record: record.value.brief())
+        said = {**hint, **details, **_cause(error)}
         return CallError(
             error.code,
             error.message,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nodeling.flow import Child, Start
+from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.engine.context import Delta, Frame, View
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.expressions.errors import ExpressionError
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 
 ChildStatus = Literal["running", "succeeded", "failed", "skipped", "cancelled"]
 Parts = Callable[[str], Any]
+
+
+class Place(NamedTuple):
+    """Where a child stands."""
+
+    path: str  # of its container, with its key; a scope's steps stand below it
+    own: str | None  # its own place in the history, where there is one
+    inner: str | None  # that of the steps of its scope
 
 
 class Item:
@@ -64,6 +73,14 @@ class ChildRun:
         """A copy of the child's output; None unless it succeeded."""
         value = self.record.output
         return None if value is None or self.record.status != "succeeded" else value.fresh()
+
+    @property
+    def unread(self) -> Any:
+        """The same, but what lies in a file is handed on without being read."""
+        value = self.record.output
+        if isinstance(value, BlobValue) and self.record.status == "succeeded":
+            return value.readable()
+        return self.output
 
     @property
     def error(self) -> dict[str, Any] | None:
@@ -140,15 +157,15 @@ def child_of(
     run = ChildRun(flow, start, index)
     parts = flow.job.parts if start.error is None else _with_error(flow.job.parts, start.error)
     key = start.key if start.key is not None else (index or None)
-    base = flow.job.path if key is None else f"{flow.job.path}[{key}]"
     if slot.workflow is not None:
-        run.job, run.record = _workflow_job(flow, slot, start, base, timeout_ms)
+        place = flow.place(key, start.child.name, "workflow")
+        run.job, run.record = _workflow_job(flow, slot, start, place, timeout_ms)
     elif slot.kind == "step" and slot.scope is not None and not slot.scope.single:
-        run.job, run.record = _scope_job(flow, slot, start, base, parts, timeout_ms)
+        place = flow.place(key, start.child.name, "scope")
+        run.job, run.record = _scope_job(flow, slot, start, place, parts, timeout_ms)
     else:
-        run.job, run.record = _step_job(
-            flow, slot, number, shared, start, f"{base}/{start.child.name}", parts, timeout_ms, ended
-        )
+        place = flow.place(key, start.child.name, "step")
+        run.job, run.record = _step_job(flow, slot, number, shared, start, place, parts, timeout_ms, ended)
     if ended is not None:
         run.job.end(ended)
     return run
@@ -160,7 +177,7 @@ def _step_job(
     number: int | None,
     shared: dict[str, Any],
     start: Start,
-    path: str,
+    place: Place,
     parts: Parts,
     timeout_ms: float | None,
     ended: str | None,
@@ -177,28 +194,39 @@ def _step_job(
     else:
         frame = shared["frame"]
     step: Step = scope.steps[number or 0]
+    path = f"{place.path}/{step.name}"
     record = StepRecord(path, step.name, step.node, container=step.is_container)
     frame.records[step.index] = record
-    job = admit_alone(flow.job.engine, step, frame, path, parts, record, timeout_ms, start.inputs, ended)
+    job = admit_alone(
+        flow.job.engine, step, frame, path, parts, record, timeout_ms, start.inputs, ended, place.own
+    )
     return job, record
 
 
 def _scope_job(
-    flow: FlowHandle, slot: Slot, start: Start, path: str, parts: Parts, timeout_ms: float | None
+    flow: FlowHandle,
+    slot: Slot,
+    start: Start,
+    place: Place,
+    parts: Parts,
+    timeout_ms: float | None,
 ) -> tuple[ScopeJob, StepRecord]:
     from nodeling_runtime.engine.scope_job import ScopeJob
 
     if slot.scope is None:
         raise AssertionError("a scope slot has a scope")
-    record = StepRecord(path, start.child.name, flow.job.step.node, container=True)
+    record = StepRecord(place.path, start.child.name, flow.job.step.node, container=True)
     frame = _frame(flow, slot.scope, start)
-    return ScopeJob(
-        flow.job.engine, slot.scope, frame, path, parts, record, flow.job.step.merge, timeout_ms
-    ), record
+    merge = flow.job.step.merge
+    return ScopeJob(flow.job.engine, slot.scope, frame, place, parts, record, merge, timeout_ms), record
 
 
 def _workflow_job(
-    flow: FlowHandle, slot: Slot, start: Start, path: str, timeout_ms: float | None
+    flow: FlowHandle,
+    slot: Slot,
+    start: Start,
+    place: Place,
+    timeout_ms: float | None,
 ) -> tuple[ScopeJob, StepRecord]:
     from nodeling_runtime.engine.scope_job import ScopeJob
     from nodeling_runtime.engine.top import parts_of
@@ -206,11 +234,11 @@ def _workflow_job(
     if slot.workflow is None:
         raise AssertionError("a workflow slot has a workflow")
     workflow = slot.workflow
-    record = StepRecord(path, workflow.name, flow.job.step.node, container=True)
+    record = StepRecord(place.path, workflow.name, flow.job.step.node, container=True)
     frame = Frame(plan_of(workflow.scope), None, {}, {})
     body: Any = dict(start.inputs) if start.inputs is not None else {}
     parts = parts_of(flow.job.engine, workflow, {"body": Value.of(body)})
-    job = ScopeJob(flow.job.engine, workflow.scope, frame, path, parts, record, None, timeout_ms)
+    job = ScopeJob(flow.job.engine, workflow.scope, frame, place, parts, record, None, timeout_ms)
     job.expects(workflow, body)
     return job, record
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from nodeling_runtime.redact import NOTHING, Redactor
@@ -15,8 +16,23 @@ Listener = Callable[[Mapping[str, Any]], None]
 class Events:
     """Hands each event to every listener, in order, in the engine's loop."""
 
-    def __init__(self, run_id: str, listeners: list[Listener], redactor: Redactor = NOTHING) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        listeners: list[Listener],
+        redactor: Redactor = NOTHING,
+        after: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
+        """Listen.
+
+        Args:
+            run_id: The run.
+            listeners: Who is told.
+            redactor: What must not be told.
+            after: Calls what it is given when what happened before is kept; None: nothing is kept.
+        """
         self.run_id = run_id
+        self._after = after
         self._redactor = redactor
         self._listeners = list(listeners)
         self._seq = 0
@@ -36,6 +52,12 @@ class Events:
             event["step"] = step
         event.update(data)
         event = self._redactor.value(event)
+        if self._after is None:
+            self._tell(event)
+        else:
+            self._after(partial(self._tell, event))
+
+    def _tell(self, event: Mapping[str, Any]) -> None:
         for listener in list(self._listeners):
             try:
                 listener(event)

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
 from nodeling.flow import Child, Expression, Start
-from nodeling_runtime.engine.child import ChildRun, Item, child_of
+from nodeling_runtime.engine.child import ChildRun, Place, child_of
 from nodeling_runtime.engine.context import Delta, Frame, View
 from nodeling_runtime.engine.names import Names
 from nodeling_runtime.engine.pool import PoolRun
+from nodeling_runtime.engine.recall import Recall
 from nodeling_runtime.engine.team import Team
-from nodeling_runtime.expressions.errors import ExpressionError
-from nodeling_runtime.values import Value
-from nodeling_runtime.workflow.duration import DurationError, milliseconds
-from nodeling_runtime.workflow.model import Slot, Step
+from nodeling_runtime.workflow.model import Slot
 from nodeling_runtime.workflow.plan import plan_of
 
 if TYPE_CHECKING:
@@ -36,6 +34,9 @@ class FlowHandle:
         self._starts: dict[str, int] = {}
         self._pools: list[PoolRun] = []
         self._when_quiet: Callable[[], None] | None = None
+        self._workflows: dict[str, str] = {}  # those that stand at the container's own path, by key
+        journal = job.engine.journal
+        self.recall = None if journal is None else Recall(journal, job.trail, job.record.attempts)
 
     # -- the public API
 
@@ -79,16 +80,25 @@ class FlowHandle:
         slot = expression.handle
         if not isinstance(slot, Slot) or slot.expression is None:
             raise NodelingError("this is no expression of this container", code="container.expression")
+        if self.recall is None:
+            return self._evaluated(slot, vars, after)
+        return self.recall.value("evaluate", lambda: self._evaluated(slot, vars, after))
+
+    def _evaluated(self, slot: Slot, vars: Mapping[str, Any] | None, after: Sequence[ChildRun]) -> Any:
+        if slot.expression is None:
+            raise AssertionError("only a slot with an expression is evaluated")
         view = after[-1].inner_view() if after else self._before_children()
         return slot.expression.evaluate(Names(view or self.job.view, self.job.parts, given=vars))
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return self.job.engine.now()
+        engine = self.job.engine
+        return engine.now() if self.recall is None else float(self.recall.value("now", engine.now))
 
     def random(self) -> float:
         """A number in [0, 1)."""
-        return self.job.engine.random()
+        engine = self.job.engine
+        return engine.random() if self.recall is None else float(self.recall.value("random", engine.random))
 
     # -- the engine's side
 
@@ -101,8 +111,41 @@ class FlowHandle:
         count = self._starts.get(start.child.name, 0)
         self._starts[start.child.name] = count + 1
         child = child_of(self, start, count, timeout_ms, ended)
+        if self.recall is not None:
+            self.recall.opened(child, start)
         self._live.add(child)
         return child
+
+    def opened_at(self) -> float:
+        """When a pool was opened, on the loop's clock: its deadline is the same after a resume."""
+        engine = self.job.engine
+        if self.recall is None:
+            return engine.clock()
+        return engine.moment(self.recall.value("pool", engine.now))
+
+    def when_answered(self, then: Callable[[], None]) -> None:
+        """Call something once the children that had ended have answered."""
+        if self.recall is None:
+            then()
+        else:
+            self.recall.gate.when_open(then)
+
+    def place(self, key: Any, name: str, kind: str) -> Place:
+        """Where a child stands: its path, and in the history its own place and that of its steps.
+
+        Two workflows that a container includes may have steps of the same name: the second one's stand
+        below its own name.
+        """
+        tail = "" if key is None else f"[{key}]"
+        if kind == "workflow" and self._workflows.setdefault(tail, name) != name:
+            tail = f"{tail}/{name}"
+        path = f"{self.job.path}{tail}"
+        if self.recall is None:
+            return Place(path, None, None)
+        if kind == "step":
+            return Place(path, self.recall.unique(f"{self.recall.trail}{tail}/{name}"), None)
+        own, again = self.recall.unique(f"{self.recall.trail}{tail}:{name}"), f"{self.recall.trail}{tail}"
+        return Place(path, own, again + own[len(f"{again}:{name}") :])
 
     def account(self) -> dict[str, Any]:
         """What a failed container's error carries; where it could not say it itself, its pool does."""
@@ -112,8 +155,12 @@ class FlowHandle:
 
     def ended(self, child: ChildRun) -> None:
         """A child has ended."""
+        if self.recall is not None:
+            self.recall.ended(child)
         self._live.discard(child)
         child.finished()
+        if self.recall is not None:
+            self.recall.told(child)
         if not self._live and self._when_quiet is not None:
             quiet, self._when_quiet = self._when_quiet, None
             quiet()
@@ -121,6 +168,8 @@ class FlowHandle:
     def close(self, reason: str, quiet: Callable[[], None]) -> None:
         """End every child but those that clean up; call `quiet` when the last has ended."""
         self.closed = reason
+        if self.recall is not None:
+            self.recall.gate.give_up()
         self._when_quiet = quiet
         for pool in self._pools:
             pool.cancel(reason)
@@ -155,50 +204,3 @@ class FlowHandle:
             slot.scope for slot in self.job.step.slots if slot.kind == "step" and slot.scope is not None
         ]
         return Frame(plan_of(scopes[0]), self.job.view, {}).view(0, None) if len(scopes) == 1 else None
-
-    # -- keys
-
-    @staticmethod
-    def evaluate_keys(step: Step, names: Names) -> dict[str, Any]:
-        """A container's keys: values evaluated, children and kept expressions in their places."""
-        try:
-            keys = {} if step.config is None else Value.of(step.config.evaluate(names)).fresh()
-        except ValueError as error:
-            raise NodelingError(f"its keys are no JSON values: {error}", code=4002) from error
-        faults = step.spec.keys.check(keys)
-        if faults:
-            said = "; ".join(f"{fault.message} at {fault.pointer}" for fault in faults)
-            raise NodelingError(f"{step.spec.name!r} refuses its keys: {said}", code=4002)
-        for slot in step.slots:
-            _place(keys, slot.path, _filling(slot, names))
-        return keys
-
-
-def _filling(slot: Slot, names: Names) -> Any:
-    if slot.kind == "duration" and slot.expression is not None:
-        value = slot.expression.evaluate(names)
-        try:
-            return None if value is None else milliseconds(value)
-        except DurationError as error:
-            raise ExpressionError(str(error), code="document.duration") from error
-    if slot.kind == "list" and slot.expression is not None:
-        items = slot.expression.evaluate(names)
-        if not isinstance(items, list):
-            raise ExpressionError(f"a list is wanted at {slot.pointer}, not {items!r:.60}", code="expr.type")
-        return [Item(item) for item in items]
-    if slot.kind in ("expression", "template"):
-        return Expression(str(slot.expression.source) if slot.expression is not None else "", slot)
-    if slot.kind == "steps" and slot.scope is not None:
-        shared: dict[str, Any] = {}
-        return [Child(step.name, i, (slot, i, shared)) for i, step in enumerate(slot.scope.steps)]
-    if slot.workflow is not None:
-        return Child(slot.workflow.name, 0, (slot, None, {}))
-    steps = slot.scope.steps if slot.scope is not None else ()
-    return Child(steps[0].name if steps else "", 0, (slot, None, {}))
-
-
-def _place(keys: Any, path: tuple[str | int, ...], value: Any) -> None:
-    here = keys
-    for part in path[:-1]:
-        here = here[part]
-    here[path[-1]] = value

@@ -12,6 +12,7 @@ from nodeling_runtime.dispatch.base import CallError, Outcome
 from nodeling_runtime.engine.failure import fault_details, listed, refuse
 from nodeling_runtime.engine.names import Names
 from nodeling_runtime.engine.unread import judgeable
+from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.record import to_plain
 from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.values import InvalidValue, Value
@@ -79,8 +80,13 @@ def judged(spec: NodeSpec, outcome: Outcome, blobs: RunBlobs) -> Outcome:
         outcome.output = blobs.contained(outcome.output)
         if spec.manifest.output is True or spec.manifest.output == {}:
             return outcome
-        faults = spec.output.check(outcome.output.shared())
-    except BlobFault as fault:
+        found: Any
+        if isinstance(outcome.output, BlobValue):
+            found = judgeable(spec.manifest.output, outcome.output.surface())
+        else:
+            found = outcome.output.shared()
+        faults = spec.output.check(found)
+    except (BlobFault, ExpressionError) as fault:
         outcome.error = _unreadable(spec, fault)
         outcome.output = None
         return outcome
@@ -91,7 +97,7 @@ def judged(spec: NodeSpec, outcome: Outcome, blobs: RunBlobs) -> Outcome:
     return outcome
 
 
-def _unreadable(spec: NodeSpec, fault: BlobFault) -> CallError:
+def _unreadable(spec: NodeSpec, fault: NodelingError) -> CallError:
     if fault.code == 4005:
         message, kind = f"the output of {spec.name!r}: {fault.message}", "PayloadTooLarge"
         return CallError(4005, message, kind, retryable=False)

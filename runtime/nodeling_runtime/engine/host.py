@@ -35,17 +35,27 @@ from nodeling_runtime.values import Value
 
 if TYPE_CHECKING:
     from nodeling.workflow import Workflow as SdkWorkflow
+    from nodeling_runtime.engine.journal import Journal
+    from nodeling_runtime.workflow.model import Workflow
 
 CLOSING_ROUNDS = 3
 CLOSING_SECONDS = 0.05  # for each round: the run has its result, and nobody waits for these
 MOST_PREWARMED = 4  # workers that start together with a run; the others start with their first call
 
 
-async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
+async def execute(
+    loaded: Loaded, options: RunOptions, begin: Callable[[], Journal] | None = None
+) -> RunOutcome:
     """Run a loaded workflow on the running loop.
+
+    Args:
+        loaded: The workflow.
+        options: How.
+        begin: Makes the run's journal, once nothing is in the way of the run; None: nothing is kept.
 
     Raises:
         ConfigError: The workflow has faults, or a secret is missing.
+        StoreError: The run cannot be kept.
     """
     from nodeling_runtime.dispatch.exec import ExecDispatcher
     from nodeling_runtime.dispatch.inprocess import InProcessDispatcher
@@ -60,6 +70,7 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     if absent is not None:
         raise absent
     failures = await build_ahead(needed_processes(workflow), options.on_build)
+    journal = None if begin is None else begin()
     workers = WorkerDispatcher(launcher=lambda spec: launch_of(spec, failures))
     dispatchers: dict[str, Dispatcher] = {
         "inprocess": InProcessDispatcher(),
@@ -69,10 +80,35 @@ async def execute(loaded: Loaded, options: RunOptions) -> RunOutcome:
     try:
         for spec in needed_workers(workflow)[:MOST_PREWARMED]:
             workers.warm(spec)
-        return await Run(workflow, options, dispatchers, secrets).execute()
+        return await Run(workflow, options, dispatchers, secrets, journal).execute()
     finally:
+        if journal is not None:
+            journal.close()
         for dispatcher in dispatchers.values():
             await dispatcher.close()
+
+
+def prewarm(workflow: Workflow) -> None:
+    """Start the workers that a run of this workflow will need first, while it is being checked.
+
+    Only those start that run nothing of their nodes until the run itself speaks to them: a workflow that
+    turns out to be wrong runs nothing.
+    """
+    from nodeling_runtime.dispatch.exec_result import Refused
+    from nodeling_runtime.dispatch.worker.bounds import Bounds
+    from nodeling_runtime.dispatch.worker.hub import prepare
+    from nodeling_runtime.toolchains.launching import launch_of
+
+    launches = []
+    for spec in needed_workers(workflow)[:MOST_PREWARMED]:
+        try:
+            launch = launch_of(spec)
+        except Refused:
+            continue  # the run will say so, or build it
+        if launch.is_patient:
+            launches.append(launch)
+    if launches:
+        prepare(launches, Bounds())
 
 
 def _held(output: Value | None, files: dict[str, Blob]) -> bytes | BlobValue | None:
@@ -112,20 +148,35 @@ def result_of(outcome: RunOutcome) -> RunResult:
 class EngineHost:
     """The engine that the SDK finds."""
 
-    def load(self, workflow: SdkWorkflow, folders: Sequence[Path] = ()) -> Loaded:
-        """Resolve an SDK workflow."""
+    def load(self, workflow: SdkWorkflow, folders: Sequence[Path] = (), *, to_run: bool = False) -> Loaded:
+        """Resolve an SDK workflow; what it needs is started meanwhile when it is to be run."""
         path = workflow.path
         document = open_workflow(path) if path is not None else from_data(workflow.document, workflow.name)
         base = None if path is None else path.parent
         extra = [*workflow.node_folders, *folders]
-        return load(document, base=base, folders=extra, definitions=workflow.definitions)
+        return load(
+            document,
+            base=base,
+            folders=extra,
+            definitions=workflow.definitions,
+            resolved=prewarm if to_run else None,
+        )
 
     async def arun(self, workflow: SdkWorkflow, options: Mapping[str, Any]) -> RunResult:
         """Run to the end on the caller's loop."""
         chosen = run_options(options)
         loaded = self._prepared(workflow, options)
         check_parameters(loaded.ready(), chosen.parameters)
-        outcome = await execute(loaded, chosen)
+        url = options.get("store")
+        outcome: RunOutcome | RunResult
+        if url in (None, "none"):
+            outcome = await execute(loaded, chosen)
+        else:
+            from nodeling_runtime.engine.durable import run_in_store
+
+            outcome = await run_in_store(loaded, chosen, str(url), options)
+        if isinstance(outcome, RunResult):
+            return outcome
         if outcome.interrupted:
             raise asyncio.CancelledError  # the run has ended in order; the caller's cancellation goes on
         return result_of(outcome)
@@ -166,7 +217,7 @@ class EngineHost:
 
     def _prepared(self, workflow: SdkWorkflow, options: Mapping[str, Any]) -> Loaded:
         folders = [Path(folder) for folder in options.get("nodes") or ()]
-        return self.load(workflow, folders)
+        return self.load(workflow, folders, to_run=True)
 
 
 def in_own_loop(start: Callable[[], Any]) -> Any:

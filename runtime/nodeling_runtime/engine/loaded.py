@@ -32,6 +32,8 @@ class Loaded:
     workflow: Workflow | None
     faults: list[Fault]
     functions: FunctionTable
+    base: Path | None = None  # the folder that it was resolved from
+    folders: tuple[Path, ...] = ()  # of nodes, beside those of that folder's project
 
     def ready(self) -> Workflow:
         """The workflow, when nothing is wrong with it.
@@ -84,26 +86,48 @@ def load(
     definitions: Mapping[str, NodeDefinition] | None = None,
     registry: Registry | None = None,
     strict: bool = False,
+    pinned: Mapping[str, Any] | None = None,
+    resolved: Callable[[Workflow], None] | None = None,
 ) -> Loaded:
-    """Resolve and check a document; nothing is run and no node is imported."""
-    known = registry or registry_for(base, [*folders, *nodes_of(document)])
+    """Resolve and check a document; nothing is run and no node is imported.
+
+    Args:
+        document: The workflow.
+        base: The folder whose project's nodes it may use.
+        folders: More folders of nodes.
+        definitions: Nodes made in Python.
+        registry: The nodes, instead of looking for them.
+        strict: Whether doubts are said too.
+        pinned: Documents that it includes, by file, as they were when a run began.
+        resolved: Told of a workflow that is read without a fault, before it is checked.
+    """
+    folders = [*folders, *nodes_of(document)]
+    known = registry or registry_for(base, folders)
     for definition in (definitions or {}).values():
         known.add_own(definition)
     functions = function_table()
-    workflow, faults = load_workflow(document, known, functions)
+    workflow, faults = load_workflow(document, known, functions, pinned)
     faults = [*notes_of(document), *faults]
     if workflow is not None:
+        if resolved is not None and not any(fault.severity == "error" for fault in faults):
+            resolved(workflow)
         faults = [*faults, *check_workflow(workflow, strict=strict)]
     faults = sorted(faults, key=lambda fault: (fault.file or "", fault.line or 0, fault.column or 0))
-    return Loaded(document, known, workflow, faults, functions)
+    return Loaded(document, known, workflow, faults, functions, base, tuple(Path(one) for one in folders))
 
 
 def load_file(
-    path: Path, folders: Sequence[Path] = (), *, strict: bool = False, reading: Reading | None = None
+    path: Path,
+    folders: Sequence[Path] = (),
+    *,
+    strict: bool = False,
+    reading: Reading | None = None,
+    resolved: Callable[[Workflow], None] | None = None,
 ) -> Loaded:
     """Load a workflow file, of this system or of another one.
 
     Raises:
         ConfigError: It is not there, or cannot be read as a document.
     """
-    return load(open_workflow(path, reading), base=path.parent, folders=folders, strict=strict)
+    document = open_workflow(path, reading)
+    return load(document, base=path.parent, folders=folders, strict=strict, resolved=resolved)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nodeling.errors import ConfigError, StoreError, nearest
+from nodeling.errors import ConfigError, nearest
 from nodeling_runtime.blobs import LARGEST_JSON
 from nodeling_runtime.engine.run import RunOptions, all_steps
 from nodeling_runtime.values import InvalidValue, Value
@@ -23,6 +23,8 @@ OPTIONS = (
     "nodes",
     "random",
     "run_id",
+    "key",
+    "durability",
 )
 REQUEST_PARTS = ("method", "headers", "query", "params", "path", "body")
 
@@ -38,9 +40,10 @@ def run_options(given: Mapping[str, Any]) -> RunOptions:
         raise ConfigError(
             f"a run has no option {unknown[0]!r}", code="run.option", hint=f"it has {', '.join(OPTIONS)}"
         )
-    if given.get("store") not in (None, "none"):
-        raise StoreError(
-            "a store arrives with durable runs", code="store.unavailable", hint="leave `store` out"
+    kept = given.get("store") not in (None, "none")
+    if not kept and (given.get("key") is not None or given.get("durability") is not None):
+        raise ConfigError(
+            "`key` and `durability` are about a run that is kept", code="run.option", hint="add `store`"
         )
     from nodeling_runtime import plugins
 

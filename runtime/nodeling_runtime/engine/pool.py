@@ -34,7 +34,7 @@ class PoolRun:
         self._deadline_ms = deadline_ms
         self._reason: str | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._opened = flow.job.engine.clock()
+        self._opened = flow.opened_at()
         self._closed: float | None = None
         self._runs: list[ChildRun] = []
         self._by_job: dict[Job, ChildRun] = {}
@@ -54,7 +54,7 @@ class PoolRun:
         self, starts: Iterable[Start], *, settled: Callable[[ChildRun], object] | None = None
     ) -> list[ChildRun]:
         """Run the children and return them in the order they were given."""
-        self._arm()
+        self._flow.when_answered(self._arm)
         self._starts = iter(starts)
         self._settled = settled
         self._exhausted = False

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nodeling.errors import ConfigError
+from nodeling.errors import ConfigError, StoreError
 from nodeling_runtime.blob_values import RunBlobs
 from nodeling_runtime.dispatch.base import CallError, Dispatcher
+from nodeling_runtime.engine.child import Place
 from nodeling_runtime.engine.context import Frame
 from nodeling_runtime.engine.events import Events, Listener
 from nodeling_runtime.engine.failure import refused_input
+from nodeling_runtime.engine.journal import MOST_EVENTS, Journal
 from nodeling_runtime.engine.permits import Permits
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.scope_job import ScopeJob
@@ -75,15 +77,18 @@ class Run:
         options: RunOptions,
         dispatchers: Mapping[str, Dispatcher],
         secrets: Mapping[str, str],
+        journal: Journal | None = None,
     ) -> None:
-        self.id = options.run_id or uuid.uuid4().hex
+        self.journal = journal
+        self.id = options.run_id or uuid.uuid4().hex if journal is None else journal.claim.run_id
         self.workflow = workflow
         self.options = options
         self.parameters = options.parameters
         self.random = options.random
         self.clock: Callable[[], float] = time.monotonic  # its loop's own, from the moment it has one
         self.redactor = Redactor(secrets.values())
-        self.events = Events(self.id, options.listeners, self.redactor)
+        after = None if journal is None else journal.when_kept
+        self.events = Events(self.id, options.listeners, self.redactor, after)
         self.blobs = RunBlobs()
         self.request = {part: self.blobs.contained(value) for part, value in options.request.items()}
         self.step_names = frozenset(step.name for step in all_steps(workflow.scope))
@@ -98,6 +103,7 @@ class Run:
         self._job: ScopeJob | None = None
         self._ends_at: float | None = None
         self._timed_out: float | None = None
+        self._too_long: int | None = None
         self._cleanup: asyncio.TimerHandle | None = None
         self._doom: StepRecord | None = None  # the step whose failure nothing in the run may handle
         self.leaked = 0
@@ -108,6 +114,14 @@ class Run:
     def now(self) -> float:
         """Seconds since the epoch."""
         return time.time()
+
+    def moment(self, epoch: float) -> float:
+        """A moment of the world's clock on the loop's."""
+        return self.clock() + (epoch - time.time())
+
+    def epoch(self, moment: float) -> float:
+        """A moment of the loop's clock on the world's."""
+        return time.time() + (moment - self.clock())
 
     def remaining(self) -> float | None:
         """Seconds until the run's own deadline; once it is being ended, until its cleanup has to be over."""
@@ -163,6 +177,9 @@ class Run:
         self._loop = asyncio.get_running_loop()
         self.clock = self._loop.time
         started, began = time.time(), self.clock()
+        if self.journal is not None:
+            started = self._take_up(self.journal)
+            began = self.moment(started)
         self.events.emit("run.started", workflow=self.workflow.name, version=self.workflow.version)
         record = StepRecord("", self.workflow.name, "")
         frame = Frame(plan_of(self.workflow.scope), None, {})
@@ -171,10 +188,15 @@ class Run:
         try:
             if refusal is None:
                 parts = parts_of(self, self.workflow, self.request)
-                self._job = ScopeJob(self, self.workflow.scope, frame, "", parts, record, None)
-                with watched(self):
-                    await self._drive(self._job)
-                status, error = self._verdict(record)
+                top = Place("", None, None)
+                job = self._job = ScopeJob(self, self.workflow.scope, frame, top, parts, record, None)
+                if self.journal is not None and await self._is_suspended(self.journal):
+                    job.scope_run.recollect()
+                    status, error = "suspended", None
+                else:
+                    with watched(self):
+                        await self._drive(job)
+                    status, error = self._verdict(record)
             else:
                 record.error = refusal
                 status, error = "failed", refusal.to_json()
@@ -182,6 +204,8 @@ class Run:
             if self._work_root is not None:
                 self._work_root.cleanup()
         duration = (self.clock() - began) * 1_000
+        if self.journal is not None and status != "suspended":
+            await self._write_end(self.journal, status, error, record)
         self.events.emit("run.finished", status=status, error=error, duration_ms=round(duration, 3))
         records = {
             step.name: frame.records[step.index] or StepRecord(step.name, step.name, step.node)
@@ -208,12 +232,65 @@ class Run:
         job = self._job
         if job is None or job.done:
             return
-        if job.ending is None:
+        first = job.ending is None
+        if self.journal is not None:
+            how = "cancel" if first else "hurry"
+            data = {"reason": reason, "how": how, "limit_ms": self._timed_out}
+            self.journal.note("scope.cancelled", "", data)
+        if first:
             job.end(reason)
             limit = self.workflow.settings.cleanup_timeout_ms / 1_000
             self._cleanup = asyncio.get_running_loop().call_later(limit, self.cancel, reason)
         else:
             job.hurry(reason)
+
+    # -- the journal
+
+    def _take_up(self, journal: Journal) -> float:
+        """Connect the run with its journal; when it was first started."""
+        journal.redactor = self.redactor
+        journal.told, journal.failed, journal.grown = self._told, self._cut_off, self._grown
+        return journal.recorded.created or time.time()
+
+    async def _is_suspended(self, journal: Journal) -> bool:
+        """Whether a step is in doubt: then nothing goes on until somebody has looked at it."""
+        doubtful = journal.recorded.doubtful()
+        for path, begun in doubtful:
+            if not begun.is_in_doubt:
+                journal.note("step.in_doubt", path, {"attempt": begun.attempts})
+        if doubtful:
+            journal.note("run.suspended", "", {"reason": "in_doubt", "steps": [path for path, _ in doubtful]})
+            await journal.kept()
+        return bool(doubtful)
+
+    async def _write_end(
+        self, journal: Journal, status: str, error: dict[str, Any] | None, record: StepRecord
+    ) -> None:
+        """The run has ended when that is kept, and not before.
+
+        Raises:
+            StoreError: It is not kept.
+        """
+        value = None if record.output is None or status != "succeeded" else record.output.data
+        journal.note("run.ended", "", {"status": status, "error": error}, value)
+        await journal.kept()
+
+    def _told(self, reason: str) -> None:
+        """Somebody asked the run to end, from another process."""
+        if self._job is not None and self._job.ending is None:
+            self.cancel(reason)
+
+    def _cut_off(self, error: StoreError) -> None:
+        """Nothing is kept any more, so nothing more is done."""
+        if self._job is not None and not self._job.done:
+            self.cancel(str(error.code))
+            self._job.hurry(str(error.code))
+
+    def _grown(self, count: int) -> None:
+        self.events.emit("run.long_history", events=count, most=MOST_EVENTS)
+        if count >= MOST_EVENTS:
+            self._too_long = count
+            asyncio.get_running_loop().call_soon(self.cancel, "history_limit")
 
     def end_from_within(self, how: str, record: StepRecord) -> None:
         """A node asked for the end of the run: it ends next, for what is in the middle of something now."""
@@ -226,6 +303,8 @@ class Run:
         if self._job is None or self._job.done:
             return
         if how == "stop":
+            if self.journal is not None:
+                self.journal.note("scope.cancelled", "", {"reason": "stopped", "how": "stop"})
             self._job.scope_run.stop()
         elif self._job.ending is None:
             self.cancel("aborted")
@@ -244,15 +323,30 @@ class Run:
         limit = self.options.timeout_ms or self.workflow.settings.timeout_ms
         timer = None
         if limit is not None:
-            self._ends_at = self.clock() + limit / 1_000
-            timer = loop.call_later(limit / 1_000, self._expire, limit)
+            began = None if self.journal is None else self.journal.recorded.created
+            self._ends_at = (self.clock() if began is None else self.moment(began)) + limit / 1_000
+            timer = loop.call_at(self._ends_at, self._expire, limit)
         team.wake()
+        if self.journal is not None:
+            self._resume_ending(self.journal, job)
         try:
             await self._outlast(done)
         finally:
             for handle in (timer, self._cleanup):
                 if handle is not None:
                     handle.cancel()
+
+    def _resume_ending(self, journal: Journal, job: ScopeJob) -> None:
+        """A run that was being ended, or was to be, is so before anything else."""
+        loop = asyncio.get_running_loop()
+        cancels = [one for one in journal.recorded.cancels.get("", ()) if one.how != "stop"]
+        if cancels:
+            first = cancels[0]
+            job.ending, self._timed_out = first.reason, first.limit_ms
+            due = self.moment(first.at) + self.workflow.settings.cleanup_timeout_ms / 1_000
+            self._cleanup = loop.call_at(due, self.cancel, first.reason)
+        elif journal.recorded.cancel is not None:
+            loop.call_soon(self.cancel, journal.recorded.cancel)  # behind the worker's first step
 
     async def _outlast(self, done: asyncio.Future[None]) -> None:
         """Wait for the end; every cancellation from outside cancels the run once more."""
@@ -273,6 +367,10 @@ class Run:
         self.cancel("run_timeout")
 
     def _verdict(self, record: StepRecord) -> tuple[str, dict[str, Any] | None]:
+        if self._too_long is not None:
+            message = f"its history has {self._too_long} events, and something in it does not end"
+            error = CallError("run.history_limit", message, "StoreError", False)
+            return "failed", {**error.to_json(), "step": None, "others": []}
         if self._timed_out is not None and record.status == "cancelled":
             details = {"limit": "run_timeout", "limit_ms": self._timed_out}
             error = CallError(

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from nodeling.errors import NodelingError
 from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.engine.context import Delta, Frame, Merge, View
 from nodeling_runtime.engine.failure import engine_error
 from nodeling_runtime.engine.names import Fields, Names
+from nodeling_runtime.engine.noting import note_end, remember
 from nodeling_runtime.engine.record import StepRecord
+from nodeling_runtime.engine.recorded import Cancel, Ended, Recorded, error_data, error_of
 from nodeling_runtime.engine.scheduler import Scheduler
-from nodeling_runtime.engine.step import StepJob
+from nodeling_runtime.engine.step import StepJob, scope_end_of
 from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.values import NULL, Value
@@ -22,7 +26,9 @@ from nodeling_runtime.workflow.model import Scope
 from nodeling_runtime.workflow.plan import CANCELLED, FAILED, SKIPPED, SUCCEEDED
 
 if TYPE_CHECKING:
+    from nodeling_runtime.engine.journal import Journal
     from nodeling_runtime.engine.run import Run
+    from nodeling_runtime.expressions.template import Template
 
 Parts = Callable[[str], Any]
 STATUS = {"succeeded": SUCCEEDED, "failed": FAILED, "skipped": SKIPPED, "cancelled": CANCELLED}
@@ -32,11 +38,14 @@ WORDS = {bit: word for word, bit in STATUS.items()}
 class ScopeRun:
     """Drives one scope; a `Judge` for its scheduler."""
 
-    def __init__(self, run: Run, scope: Scope, frame: Frame, path: str, parts: Parts) -> None:
+    def __init__(
+        self, run: Run, scope: Scope, frame: Frame, path: str, parts: Parts, trail: str | None = None
+    ) -> None:
         self.engine = run
         self.scope = scope
         self.frame = frame
         self.path = path
+        self.trail = path if trail is None else trail
         self.parts = parts
         self.plan = frame.plan
         self.scheduler = Scheduler(self.plan, self)
@@ -52,9 +61,88 @@ class ScopeRun:
         """Run the scope to its end and say how it ended."""
         self._done = asyncio.get_running_loop().create_future()
         self.scheduler.begin()
+        journal = self.engine.journal
+        if journal is not None and journal.resumes:
+            self._replay(journal.recorded)
         self._pump()
         await self._done
         return str(self.scheduler.outcome)
+
+    def recollect(self) -> None:
+        """Come to the end that the history says, running nothing: so that its steps can be looked at."""
+        journal = self.engine.journal
+        if journal is not None and self.scheduler.outcome is None:
+            self.scheduler.begin()
+            self._replay(journal.recorded)
+
+    def _replay(self, recorded: Recorded) -> None:
+        """Tell the scheduler what has happened, in its order; what it then has started is what still runs."""
+        past: list[tuple[int, int | None, Ended | Cancel]] = []
+        for step in range(len(self.plan.steps)):
+            ended = recorded.ends.get(self._place(step))
+            if ended is not None and not ended.at_once:
+                past.append((ended.seq, step, ended))
+        past.extend((cancel.seq, None, cancel) for cancel in recorded.cancels.get(self.trail, ()))
+        started: dict[int, None] = {}
+        cancelled: dict[int, tuple[int, str, int]] = {}
+        for _, ended_step, fact in sorted(past, key=lambda one: one[0]):
+            self._collect(started, cancelled)
+            if isinstance(fact, Cancel):
+                self._end_again(fact)
+            elif ended_step is not None:
+                if ended_step not in started:
+                    said = (
+                        f"the history says that {self._place(ended_step)} ran; this workflow does not run it"
+                    )
+                    raise NodelingError(said, code="run.history")
+                del started[ended_step]
+                cancelled.pop(ended_step, None)
+                self._remember(ended_step, fact)
+        self._collect(started, cancelled)
+        self.scheduler.starts = list(started)
+        self.scheduler.cancels = [cancelled[step] for step in started if step in cancelled]
+
+    def _end_again(self, fact: Cancel) -> None:
+        if fact.how == "stop":
+            self.scheduler.stop()
+        elif fact.how == "hurry":
+            self.scheduler.hurry(fact.reason)
+        else:
+            self.scheduler.cancel(fact.reason)
+
+    def _collect(self, started: dict[int, None], cancelled: dict[int, tuple[int, str, int]]) -> None:
+        scheduler = self.scheduler
+        started.update(dict.fromkeys(scheduler.starts))
+        cancelled.update({cancel[0]: cancel for cancel in scheduler.cancels})
+        scheduler.starts, scheduler.cancels = [], []
+
+    def _remember(self, step: int, ended: Ended) -> None:
+        """A step had ended: it is as if it did so now."""
+        record = self._record(step)
+        remember(self.engine, record, ended)
+        record.waited_for = self._sources(step)
+        if record.status == "succeeded":
+            self.frame.outputs[step] = record.output
+            self.frame.write(step, ended.delta)
+            self._succeeded |= 1 << step
+        elif record.status == "failed":
+            self.frame.write_failed(step, ended.delta)
+        self._views.pop(step, None)
+        how = scope_end_of(ended.ends, record)
+        if how is not None and ended.ends is not None and ended.ends[1] == "top":
+            self.engine.end_from_within(how, record)
+        self._finish(step, record, how)
+
+    def _finish(self, step: int, record: StepRecord, how: str | None) -> None:
+        """Tell the scheduler of an end, and of what the step's node wants to become of the scope."""
+        if how == "abort":  # before the step's own end, which may be the last one
+            self.scheduler.cancel("aborted")
+        self.scheduler.finish(step, STATUS[record.status], record.reason, final=how in ("fail", "stop"))
+
+    def _place(self, step: int) -> str:
+        """A step's place in the history."""
+        name = self.plan.steps[step].name
+        return f"{self.trail}/{name}" if self.trail else name
 
     def cancel(self, reason: str) -> None:
         """End the scope; its `always` steps still run."""
@@ -80,8 +168,14 @@ class ScopeRun:
         condition = (self.plan.steps[step].links or ())[number].condition
         source = self.plan.links[step][number].source
         past = self.plan.ancestors[source] | 1 << source
-        view = self.frame.view(past & self._succeeded, "last", failed=[source])
-        return condition is None or truth(condition.evaluate(self._names(step, view)), "a link's `if`")
+        if condition is None:
+            return True
+
+        def decide() -> bool:
+            view = self.frame.view(past & self._succeeded, "last", failed=[source])
+            return truth(condition.evaluate(self._names(step, view)), "a link's `if`")
+
+        return decided(self.engine.journal, self._place(step), f"link {number}", decide)
 
     def admit(self, step: int, satisfied: list[int]) -> bool:
         """Freeze what the step sees, then evaluate its `if`."""
@@ -97,7 +191,8 @@ class ScopeRun:
         )
         if model.condition is None:
             return True
-        return truth(model.condition.evaluate(self._names(step, view)), "`if`")
+        decide = partial(truth_of, model.condition, self._names(step, view))
+        return decided(self.engine.journal, self._place(step), "if", decide)
 
     def settled(self, step: int, status: int, reason: str | None, error: Exception | None) -> None:
         """A step ended without having run."""
@@ -107,6 +202,13 @@ class ScopeRun:
             record.error = engine_error(error)
             record.handled = self.plan.steps[step].continues
         record.ended_at = self.engine.clock()
+        journal = self.engine.journal
+        if journal is not None:
+            known = journal.recorded.ends.get(self._place(step))
+            if known is not None:
+                remember(self.engine, record, known)  # listeners were told of it then
+                return
+            note_end(self.engine, journal, self._place(step), record, {}, at_once=True)
         self.engine.step_ended(record)
 
     def phase_begins(self, phase: str) -> None:
@@ -137,6 +239,8 @@ class ScopeRun:
         if not isinstance(job, StepJob):
             raise AssertionError("a scope runs steps")
         step, record = job.step.index, job.record
+        if self.engine.journal is not None:
+            job.write_end(self.engine.journal)
         del self._jobs[step]
         if record.status == "succeeded":
             self.frame.outputs[step] = record.output
@@ -145,10 +249,7 @@ class ScopeRun:
         elif record.status == "failed":
             self.frame.write_failed(step, job.delta)
         self._views.pop(step, None)
-        how = job.scope_end
-        if how == "abort":  # before the step's own end, which may be the last one
-            self.scheduler.cancel("aborted")
-        self.scheduler.finish(step, STATUS[record.status], record.reason, final=how in ("fail", "stop"))
+        self._finish(step, record, job.scope_end)
 
     def _pump(self, *, inside: bool = False) -> None:
         """Carry out what the scheduler decided."""
@@ -176,13 +277,16 @@ class ScopeRun:
         model = self.plan.steps[step]
         record = self._record(step)
         record.status = "ready"
-        record.waited_for = tuple(
-            self.plan.steps[i].name for i in sorted(self.scheduler.satisfied_sources(step))
-        )
+        record.waited_for = self._sources(step)
         path = f"{self.path}/{model.name}" if self.path else model.name
-        job = StepJob(self.engine, model, self._views[step], path, self._parts_for(step), record=record)
+        parts, trail = self._parts_for(step), self._place(step)
+        job = StepJob(self.engine, model, self._views[step], path, parts, record=record, trail=trail)
         job.team = self.team
         return job
+
+    def _sources(self, step: int) -> tuple[str, ...]:
+        """The names of the steps whose links met the step's join."""
+        return tuple(self.plan.steps[i].name for i in sorted(self.scheduler.satisfied_sources(step)))
 
     def _record(self, step: int) -> StepRecord:
         record = self.frame.records[step]
@@ -294,6 +398,38 @@ class ScopeRun:
     def failure(self) -> CallError:
         """Why the scope failed."""
         return self._scope_error() or self.error or CallError("internal", "the scope failed")
+
+
+def decided(journal: Journal | None, place: str, what: str, decide: Callable[[], bool]) -> bool:
+    """A decision: the one that was made before, else a new one, which is written down.
+
+    Raises:
+        NodelingError: It could not be made, now or then.
+    """
+    if journal is None:
+        return decide()
+    known = journal.recorded.decisions.get((place, what))
+    if known is not None:
+        error = error_of(known.get("error"))
+        if error is not None:
+            raise NodelingError(error.message, code=error.code, details=error.details)
+        return bool(known["is"])
+    try:
+        is_so = decide()
+    except NodelingError as error:
+        journal.note("decision", place, {"what": what, "error": error_data(engine_error(error))})
+        raise
+    journal.note("decision", place, {"what": what, "is": is_so})
+    return is_so
+
+
+def truth_of(condition: Template, names: Names) -> bool:
+    """An `if`'s value.
+
+    Raises:
+        NodelingError: It has none, or one that is neither true nor false.
+    """
+    return truth(condition.evaluate(names), "`if`")
 
 
 def truth(value: Any, what: str) -> bool:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
 from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.engine.context import Delta, Frame, Merge, View
 from nodeling_runtime.engine.failure import engine_error, refused_input, without_view
+from nodeling_runtime.engine.noting import note_end, remember
 from nodeling_runtime.engine.record import StepRecord
-from nodeling_runtime.engine.scope import Parts, ScopeRun, truth
+from nodeling_runtime.engine.scope import Parts, ScopeRun, decided, truth_of
 from nodeling_runtime.engine.step import StepJob
 from nodeling_runtime.engine.team import Job
 from nodeling_runtime.values import InvalidValue
 from nodeling_runtime.workflow.model import Scope, Step, Workflow
 
 if TYPE_CHECKING:
+    from nodeling_runtime.engine.child import Place
+    from nodeling_runtime.engine.gate import Gate
+    from nodeling_runtime.engine.journal import Journal
+    from nodeling_runtime.engine.recall import Recall
+    from nodeling_runtime.engine.recorded import Begun
     from nodeling_runtime.engine.run import Run
 
 
@@ -29,7 +36,7 @@ class ScopeJob(Job):
         run: Run,
         scope: Scope,
         frame: Frame,
-        path: str,
+        place: Place,
         parts: Parts,
         record: StepRecord,
         merge: Merge | None,
@@ -40,7 +47,14 @@ class ScopeJob(Job):
         self.record = record
         self.delta: Delta = {}
         self.partial: Delta = {}  # what its steps wrote before it failed or was ended
-        self.scope_run = ScopeRun(run, scope, frame, path, parts)
+        self.trail = place.path if place.own is None else place.own
+        self.of: Recall | None = None  # the history of the container it is a child of
+        self.given: str | None = None  # a hash of what that gave it
+        self.at_once = False  # it ended in the moment that made it
+        self._begun: Begun | None = None
+        if run.journal is not None and run.journal.resumes:
+            self._begun = run.journal.recorded.begun.get(self.trail)
+        self.scope_run = ScopeRun(run, scope, frame, place.path, parts, place.inner)
         self._merge = merge
         self._timeout_ms = timeout_ms
         self._expired = False
@@ -52,12 +66,16 @@ class ScopeJob(Job):
 
     def inner_view(self) -> View:
         """What a step behind the scope's last one would see."""
+        if self.answer is not None:
+            self.scope_run.recollect()
         return self.scope_run.inner_view()
 
     async def run(self) -> None:
         """Run the scope and conclude."""
         record = self.record
-        record.status, record.started_at, record.attempts = "running", self.engine.clock(), 1
+        if self.gate is not None and await self._passes(self.gate):
+            return
+        self._begin()
         if self.counted is not None:
             self.counted()
         if self._workflow is not None:
@@ -67,13 +85,51 @@ class ScopeJob(Job):
                 return
         timer = None
         if self._timeout_ms is not None:
-            timer = asyncio.get_running_loop().call_later(self._timeout_ms / 1_000, self._expire)
+            due = (record.started_at or 0.0) + self._timeout_ms / 1_000
+            timer = asyncio.get_running_loop().call_at(due, self._expire)
         try:
             outcome = await self.scope_run.execute()
         finally:
             if timer is not None:
                 timer.cancel()
         self._judge(outcome)
+
+    def _begin(self) -> None:
+        record, run, journal = self.record, self.engine, self.engine.journal
+        record.status, record.attempts = "running", 1
+        record.started_at = run.clock() if self._begun is None else run.moment(self._begun.started)
+        if journal is not None and self.of is not None and self._begun is None:
+            now = run.now()
+            data = {"attempt": 1, "name": record.name, "node": record.node, "container": True, "ready": now}
+            journal.note(
+                "step.started", self.trail, data if self.given is None else {**data, "given": self.given}
+            )
+
+    async def _passes(self, gate: Gate) -> bool:
+        """Wait for this child's turn among those of a resumed container. True when it had ended before."""
+        if self.answer is None:
+            await gate.opened()
+            return False
+        await gate.turn(self.trail)
+        remember(self.engine, self.record, self.answer)
+        self.delta = self.partial = self.answer.delta
+        self.done = True
+        return True
+
+    def write_end(self, journal: Journal) -> None:
+        """Write down how the scope ended."""
+        delta = self.delta if self.record.status == "succeeded" else self.partial
+        attempt = None if self.record.started_at is None else 1
+        note_end(
+            self.engine,
+            journal,
+            self.trail,
+            self.record,
+            delta,
+            attempt=attempt,
+            of=self.of,
+            at_once=self.at_once,
+        )
 
     def interrupt(self) -> None:
         """A scope ends by ending its steps; its own task is left to see that."""
@@ -82,7 +138,7 @@ class ScopeJob(Job):
     def hurry(self, reason: str) -> None:
         """A scope that is hurried ends its `always` steps too."""
         self.end(reason)
-        if not self.done:
+        if not self.done and self.answer is None:
             self.scope_run.hurry(reason)
 
     def conclude_interrupted(self) -> None:
@@ -139,17 +195,30 @@ def admit_alone(
     timeout_ms: float | None,
     overlay: Mapping[str, Any] | None,
     ended: str | None = None,
+    trail: str | None = None,
 ) -> StepJob:
     """The job of a child that is in no scope's order. Its `if` is asked here, unless it has `ended`."""
     view = frame.view(0, None)
-    job = StepJob(run, step, view, path, parts, record=record, default_timeout_ms=timeout_ms, overlay=overlay)
+    job = StepJob(
+        run,
+        step,
+        view,
+        path,
+        parts,
+        record=record,
+        default_timeout_ms=timeout_ms,
+        overlay=overlay,
+        trail=trail,
+    )
     if ended is not None:
         return job
     if not step.active:
         job.skip("inactive")
     elif step.condition is not None:
         try:
-            if not truth(step.condition.evaluate(job.names), "`if`"):
+            condition = step.condition
+            decide = partial(truth_of, condition, job.names)
+            if not decided(run.journal, job.trail, "if", decide):
                 job.skip("condition")
         except NodelingError as error:
             job.fail(engine_error(error))

@@ -14,16 +14,23 @@ from nodeling_runtime.engine.context import UNWRITTEN, Delta, View, Write, join_
 from nodeling_runtime.engine.failure import refused_step
 from nodeling_runtime.engine.flow import FlowHandle
 from nodeling_runtime.engine.given import judged, prepared
+from nodeling_runtime.engine.keys import container_keys
 from nodeling_runtime.engine.names import Names
+from nodeling_runtime.engine.noting import note_end, remember
 from nodeling_runtime.engine.record import StepRecord
+from nodeling_runtime.engine.recorded import error_data
 from nodeling_runtime.engine.source import StepSource
 from nodeling_runtime.engine.team import Job, Slot, absorb
 from nodeling_runtime.expressions.template import Template
+from nodeling_runtime.fault_points import reached
 from nodeling_runtime.values import NULL, Value
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
 from nodeling_runtime.workflow.model import Step
 
 if TYPE_CHECKING:
+    from nodeling_runtime.engine.gate import Gate
+    from nodeling_runtime.engine.journal import Journal
+    from nodeling_runtime.engine.recall import Recall
     from nodeling_runtime.engine.run import Run
 
 Parts = Callable[[str], Any]
@@ -43,12 +50,14 @@ class StepJob(Job):
         record: StepRecord,
         default_timeout_ms: float | None = None,
         overlay: Mapping[str, Any] | None = None,
+        trail: str | None = None,
     ) -> None:
         super().__init__()
         self.engine = run
         self.step = step
         self.view = view
         self.path = path
+        self.trail = trail or path  # its place in the history: the path, with the attempts of its containers
         self.parts = parts
         self.record = record
         self.names = Names(view, self._part)
@@ -70,7 +79,17 @@ class StepJob(Job):
         self._late = False
         self._unresponsive = False
         self._is_bounded = False  # whether the call that is under way ends by itself when it is told to
+        self.of: Recall | None = None  # the history of the container it is a child of
+        self.given: str | None = None  # a hash of what that gave it
+        self.at_once = False  # it ended in the moment that made it
+        self.open_attempt: int | None = None  # the attempt that was written down and whose end was not
+        self._lost = 0  # attempts that died with their runner: the policy's tries are not spent on them
+        self._began_before = False  # in a process that is gone
+        self._goes_on = False  # a container's attempt is taken up again, not repeated
+        self._is_permitted = False
         record.ready_at = run.clock()
+        if run.journal is not None and run.journal.resumes:
+            self._take_up(run.journal)
 
     # -- the story
 
@@ -78,12 +97,12 @@ class StepJob(Job):
         """All attempts, from the permits to the end."""
         mine = self.generation
         try:
-            if self.record.started_at is None:
+            if self.gate is not None and await self._passes(self.gate):
+                return
+            if not self._is_permitted:
                 await self._begin()
             while True:
-                if self._delay_ms is not None:
-                    await self._back_off()
-                self.record.attempts += 1
+                await self._get_ready()
                 outcome = await self._attempt(mine)
                 if mine != self.generation or self._decide(outcome):
                     return
@@ -104,7 +123,9 @@ class StepJob(Job):
                 if not permits.try_acquire():
                     await permits.acquire()
                 self._holds.append(permits)
-        self.record.started_at = self.engine.clock()
+        self._is_permitted = True
+        if self.record.started_at is None:
+            self.record.started_at = self.engine.clock()
         self.record.status = "running"
         if self.counted is not None:
             self.counted()
@@ -122,7 +143,19 @@ class StepJob(Job):
         limit = self._duration(self.step.deadline_ms, "deadline")
         if limit is not None:
             loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(limit / 1_000, self._expire, "deadline", limit)
+            due = self.engine.clock() + limit / 1_000
+            if self._began_before and self.record.ready_at is not None:
+                due = self.record.ready_at + limit / 1_000
+            self._deadline = loop.call_at(due, self._expire, "deadline", limit)
+
+    async def _get_ready(self) -> None:
+        """Wait for the next attempt's time, and count it."""
+        if self._delay_ms is not None:
+            await self._back_off()
+        if self.engine.journal is None:
+            self.record.attempts += 1
+        else:
+            await self._count(self.engine.journal)
 
     async def _back_off(self) -> None:
         delay, self._delay_ms = self._delay_ms or 0.0, None
@@ -153,6 +186,8 @@ class StepJob(Job):
             return Outcome(
                 None, self._timed_out(), outcome.delta, outcome.worker, outcome.cpu_ms, outcome.peak_rss_mb
             )
+        if self.flow is not None and self.flow.recall is not None and self.ending is None:
+            self.flow.recall.check()
         return judged(self.step.spec, outcome, self.engine.blobs)
 
     def _limit(self) -> float | None:
@@ -211,14 +246,15 @@ class StepJob(Job):
         delay = None
         if not self._late:
             effects = self.step.spec.manifest.effects
-            delay = next_delay_ms(
-                outcome.error, self.step.retry, effects, record.attempts, self.engine.random()
-            )
+            tries = record.attempts - self._lost
+            delay = next_delay_ms(outcome.error, self.step.retry, effects, tries, self.engine.random())
         if delay is None:
             self._leave_behind(outcome)
             self._conclude_error(outcome.error)
             return True
         self._delay_ms = delay
+        if self.engine.journal is not None:
+            self._write_retry(self.engine.journal, outcome.error, delay)
         self.engine.events.emit(
             "step.retry",
             self.path,
@@ -227,6 +263,87 @@ class StepJob(Job):
             delay_ms=round(delay, 3),
         )
         return False
+
+    # -- the journal
+
+    def _take_up(self, journal: Journal) -> None:
+        """Go on where the history ends."""
+        begun = journal.recorded.begun.get(self.trail)
+        if begun is None:
+            return
+        self._began_before = True
+        record, run = self.record, self.engine
+        record.ready_at, record.started_at = run.moment(begun.ready), run.moment(begun.started)
+        record.attempts, self._lost = begun.attempts, begun.lost
+        if begun.open:
+            self.open_attempt = begun.attempts
+            self._goes_on = self.step.is_container
+            self._lost += not self._goes_on
+        elif begun.due is not None:
+            self._delay_ms = max(0.0, begun.due - run.now()) * 1_000
+
+    async def _passes(self, gate: Gate) -> bool:
+        """Wait for this child's turn among those of a resumed container. True when it had ended before."""
+        if self.answer is None:
+            await gate.opened()
+            return False
+        await gate.turn(self.trail)
+        remember(self.engine, self.record, self.answer)
+        self.delta, self.done, self.ending_scope = self.answer.delta, True, self.answer.ends
+        self._end_above()
+        return True
+
+    async def _count(self, journal: Journal) -> None:
+        """One more attempt, unless a container goes on with the one that it had begun."""
+        if self._goes_on:
+            self._goes_on = False
+            return
+        self.record.attempts += 1
+        await self._write_start(journal)
+
+    async def _write_start(self, journal: Journal) -> None:
+        """Write an attempt's start down. A node is asked when that is kept; a container is not waited for."""
+        record, step = self.record, self.step
+        if self.open_attempt is not None:
+            journal.note("step.lost", self.trail, {"attempt": self.open_attempt})
+        data: dict[str, Any] = {
+            "attempt": record.attempts,
+            "name": step.name,
+            "node": step.node,
+            "container": step.is_container,
+            "waited_for": list(record.waited_for),
+            "ready": self.engine.epoch(record.ready_at or 0.0),
+        }
+        if self.given is not None:
+            data["given"] = self.given
+        if step.spec.manifest.effects == "unsafe":
+            data["effects"] = "unsafe"
+        journal.note("step.started", self.trail, data)
+        self.open_attempt = record.attempts
+        reached("started")
+        if not step.is_container:
+            await journal.kept()
+            reached("sent")
+
+    def _write_retry(self, journal: Journal, error: CallError, delay: float) -> None:
+        due = self.engine.now() + delay / 1_000
+        data = {"attempt": self.open_attempt, "error": error_data(error), "delay_ms": delay, "due": due}
+        journal.note("step.retry", self.trail, data)
+        self.open_attempt = None
+
+    def write_end(self, journal: Journal) -> None:
+        """Write down how the step ended."""
+        note_end(
+            self.engine,
+            journal,
+            self.trail,
+            self.record,
+            self.delta,
+            attempt=self.open_attempt,
+            of=self.of,
+            at_once=self.at_once,
+            ends=self.ending_scope,
+        )
 
     # -- clocks
 
@@ -264,14 +381,11 @@ class StepJob(Job):
     @property
     def scope_end(self) -> str | None:
         """How the node has its scope ended: `fail` counts when it failed, the others when it did not."""
-        if self.ending_scope is None:
-            return None
-        how = self.ending_scope[0]
-        return how if self.record.status == ("failed" if how == "fail" else "succeeded") else None
+        return scope_end_of(self.ending_scope, self.record)
 
     def end(self, reason: str) -> None:
         """End the step for good; a container's children end before the container does."""
-        if self.done or self.ending is not None:
+        if self.done or self.ending is not None or self.answer is not None:
             return
         if self.flow is None:
             super().end(reason)
@@ -371,9 +485,12 @@ class StepJob(Job):
         record = self.record
         record.status, record.reason, record.ended_at = status, reason, self.engine.clock()
         self.engine.step_ended(record)
+        self._end_above()
+
+    def _end_above(self) -> None:
         how = self.scope_end
         if how is not None and self.ending_scope is not None and self.ending_scope[1] == "top":
-            self.engine.end_from_within(how, record)
+            self.engine.end_from_within(how, self.record)
 
     def inner_view(self) -> View:
         """What a step behind this one would see. Only a child that is alone in its frame is asked."""
@@ -415,7 +532,7 @@ class StepJob(Job):
             run_id=self.engine.id,
             step=step.name,
             attempt=self.record.attempts,
-            idempotency_key=partial(idempotency_key, self.engine.id, path),
+            idempotency_key=self._key,
             deadline=None,  # from the hand-over on
             work_root=self.engine.work_root,
             flow=self.flow,
@@ -437,11 +554,23 @@ class StepJob(Job):
         """Evaluate what the node is given, once for all attempts."""
         step, spec = self.step, self.step.spec
         if spec.manifest.flow:
-            self._keys = FlowHandle.evaluate_keys(step, self.names)
+            self._keys = container_keys(step, self.names, self.engine.journal, self.trail)
             self._inputs = NULL
             return
         overrides = self.engine.parameters.get(step.name)
         self._config, self._inputs = prepared(step, self.names, self.engine.blobs, overrides, self._overlay)
 
+    def _key(self) -> str:
+        journal = self.engine.journal
+        generation = 0 if journal is None else journal.recorded.generation(self.trail)
+        return idempotency_key(self.engine.id, self.path, generation)
+
     def _part(self, name: str) -> Any:
         return self._config if name == "config" else self.parts(name)
+
+
+def scope_end_of(wish: tuple[str, str] | None, record: StepRecord) -> str | None:
+    """How a scope is to be ended as a step's node wished, now that it is known how the step ended."""
+    if wish is None:
+        return None
+    return wish[0] if record.status == ("failed" if wish[0] == "fail" else "succeeded") else None

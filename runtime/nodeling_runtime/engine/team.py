@@ -12,8 +12,13 @@ import contextlib
 import contextvars
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS
+
+if TYPE_CHECKING:
+    from nodeling_runtime.engine.gate import Gate
+    from nodeling_runtime.engine.recorded import Ended
 
 CLOCK_TOLERANCE_SECONDS = 1e-6  # a loop may call a timer by so much too early
 TURN_SECONDS = 0.002  # jobs that never wait must not keep timers, cancellation and other workers waiting
@@ -77,6 +82,8 @@ class Job:
         self.generation = 0
         self.task: asyncio.Task[None] | None = None
         self.slot: Slot | None = None  # of the worker that is at it
+        self.answer: Ended | None = None  # how it had ended before the run was resumed
+        self.gate: Gate | None = None  # of a container that is resumed
         self._interrupted = False
         self._grace: asyncio.TimerHandle | None = None
 
@@ -113,7 +120,7 @@ class Job:
 
     def end(self, reason: str) -> None:
         """Ask the job to end, for good."""
-        if self.done or self.ending is not None:
+        if self.done or self.ending is not None or self.answer is not None:
             return
         self.ending = reason
         if not self.unattended:

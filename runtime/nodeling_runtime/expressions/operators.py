@@ -234,7 +234,7 @@ def member(value: Any, key: Any) -> Any:
         )
     if isinstance(value, Record):
         if key.__class__ is not str:
-            return member(value.read(), key) if isinstance(value, Deferred) else _no_text_key(key)
+            return value.at(key) if isinstance(value, Deferred) else _no_text_key(key)
         return value.get(key)
     plain = to_plain(value)
     if plain.__class__ in (dict, list, str):

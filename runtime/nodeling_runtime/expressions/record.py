@@ -58,6 +58,14 @@ class Deferred(Record):
     def read(self) -> Any:
         """The value."""
 
+    @abstractmethod
+    def at(self, key: Any) -> Any:
+        """The member of this key, or the element of this place."""
+
+    def get(self, key: str) -> Any:
+        """The member of this key."""
+        return self.at(key)
+
     def keys(self) -> Iterable[str]:
         """The keys, where it is a map."""
         value = self.read()

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from nodeling.errors import StoreError
@@ -168,6 +169,13 @@ class Store(Protocol):
     def check(self) -> list[str]:
         """What is wrong with the store itself, in words; empty when it is whole."""
 
+    def backup(self, target: Path) -> None:
+        """Copy everything, as it is at one moment, to a file that is not there yet.
+
+        Raises:
+            StoreError: It cannot be written, or this kind of store has tools of its own for that.
+        """
+
     def close(self) -> None:
         """Let go of everything. Claims that are still held are dropped, as if the owner had died."""
 
@@ -180,6 +188,11 @@ def hash_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def fingerprint(new: NewRun) -> str:
+    """What makes two requests with one key the same."""
+    return hash_of(new.request) if new.fingerprint is None else new.fingerprint
+
+
 def creating(new: NewRun) -> Event:
     """The first event of a run."""
     data = {
@@ -189,6 +202,7 @@ def creating(new: NewRun) -> Event:
         "labels": dict(new.labels),
         "key": new.key,
         "most": None if new.limit is None else new.limit.most,
+        "options": dict(new.options),
     }
     return Event(new.run_id, 1, 0, "run.created", new.at, "", 0, data)
 
@@ -260,6 +274,11 @@ def full(workflow: str, most: int) -> StoreError:
         code="run.limit",
         hint="wait for one to end, or let `settings.when_full` be `queue`",
     )
+
+
+def no_backup(reason: str) -> StoreError:
+    """The copy cannot be made."""
+    return StoreError(f"the store cannot be copied: {reason}", code="store.backup")
 
 
 def still_open(row: RunRow) -> StoreError:

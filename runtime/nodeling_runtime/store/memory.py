@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from nodeling.errors import StoreError
 from nodeling_runtime.store import base
@@ -100,7 +101,7 @@ class MemoryStore:
         with self._lock:
             for kept in self._runs.values():
                 if new.key is not None and (kept.new.workflow, kept.new.key) == (new.workflow, new.key):
-                    if kept.new.request != new.request:
+                    if base.fingerprint(kept.new) != base.fingerprint(new):
                         raise base.key_taken(kept.row())
                     return Created(kept.row(), None, existed=True)
             waits = not self._has_room(new)
@@ -305,6 +306,10 @@ class MemoryStore:
     def check(self) -> list[str]:
         """Memory is whole."""
         return []
+
+    def backup(self, target: Path) -> None:
+        """Memory is not copied."""
+        raise base.no_backup("it is kept in memory only")
 
     def close(self) -> None:
         """Drop all claims; the runs stay, as in a file."""

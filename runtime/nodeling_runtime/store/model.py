@@ -84,10 +84,12 @@ class NewRun:
         workflow: The workflow's name.
         version: The workflow's version.
         definition: The pinned workflow and nodes, as JSON bytes; kept once, under its hash.
-        request: The run's input, part by part, and its options, as JSON bytes.
+        request: The run's input, part by part, and its parameters, as JSON bytes.
         at: When it was asked for.
         key: Two requests of one workflow with one key are one run.
         labels: What lists may be filtered by.
+        fingerprint: What makes two requests with one key the same; by default all bytes of `request`.
+        options: How it is to be run; in the history, for whoever resumes it.
         owner: Who claims it at once; None leaves it queued.
         limit: How many runs of this workflow may be open.
     """
@@ -100,6 +102,8 @@ class NewRun:
     at: float
     key: str | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     owner: str | None = None
     limit: RunLimit | None = None
 

@@ -4,17 +4,17 @@ Kinds of events, and what their `data` holds:
 
 | kind | data | changes |
 |---|---|---|
-| `run.created` | workflow, version, definition, labels, key, most | the run's row, queued |
+| `run.created` | workflow, version, definition, labels, key, most, options | the run's row, queued |
 | `run.claimed` | owner, recoveries | running |
 | `run.cancel_requested` | reason, by | `cancel` |
 | `run.suspended` | reason | suspended |
 | `run.ended` | status, error; value: the output | its status and end |
 | `run.dead` | error, recoveries | dead |
 | `run.restarted` | by, cone (paths), gen | runs again; results of older generations stay readable |
-| `scope.cancelled` | reason, hurry, limit_ms | nothing: the scope at `path` was told to end |
+| `scope.cancelled` | reason, how: cancel, hurry or stop; limit_ms | nothing: the scope at `path` is to end |
 | `step.started` | attempt, name, node, container, … | an attempt that is running; no timer |
 | `step.retry` | attempt, error, delay_ms, due | the attempt failed; a timer |
-| `step.lost` | attempt | the attempt died with its runner |
+| `step.lost` | attempt | the attempt died with its runner, or somebody decided that it did nothing |
 | `step.in_doubt` | attempt | nobody knows how the attempt ended |
 | `step.ended` | name, node, status, reason, attempts, error, started, …; value, delta | the result |
 | `step.resolved` | name, node, status, by, attempt, …; value | the result that somebody decided on |
@@ -51,6 +51,7 @@ COLUMNS: Mapping[Table, tuple[str, ...]] = {
 }
 JSON_COLUMNS = frozenset({"error", "labels"})  # kept as JSON texts where a store has no better type
 Row = dict[str, Any]
+BRIEF = ("code", "message", "type", "step")  # what a row says of an error; the event says it all
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,10 @@ def changes(event: Event) -> list[Change]:
     """
     project = _KINDS.get(event.kind)
     return [] if project is None else project(event)
+
+
+def _brief(error: Mapping[str, Any] | None) -> Row | None:
+    return None if error is None else {key: error[key] for key in BRIEF if key in error}
 
 
 def _run(event: Event, **values: Any) -> list[Change]:
@@ -103,11 +108,13 @@ def _claimed(event: Event) -> list[Change]:
 
 def _dead(event: Event) -> list[Change]:
     data = event.data
-    return _run(event, status="dead", ended=event.at, error=data["error"], recoveries=data["recoveries"])
+    return _run(
+        event, status="dead", ended=event.at, error=_brief(data["error"]), recoveries=data["recoveries"]
+    )
 
 
 def _ended_run(event: Event) -> list[Change]:
-    return _run(event, status=event.data["status"], ended=event.at, error=event.data["error"])
+    return _run(event, status=event.data["status"], ended=event.at, error=_brief(event.data["error"]))
 
 
 def _restarted(event: Event) -> list[Change]:
@@ -119,7 +126,7 @@ def _step(event: Event) -> Row:
 
 
 def _attempt(event: Event, state: str, error: Any = None) -> Change:
-    values = {"state": state, "ended": event.at, "error": error}
+    values = {"state": state, "ended": event.at, "error": _brief(error)}
     return Change("update", "attempt", {**_step(event), "attempt": event.data["attempt"]}, values)
 
 
@@ -150,7 +157,7 @@ def _ended(event: Event) -> list[Change]:
         "attempts": data["attempts"],
         "started": data["started"],
         "ended": event.at,
-        "error": data["error"],
+        "error": _brief(data["error"]),
         "epoch": event.epoch,
         "seq": event.seq,
     }

@@ -208,6 +208,17 @@ class SqliteStore(SqliteReading):
                 raise base.still_open(row)
             self._forget(db, [run_id])
 
+    def backup(self, target: Path) -> None:
+        """Copy the file, in one read transaction."""
+        if target.exists():
+            raise base.no_backup(f"{target} is there already")
+        with self._reading() as db:
+            db.execute("PRAGMA query_only = OFF")
+            try:
+                db.execute("VACUUM INTO ?", (str(target),))
+            finally:
+                db.execute("PRAGMA query_only = ON")
+
     def close(self) -> None:
         """Let go of everything."""
         with self._guard, self._read_guard:
@@ -246,7 +257,7 @@ class SqliteStore(SqliteReading):
         if found is None:
             return None
         row, _ = self._row(db, found[0])
-        if found[1] != base.hash_of(new.request):
+        if found[1] != base.fingerprint(new):
             raise base.key_taken(row)
         return row
 
@@ -273,7 +284,7 @@ class SqliteStore(SqliteReading):
         db.execute("INSERT INTO definition VALUES (?, ?) ON CONFLICT DO NOTHING", definition)
         own = {
             "request": new.request,
-            "request_hash": base.hash_of(new.request),
+            "request_hash": base.fingerprint(new),
             "owner": None,
             "epoch": 0,
             "lease_until": 0.0,

@@ -55,6 +55,7 @@ def launch_of(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> Laun
         processes=manifest.limits.get("processes"),
         disk_mb=manifest.limits.get("disk_mb"),
         concurrency=manifest.runtime.concurrency,
+        is_patient=process.is_patient,
         stamp=_stamp(process.node.folder),
     )
 
@@ -68,6 +69,7 @@ class Process:
     argv: tuple[str, ...]
     channel: Literal["fd", "stdio"]
     environment: Mapping[str, str]
+    is_patient: bool
 
 
 def process_of(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> Process:
@@ -80,7 +82,8 @@ def process_of(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> Pro
     toolchain, node = prepared(spec, failures)
     argv = _literal(spec) if runtime.command else tuple(toolchain.command(node))
     program = find_program(argv[0], node.folder, os.environ.get("PATH", os.defpath), spec.name)
-    return Process(node, program, argv, runtime.channel or toolchain.channel, toolchain.environment(node))
+    channel = runtime.channel or toolchain.channel
+    return Process(node, program, argv, channel, toolchain.environment(node), toolchain.is_patient)
 
 
 def prepared(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> tuple[Toolchain, SourceNode]:

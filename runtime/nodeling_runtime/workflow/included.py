@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nodeling.errors import ConfigError
+from nodeling_runtime.documents.reader import Document
 from nodeling_runtime.formats import notes_of, open_workflow, reading_of
 from nodeling_runtime.workflow.model import Workflow
 from nodeling_runtime.workflow.reading import Included, Reading, is_expression
@@ -56,8 +57,9 @@ def _find(path: Path) -> Path:
 
 
 def _load(reading: Reading, path: Path, pointer: str) -> Included | None:
-    from nodeling_runtime.workflow.load import read_workflow
-
+    pinned = reading.pinned.get(str(path.resolve()))
+    if pinned is not None:
+        return _read(reading, Document(pinned, str(path)))
     if not path.is_file():
         hint = "the path starts at this workflow's folder"
         reading.fault("document.not_found", f"there is no workflow file {str(path)!r}", pointer, hint)
@@ -68,6 +70,12 @@ def _load(reading: Reading, path: Path, pointer: str) -> Included | None:
         reading.faults.extend(error.faults)
         return None
     reading.faults.extend(notes_of(document))
+    return _read(reading, document)
+
+
+def _read(reading: Reading, document: Document) -> Included | None:
+    from nodeling_runtime.workflow.load import read_workflow
+
     inner = reading.inside(document)
     workflow = read_workflow(inner)
     reading.faults.extend(inner.faults)

@@ -23,10 +23,17 @@ from nodeling_runtime.workflow.steps import read_steps
 
 
 def load_workflow(
-    document: Document, registry: Registry, functions: FunctionTable
+    document: Document, registry: Registry, functions: FunctionTable, pinned: Mapping[str, Any] | None = None
 ) -> tuple[Workflow | None, list[Fault]]:
-    """Read a document. The workflow is None when it cannot even be drawn as a graph."""
-    reading = Reading(document, registry, functions, trail=(identity_of(document),))
+    """Read a document. The workflow is None when it cannot even be drawn as a graph.
+
+    Args:
+        document: The document.
+        registry: The nodes.
+        functions: What expressions may call.
+        pinned: Documents that it includes, by file, where they are not to be read from there.
+    """
+    reading = Reading(document, registry, functions, trail=(identity_of(document),), pinned=pinned or {})
     return read_workflow(reading), reading.faults
 
 

@@ -47,12 +47,20 @@ class Reading:
     nodes: Mapping[str, Any] = field(default_factory=dict)
     trail: tuple[str, ...] = ()  # this file, behind those of the workflows that include it
     inclusions: dict[str, Included | None] = field(default_factory=dict)  # by file; None: it cannot be read
+    pinned: Mapping[str, Any] = field(default_factory=dict)  # documents as they were, by file
     height: int = 0  # how many workflows are inside one another below this one
 
     def inside(self, document: Document) -> Reading:
         """The reading of a workflow that this one includes."""
         trail = (*self.trail, identity_of(document))
-        return Reading(document, self.registry, self.functions, trail=trail, inclusions=self.inclusions)
+        return Reading(
+            document,
+            self.registry,
+            self.functions,
+            trail=trail,
+            inclusions=self.inclusions,
+            pinned=self.pinned,
+        )
 
     def fault(
         self,

@@ -68,9 +68,13 @@ class Bounded:
         """The children that succeeded, in the order they were given."""
         return [run for run in self.runs if run.status == "succeeded"]
 
-    def report(self) -> dict[str, Any]:
-        """Results in the order given (null where a child gave none), errors, and the engine's counts."""
-        report: dict[str, Any] = {"results": [run.output for run in self.runs]}
+    def report(self, *, unread: bool = False) -> dict[str, Any]:
+        """Results in the order given (null where a child gave none), errors, and the engine's counts.
+
+        A container that only hands the results on asks for them `unread`.
+        """
+        found = [run.unread if unread else run.output for run in self.runs]
+        report: dict[str, Any] = {"results": found}
         errors = [run.error for run in self.runs if run.error is not None]
         if errors:
             report["errors"] = errors

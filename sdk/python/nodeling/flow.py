@@ -97,6 +97,10 @@ class ChildRun(Protocol):
         """A copy of the child's output; None unless it succeeded."""
 
     @property
+    def unread(self) -> Any:
+        """The same for the container's own output: what is large in it is handed on without being read."""
+
+    @property
     def error(self) -> dict[str, Any] | None:
         """`{code, message, attempts, duration_ms, details}` of a child that failed."""
 
@@ -184,8 +188,10 @@ class FlowNode:
         raise TypeError(f"{type(self).__name__} must define `async def handle(self, ctx, inputs, flow)`")
 
 
-def outcome_of(run: ChildRun) -> Any:
+def outcome_of(run: ChildRun, *, unread: bool = False) -> Any:
     """What a child gave; null for one that was skipped or whose failure is handled.
+
+    A container that only hands it on asks for it `unread`.
 
     Raises:
         NodeError: It failed or was cancelled; the error is the child's, with its step beside it.
@@ -201,7 +207,7 @@ def outcome_of(run: ChildRun) -> Any:
         )
     if run.status == "cancelled":
         raise NodeError(f"{run.name} was cancelled", code=9006, retryable=False)
-    return run.output
+    return run.unread if unread else run.output
 
 
 def truth_of(value: Any, what: str) -> bool:

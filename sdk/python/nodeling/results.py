@@ -21,6 +21,10 @@ class Held(Protocol):
         """All of it as JSON."""
 
     @property
+    def skeleton(self) -> bytes:
+        """The same with its files by reference."""
+
+    @property
     def blobs(self) -> Mapping[str, Any]:
         """Its files by name."""
 

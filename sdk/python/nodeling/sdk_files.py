@@ -5,16 +5,10 @@ In a checkout they stand in `sdk/<language>/`; a wheel carries copies of them in
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["sdk_file", "vendored"]
-
-# How each kind of file holds a remark; the others are copied as they are.
-_REMARKS = {
-    **dict.fromkeys((".c", ".h"), "/* {} */"),
-    **dict.fromkeys((".go", ".rs", ".java", ".mjs", ".mts"), "// {}"),
-    ".sh": "# {}",
-}
+__all__ = ["sdk_file", "sdk_names"]
 
 _PACKAGE = Path(__file__).resolve().parent
 _INSTALLED = _PACKAGE / "languages"
@@ -34,23 +28,15 @@ def sdk_file(language: str, name: str) -> Path:
     raise LookupError(f"this installation lacks the file {name} of the SDK for {language}")
 
 
-def vendored(language: str, name: str) -> bytes:
-    """A file of an SDK as it is put into a node's folder: its first line says whose and which it is.
+def sdk_names(language: str, pattern: str, without: Sequence[str] = ()) -> list[str]:
+    """The names of an SDK's files that a pattern such as `src/*.rs` means, those `without` left out.
 
     Raises:
-        LookupError: This installation lacks it.
+        LookupError: There is none.
     """
-    from nodeling import __version__
-
-    path = sdk_file(language, name)
-    data = path.read_bytes()
-    remark = _REMARKS.get(path.suffix)
-    if remark is None:
-        return data
-    said = remark.format(
-        f"the nodeling SDK for {language}, {__version__}: a copy; the original is the package's"
-    )
-    first, line_end, rest = data.partition(b"\n")
-    if first.startswith(b"#!"):
-        return first + line_end + said.encode() + b"\n" + rest
-    return said.encode() + b"\n" + data
+    for folder in (_INSTALLED / language, _CHECKOUT / language):
+        paths = [path for path in folder.glob(pattern) if path.is_file()]
+        kept = [path for path in paths if not any(path.match(other) for other in without)]
+        if kept:
+            return sorted(path.relative_to(folder).as_posix() for path in kept)
+    raise LookupError(f"this installation lacks the files {pattern} of the SDK for {language}")

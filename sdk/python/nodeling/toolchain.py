@@ -108,6 +108,7 @@ class Toolchain:
     build_needs: ClassVar[tuple[Program, ...]] = ()  # to build one; not asked for once it is built
     channel: ClassVar[Literal["fd", "stdio"]] = "stdio"
     protocol: ClassVar[Literal["nsp", "exec"]] = "nsp"
+    is_patient: ClassVar[bool] = False  # a process runs nothing of its node before its host's first frame
     revision: ClassVar[int] = 1  # raise it when `build` begins to make something else of the same files
 
     def sources(self, node: SourceNode) -> Sequence[Path]:

@@ -187,6 +187,7 @@ class Worker:
         call.end()
         self.calls.pop(call.id, None)
         self.say(make)
+        call.context = None  # which knows the call: without the circle nobody has to collect the two
 
     def await_credit(self, call: Call) -> None:
         """Hold a call until it may send a chunk; the serial worker reads on meanwhile."""
@@ -263,6 +264,7 @@ def run_node(options: Options) -> int:
     channel = open_channel()
     make_prints_prompt()
     put_off_orjson()
+    channel.wait()  # a process may be started long before it is known whether its node may run
     worker = Worker(channel, options)
     channel.watch(worker.hung_up)
     if worker.is_serial:

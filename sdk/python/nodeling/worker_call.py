@@ -28,6 +28,7 @@ from nodeling.worker_failure import Mask, failure_of
 
 TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
 if TYPE_CHECKING:
+    import asyncio
     import threading
     from collections.abc import Callable, Iterable
     from pathlib import Path
@@ -58,6 +59,7 @@ class Call:
         self.id = invoke.id
         self.is_cancelled = False
         self.chunks = 0
+        self._waiter: asyncio.Future[None] | None = None  # an async handler's, for credit
         self.metrics: dict[str, float] = {}
         self.mask = Mask(invoke.secrets.values())
         self.context: Context | None = None
@@ -211,7 +213,9 @@ class Call:
 
         data = self.checked(value)
         while self.credit is not None and self.chunks >= self.credit:
-            await asyncio.sleep(0.005)
+            self._waiter = asyncio.get_running_loop().create_future()
+            if self.chunks >= self.credit:  # nothing was granted before whoever grants could see the waiter
+                await self._waiter
         self._send_chunk(data)
 
     def grant(self, n: int) -> None:
@@ -221,6 +225,9 @@ class Call:
         if self._granted is not None:
             with self._granted:
                 self._granted.notify_all()
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.get_loop().call_soon_threadsafe(_wake, waiter)
 
     def cancel(self) -> None:
         """The host asks the call to end."""
@@ -308,6 +315,11 @@ class Call:
 
     def _holds_blob(self, value: Any) -> bool:
         return any(names_file({"$blob": about}, self._blob_dir) for about in blobs_in(value))
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class NotLoaded(Exception):

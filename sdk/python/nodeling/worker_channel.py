@@ -42,6 +42,12 @@ class Channel:
         except OSError:
             return b""
 
+    def wait(self) -> None:
+        """Wait until there is something to read, or the host is gone."""
+        poller = select.poll()
+        poller.register(self.reader, select.POLLIN)
+        poller.poll()
+
     def has_more(self) -> bool:
         """Whether there is something to read now."""
         poller = select.poll()

@@ -141,8 +141,10 @@ def test_parameters_change_inputs_and_unknown_names_are_refused() -> None:
 def test_wrong_options_are_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="no option 'max_concurent'"):
         built().run({"start": 1}, max_concurent=3)
-    with pytest.raises(StoreError, match="arrives with durable runs"):
-        built().run({"start": 1}, store="sqlite:///x.db")
+    with pytest.raises(StoreError, match="no store answers to redis://"):
+        built().run({"start": 1}, store="redis://x")
+    with pytest.raises(ConfigError, match="add `store`"):
+        built().run({"start": 1}, key="k")
     with pytest.raises(ConfigError, match="no JSON value"):
         built().run({"start": {1, 2}})
     with pytest.raises(ConfigError, match="`timeout`"):

@@ -17,6 +17,7 @@ from nodeling_runtime.dispatch.process import Exit
 from nodeling_runtime.dispatch.worker import ends
 from nodeling_runtime.dispatch.worker.bounds import Bounds
 from nodeling_runtime.dispatch.worker.conversation import Conversation, Open
+from nodeling_runtime.dispatch.worker.embryo import Embryo
 from nodeling_runtime.dispatch.worker.launch import Launch
 from nodeling_runtime.dispatch.worker.pipes import WorkerPipes
 from nodeling_runtime.dispatch.worker.warden import Warden
@@ -44,8 +45,10 @@ class Owner(Protocol):
 class Worker(Conversation):
     """A process that serves calls of one node."""
 
-    def __init__(self, launch: Launch, warden: Warden, owner: Owner, bounds: Bounds) -> None:
-        super().__init__(launch, bounds)
+    def __init__(
+        self, launch: Launch, warden: Warden, owner: Owner, bounds: Bounds, embryo: Embryo | None = None
+    ) -> None:
+        super().__init__(launch, bounds, None if embryo is None else embryo.folders)
         self.served = 0
         self.reserved = 0  # slots promised to callers who have not sent yet
         self.idle_since = 0.0
@@ -57,20 +60,25 @@ class Worker(Conversation):
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self.gone: asyncio.Future[None] = self._loop.create_future()
         try:
-            self._start()
+            self._start(embryo)
         except BaseException:
             self._folders.remove()
             raise
 
-    def _start(self) -> None:
+    def _start(self, embryo: Embryo | None) -> None:
         bounds = self._bounds
-        self._pipes = pipes = WorkerPipes(self.launch.channel)
-        try:
-            self._id = self._warden.spawn(self.launch.start(self._folders, bounds), pipes.theirs, self)
-        except BaseException:
-            pipes.close()
-            raise
-        pipes.close_theirs()
+        if embryo is None:
+            self._pipes = pipes = WorkerPipes(self.launch.channel)
+            try:
+                self._id = self._warden.spawn(self.launch.start(self._folders, bounds), pipes.theirs, self)
+            except BaseException:
+                pipes.close()
+                raise
+            pipes.close_theirs()
+        else:
+            self._pipes = pipes = embryo.pipes
+            self._id, self.pid = embryo.id, embryo.pid
+            self._warden.hand_over(self._id, self)
         pipes.listen(self._receive, self._channel_ended, self._stderr.feed, self._stdout.feed)
         pipes.attach()
         self._writer = FrameWriter(
@@ -130,7 +138,7 @@ class Worker(Conversation):
     async def end(self, opened: Open) -> None:
         """End a call for real: ask where that can be done, then kill. Bounded."""
         opened.is_abandoned = True
-        opened.stream.close()
+        opened.close_stream()
         if opened.id not in self.calls:
             return
         if opened.future.done():  # it was cancelled together with whoever awaited it

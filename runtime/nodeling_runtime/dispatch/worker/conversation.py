@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 from nodeling.protocol import (
@@ -41,6 +42,8 @@ from nodeling_runtime.values import Value
 
 MOST_EARLY_LINES = 256  # said while no call was open; the next call gets to hear them
 MOST_A_SECOND = 1000  # log frames of one worker
+MOST_STRAYS = 1000  # lines on the channel that are no frames, in a minute, before somebody is told
+STRAY_SECONDS = 60.0
 PROGRESS_SECONDS = 0.1  # between two reports of one call's progress; the latest is never lost
 State = Literal["starting", "ready", "draining", "stopping", "dying", "gone"]
 
@@ -68,20 +71,24 @@ class Open:
         call: NodeCall,
         work_dir: str,
         blobs: CallBlobs,
-        stream: Stream,
         future: asyncio.Future[Outcome],
     ) -> None:
         self.id = id
         self.call = call
         self.work_dir = work_dir
         self.blobs = blobs
-        self.stream = stream
+        self.stream: Stream | None = None  # made with the first chunk
         self.future = future
         self.is_abandoned = False
         self.refusal: CallError | None = None  # why the host ended it, whatever the node says to that
         self.progress: dict[str, Any] | None = None  # the latest that was not told yet
         self.progress_due = 0.0
         self.dropped = 0
+
+    def close_stream(self) -> None:
+        """Nobody waits for its chunks any more."""
+        if self.stream is not None:
+            self.stream.close()
 
     def tell_progress(self) -> None:
         """Tell how far the call has come, if that is news."""
@@ -96,7 +103,7 @@ class Conversation:
     _pipes: WorkerPipes
     _writer: FrameWriter
 
-    def __init__(self, launch: Launch, bounds: Bounds) -> None:
+    def __init__(self, launch: Launch, bounds: Bounds, folders: WorkerFolders | None = None) -> None:
         self.launch = launch
         self._bounds = bounds
         self._meta = {"progress": True, "stream": {"credit": bounds.credit}}
@@ -112,9 +119,11 @@ class Conversation:
         self.is_greeted = False  # whether it has shown who it is
         self._seen = False  # whether a frame came since the last look
         self._misses = 0
+        self._stray_since = 0.0
+        self._strays = 0
         self._flood = Flood(MOST_A_SECOND)
         self._endings: set[asyncio.Task[None]] = set()
-        self._folders = WorkerFolders()
+        self._folders = folders or WorkerFolders()
 
     def kill(self, doom: ends.Doom) -> None:
         """End the process."""
@@ -164,9 +173,7 @@ class Conversation:
             blobs.release()
             self._folders.give_back(work_dir)
             raise
-        stream = Stream(self._bounds.credit, call.on_chunk, lambda n: self._grant(id, n))
-        opened = Open(id, call, work_dir, blobs, stream, self._loop.create_future())
-        self.calls[id] = opened
+        opened = self.calls[id] = Open(id, call, work_dir, blobs, self._loop.create_future())
         if self._early:
             early, self._early = self._early, []
             for kind, body in early:
@@ -188,11 +195,12 @@ class Conversation:
             outcome.metrics["dropped"] = outcome.metrics.get("dropped", 0) + opened.dropped
         if opened.refusal is not None:
             outcome.output, outcome.error = None, opened.refusal
-        if outcome.error is not None:
-            opened.stream.close()
+        stream = opened.stream
+        if stream is None or outcome.error is not None:
+            opened.close_stream()
             _resolve(opened, outcome)
         else:
-            opened.stream.then(lambda: _resolve(opened, outcome))
+            stream.then(lambda: _resolve(opened, outcome))
 
     def _refuse(self, opened: Open, error: CallError) -> None:
         """End a call that broke a rule; its caller hears why when it is over."""
@@ -222,7 +230,7 @@ class Conversation:
         value: Value | None = None
         error = _reserved(opened.call, event.vars)
         try:
-            if event.is_assembled:
+            if event.is_assembled and opened.stream is not None:
                 value = opened.stream.assembled()
             else:
                 value = opened.blobs.received(event.data, event.value)
@@ -295,14 +303,27 @@ class Conversation:
             self._refuse(opened, _bad_blob(fault))
             return
         opened.call.emit("chunk", {"number": event.seq, "data": value.brief()})
-        opened.stream.add(value, self._bounds.credit)
+        stream = opened.stream
+        if stream is None:
+            stream = opened.stream = Stream(
+                self._bounds.credit, opened.call.on_chunk, partial(self._grant, opened.id)
+            )
+        stream.add(value)
         most = self._bounds.max_stream_buffer
-        if opened.stream.size > most:
+        if stream.size > most:
             message = f"{self.launch.name} gave more than the {most / 2**20:g} MiB of chunks that are kept"
             self._refuse(opened, CallError(4005, message, "PayloadTooLarge", retryable=False))
 
     def _on_stray(self, event: StrayLine) -> None:
         self._stdout.feed(event.text.encode() + b"\n")
+        now = self._loop.time()
+        if now - self._stray_since > STRAY_SECONDS:
+            self._stray_since, self._strays = now, 0
+        self._strays += 1
+        if self._strays == MOST_STRAYS + 1:
+            said = f"{self.launch.name} wrote more than {MOST_STRAYS} lines on its channel within a minute"
+            hint = "stdout is the protocol's here: let it write to stderr"
+            self._tell_oldest("log", {"level": "warning", "message": f"{said}; {hint}"})
 
     def _on_pong(self, _event: Pong) -> None:
         self._misses = 0
@@ -319,7 +340,7 @@ class Conversation:
 
 
 def _resolve(opened: Open, outcome: Outcome) -> None:
-    fault = opened.stream.error
+    fault = None if opened.stream is None else opened.stream.error
     if fault is not None and outcome.error is None:
         message = f"whoever took its chunks failed: {type(fault).__name__}: {fault}"
         outcome.output, outcome.error = None, CallError("internal", message, type(fault).__name__, False)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from nodeling_runtime.dispatch.worker import ends
 from nodeling_runtime.dispatch.worker.bounds import Bounds
 from nodeling_runtime.dispatch.worker.channel import Worker
+from nodeling_runtime.dispatch.worker.embryo import Embryo
 from nodeling_runtime.dispatch.worker.launch import Launch
 from nodeling_runtime.dispatch.worker.pool import Pool
 from nodeling_runtime.dispatch.worker.warden import Warden
@@ -35,6 +37,7 @@ class Hub:
         self.users = 0
         self._pools: dict[tuple[Launch, bool], Pool] = {}
         self._alive: set[Worker] = set()
+        self._embryos: dict[Launch, Embryo] = {}
 
     def pool(self, launch: Launch, *, reuse: bool) -> Pool:
         """The workers for a launch."""
@@ -52,13 +55,24 @@ class Hub:
 
     def may_spawn(self) -> bool:
         """Whether one more process may be started; an idle one elsewhere makes room for it."""
-        if len(self._alive) < self.bounds.most_workers:
+        if len(self._alive) + len(self._embryos) < self.bounds.most_workers:
+            return True
+        if self._embryos:
+            self._embryos.pop(next(iter(self._embryos))).discard()
             return True
         if not any(worker.state in ("stopping", "dying") for worker in self._alive):
             idle = [worker for worker in self._alive if worker.is_idle]
             if idle:
                 min(idle, key=lambda worker: worker.idle_since).kill(ends.SHUTDOWN)
         return False
+
+    def hatch(self, launch: Launch) -> Embryo | None:
+        """The process that was started ahead for a launch, if there is one."""
+        embryo = self._embryos.pop(launch, None)
+        if embryo is None or embryo.is_alive:
+            return embryo
+        embryo.discard()
+        return None
 
     def spawned(self, worker: Worker) -> None:
         """A process was started."""
@@ -70,6 +84,19 @@ class Hub:
         for pool in self._pools.values():
             if pool.is_wanted():
                 pool.grow()
+
+    # -- ahead of a run
+
+    def prepare(self, launch: Launch) -> None:
+        """Start a process for a launch that has none."""
+        known = self._pools.get((launch, True))
+        if launch in self._embryos or (known is not None and known.workers):
+            return
+        if len(self._alive) + len(self._embryos) < self.bounds.most_workers:
+            with contextlib.suppress(
+                OSError
+            ):  # it will be tried again, and its error told, when it is needed
+                self._embryos[launch] = Embryo(launch, self.warden, self.bounds)
 
     # -- from loop to loop
 
@@ -99,6 +126,9 @@ class Hub:
         self.warden.close()
         for worker in list(self._alive):
             worker.abandon()
+        for embryo in self._embryos.values():
+            embryo.abandon()
+        self._embryos.clear()
         self._alive.clear()
         self._pools.clear()
 
@@ -116,6 +146,22 @@ def acquire(bounds: Bounds) -> Hub:
     if is_new:
         hub.attach()
     return hub
+
+
+def prepare(launches: Iterable[Launch], bounds: Bounds) -> None:
+    """Start processes that the next run in this program will need; needs no loop.
+
+    Where a run is under way they start with their first calls instead: its loop is another thread's.
+    """
+    with _LOCK:
+        if any(hub.bounds == bounds for hub in _IN_USE.values()):
+            return
+        hub = next((parked for parked in _PARKED if parked.bounds == bounds), None)
+        if hub is None:
+            hub = Hub(bounds)
+            _PARKED.append(hub)
+        for launch in launches:
+            hub.prepare(launch)
 
 
 def _take(fits: Callable[[Hub], bool]) -> Hub | None:

@@ -34,6 +34,7 @@ class Launch:
     processes: int | None = None
     disk_mb: float | None = None
     concurrency: int | None = None
+    is_patient: bool = False  # it runs nothing of the node before it is sent a frame
     stamp: tuple[tuple[str, int], ...] = field(default=(), repr=False)  # the node's files, as they are now
 
     def start(self, folders: WorkerFolders, bounds: Bounds) -> Start:

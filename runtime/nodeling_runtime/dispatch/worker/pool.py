@@ -14,6 +14,7 @@ from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.dispatch.exec_result import error_of
 from nodeling_runtime.dispatch.worker.bounds import Bounds
 from nodeling_runtime.dispatch.worker.channel import Worker
+from nodeling_runtime.dispatch.worker.embryo import Embryo
 from nodeling_runtime.dispatch.worker.launch import Launch
 from nodeling_runtime.dispatch.worker.warden import Warden
 
@@ -28,6 +29,9 @@ class Room(Protocol):
 
     def may_spawn(self) -> bool:
         """Whether one more process may be started, an idle one elsewhere being let go of for it."""
+
+    def hatch(self, launch: Launch) -> Embryo | None:
+        """The process that was started ahead for a launch, if there is one."""
 
     def spawned(self, worker: Worker) -> None:
         """A process was started."""
@@ -122,7 +126,8 @@ class Pool:
 
     def _spawn(self) -> bool:
         try:
-            worker = Worker(self.launch, self._room.warden, self, self._room.bounds)
+            embryo = self._room.hatch(self.launch) if self._reuse else None
+            worker = Worker(self.launch, self._room.warden, self, self._room.bounds, embryo)
         except OSError as error:
             what = f"{self.launch.name}: no worker could be started: {error.strerror or error}"
             self._fail_next(error_of(9001, what, started=False))

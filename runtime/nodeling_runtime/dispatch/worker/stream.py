@@ -32,6 +32,7 @@ class Stream:
         "_granted",
         "_pump",
         "_waiting",
+        "_window",
         "error",
         "size",
         "values",
@@ -44,33 +45,34 @@ class Stream:
         self.error: Exception | None = None  # what the consumer raised
         self._consumer = consumer
         self._grant = grant
+        self._window = window
         self._granted = window
         self._waiting: deque[Value] = deque()
         self._pump: asyncio.Task[None] | None = None
 
-    def add(self, value: Value, window: int) -> None:
+    def add(self, value: Value) -> None:
         """One more chunk."""
         self.values.append(value)
         self.size += len(value.skeleton) if isinstance(value, BlobValue) else value.size
         if self._consumer is None:
-            self._took_one(window)
+            self._took_one()
             return
         self._waiting.append(value)
         if self._pump is None or self._pump.done():
-            self._pump = asyncio.get_running_loop().create_task(self._run(self._consumer, window))
+            self._pump = asyncio.get_running_loop().create_task(self._run(self._consumer))
 
-    def _took_one(self, window: int) -> None:
+    def _took_one(self) -> None:
         self._consumed += 1
-        due = self._consumed + window - self._granted
-        if due >= max(1, window // 2):
+        due = self._consumed + self._window - self._granted
+        if due >= max(1, self._window // 2):
             self._granted += due
             self._grant(due)
 
-    async def _run(self, consumer: Consumer, window: int) -> None:
+    async def _run(self, consumer: Consumer) -> None:
         try:
             while self._waiting:
                 await consumer(self._waiting.popleft())
-                self._took_one(window)
+                self._took_one()
         except Exception as error:  # a consumer's fault ends its call, not the worker
             self.error = error
             self._waiting.clear()

@@ -100,6 +100,8 @@ class Warden:
         self._loop = asyncio.get_running_loop()
         if self._link is not None:
             self._loop.add_reader(self._link.fileno(), self._readable)
+            if self._outgoing:
+                self._loop.add_writer(self._link.fileno(), self._writable)
             self._readable()
 
     def detach(self) -> None:
@@ -152,6 +154,13 @@ class Warden:
         self._send(message, fds)
         self._wards[self._next] = ward
         return self._next
+
+    def hand_over(self, id: int, listener: Listener) -> None:
+        """Tell somebody else of a process from now on, and let it live as long as that one wants."""
+        ward = self._wards.get(id)
+        if ward is not None:
+            ward.listener = listener
+        self.park(id, None)
 
     def kill(self, id: int) -> None:
         """SIGKILL to the process and to all it started; `exited` and `gone` follow."""

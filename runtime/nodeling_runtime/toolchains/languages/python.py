@@ -40,6 +40,7 @@ class Python(Toolchain):
     title = "Python"
     entry = "node.py"
     channel = "fd"
+    is_patient = True
 
     def sources(self, node: SourceNode) -> Sequence[Path]:
         """What decides which packages the node needs; a node that needs none has no environment."""

@@ -104,7 +104,7 @@ def test_the_environment_is_exact_and_a_canary_of_the_host_is_absent(
     assert set(found) == {
         "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONUTF8", "PYTHONUNBUFFERED", "NO_COLOR",
         "WANTED", "NODELING", "NODELING_CALL", "NODELING_RESULT_FILE", "NODELING_RUN_ID", "NODELING_STEP",
-        "NODELING_ATTEMPT", "NODELING_WORK_DIR", "NODELING_BLOB_DIR",
+        "NODELING_ATTEMPT", "NODELING_WORK_DIR", "NODELING_BLOB_DIR", "NODELING_IDEMPOTENCY_KEY",
     }  # fmt: skip
     assert (found["LANG"], found["LC_ALL"], found["WANTED"], found["NODELING"]) == (
         "C.UTF-8",

@@ -115,3 +115,18 @@ for f in frames():
         assert [given(outcome) for outcome in found[1:]] == [1, 1]
 
     with_workers(work)
+
+
+def test_more_stray_lines_in_a_minute_than_an_accident_makes_are_a_warning(nodes: Nodes) -> None:
+    spec = nodes.raw(
+        """
+for f in frames():
+    if f["method"] == "node/hello": greet(f["id"])
+    else:
+        sys.stdout.write("chatter\\n" * f["params"]["input"])
+        answer(f["id"], {"output": 1})
+"""
+    )
+    assert [given(one) for one in nodes.run(spec, 1000, 1, 1)] == [1, 1, 1]
+    warnings = [body["message"] for _, body in nodes.events if body.get("level") == "warning"]
+    assert len(warnings) == 1 and "more than 1000 lines" in warnings[0]

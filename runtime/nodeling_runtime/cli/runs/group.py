@@ -1,0 +1,27 @@
+"""`nodectl runs`: what was run, what runs, and what is to become of it."""
+
+from __future__ import annotations
+
+import click
+
+from nodeling_runtime.cli.lazy import LazyGroup
+
+
+class Runs(LazyGroup):
+    """The commands about runs that are kept."""
+
+    modules = {  # a table, never written to
+        "list": ("nodeling_runtime.cli.runs.list", "List runs, newest first."),
+        "show": ("nodeling_runtime.cli.runs.show", "Show one run: its steps, its error, its output."),
+        "resume": ("nodeling_runtime.cli.runs.resume", "Go on with a run whose process is gone."),
+        "cancel": ("nodeling_runtime.cli.runs.cancel", "End a run, whichever process runs it."),
+    }
+
+
+@click.group("runs", cls=Runs)
+def command() -> None:
+    """Look at the runs that are kept, go on with them, end them.
+
+    RUN is a run's id, or as much of its beginning as no other run has. Runs are kept in the project's
+    store, or where --store or NODELING_STORE says.
+    """

@@ -1,0 +1,219 @@
+"""Runs that are kept: begun, resumed, and looked at after their end.
+
+A `Keeper` is one process's hold on one store. It gives `execute` a journal, and lets a run go when it has
+ended here, however that was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from nodeling.errors import StoreError
+from nodeling.results import RunResult
+from nodeling_runtime.engine.host import execute
+from nodeling_runtime.engine.journal import Journal
+from nodeling_runtime.engine.loaded import Loaded
+from nodeling_runtime.engine.pinned import Policy, changed_nodes, load_pinned, pinned_definition
+from nodeling_runtime.engine.recorded import fold
+from nodeling_runtime.engine.run import RunOptions, RunOutcome
+from nodeling_runtime.engine.stored import stored_result
+from nodeling_runtime.store.base import Store, hash_of, not_found
+from nodeling_runtime.store.model import CLOSED, Claim, NewRun, RunRow
+from nodeling_runtime.store.opening import open_store, owner_name
+from nodeling_runtime.store.writer import Writer
+from nodeling_runtime.values import Value
+
+
+class KnownRunError(Exception):
+    """A run with this key and this input is there already."""
+
+    def __init__(self, row: RunRow) -> None:
+        super().__init__(row.run_id)
+        self.row = row
+
+
+@dataclass(slots=True)
+class Keeper:
+    """One process's hold on a store."""
+
+    store: Store
+    writer: Writer
+    owner: str
+
+    @classmethod
+    def open(cls, url: str, durability: str = "full") -> Keeper:
+        """Open a store by its address.
+
+        Raises:
+            StoreError: It cannot be used.
+        """
+        store = open_store(url, durability)
+        return cls(store, Writer(store), owner_name())
+
+    def close(self) -> None:
+        """Write what is left, and let go."""
+        self.writer.close()
+        self.store.close()
+
+
+async def run_durably(
+    keeper: Keeper, loaded: Loaded, options: RunOptions, *, key: str | None = None, target: str | None = None
+) -> RunOutcome:
+    """Run a workflow to its end, every step of it kept.
+
+    Args:
+        keeper: Where.
+        loaded: The workflow.
+        options: How.
+        key: Two requests with one key are one run.
+        target: `module:name`, where the workflow was made in Python.
+
+    Raises:
+        KnownRunError: A run with this key and this input is there.
+        StoreError: The run cannot be kept, or the key belongs to another request.
+    """
+    workflow = loaded.ready()
+    request = _request(options)
+    new = NewRun(
+        run_id=options.run_id or uuid.uuid4().hex,
+        workflow=workflow.name,
+        version=workflow.version,
+        definition=pinned_definition(loaded, target),
+        request=request,
+        at=time.time(),
+        key=key,
+        fingerprint=hash_of(orjson.dumps(orjson.loads(request), option=orjson.OPT_SORT_KEYS)),
+        labels=dict(workflow.labels),
+        options={"max_concurrent": options.max_concurrent, "timeout_ms": options.timeout_ms},
+        owner=keeper.owner,
+    )
+    async with _held(keeper) as held:
+
+        def begin() -> Journal:
+            created = keeper.store.create(new)
+            if created.claim is None:
+                raise KnownRunError(created.run)
+            return held.journal(created.claim)
+
+        return await execute(loaded, options, begin)
+
+
+async def resume_run(
+    keeper: Keeper,
+    run_id: str,
+    options: RunOptions,
+    *,
+    policy: Policy = "compatible",
+    loaded: Loaded | None = None,
+) -> RunOutcome:
+    """Go on with a run that has not ended, where its history ends.
+
+    Args:
+        keeper: Where it is kept.
+        run_id: The run.
+        options: Who listens; what was asked for is the run's own.
+        policy: How much its nodes may have changed.
+        loaded: The workflow, where it was made in Python.
+
+    Raises:
+        StoreError: There is no such run, it has ended, somebody runs it, it is dead, or a node changed.
+    """
+    store = keeper.store
+    row = store.run(run_id)
+    definition = None if row is None else store.definition(row.definition)
+    if row is None or definition is None:
+        raise not_found(run_id)
+    if loaded is None:
+        loaded, kept = load_pinned(definition)
+    else:
+        kept = orjson.loads(definition)
+        if loaded.document.data != kept["document"]:
+            raise StoreError(
+                f"the workflow {kept['target']} is not the one that run {run_id} began with",
+                code="run.definition",
+                hint="check out the code that was there, or start a new run",
+            )
+    changed = changed_nodes(loaded, kept, policy)
+    _restore(options, store.request(run_id) or b"{}")
+    async with _held(keeper) as held:
+
+        def begin() -> Journal:
+            claim = store.claim(run_id, keeper.owner)
+            recorded = fold(store.events(run_id))
+            options.max_concurrent = recorded.options.get("max_concurrent")
+            options.timeout_ms = recorded.options.get("timeout_ms")
+            journal = held.journal(claim, recorded)
+            if changed:
+                journal.note("definition.changed", "", {"nodes": changed, "policy": policy})
+            return journal
+
+        return await execute(loaded, options, begin)
+
+
+async def run_in_store(
+    loaded: Loaded, options: RunOptions, url: str, asked: Mapping[str, Any]
+) -> RunOutcome | RunResult:
+    """Run a workflow in a store that is opened for it; a run with the same key is returned as it ended.
+
+    Raises:
+        StoreError: The run cannot be kept; or one with the same key has not ended.
+    """
+    keeper = await asyncio.to_thread(Keeper.open, url, asked.get("durability") or "full")
+    try:
+        return await run_durably(keeper, loaded, options, key=asked.get("key"))
+    except KnownRunError as known:
+        row = known.row
+        if row.status in CLOSED:
+            return stored_result(keeper.store, row.run_id)
+        raise StoreError(
+            f"run {row.run_id} has this key and is {row.status}",
+            code="run.open",
+            hint="`nodectl runs resume` goes on with it when its process is gone",
+        ) from known
+    finally:
+        keeper.close()
+
+
+class _Hold:
+    """The claim of a run that is being run here."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
+        self.claim: Claim | None = None
+
+    def journal(self, claim: Claim, recorded: Any = None) -> Journal:
+        self.claim = claim
+        return Journal(self.keeper.writer, claim, recorded)
+
+
+@contextlib.asynccontextmanager
+async def _held(keeper: Keeper) -> AsyncIterator[_Hold]:
+    hold = _Hold(keeper)
+    try:
+        yield hold
+    finally:
+        if hold.claim is not None:
+            claim = hold.claim
+            # A store that cannot be written keeps the claim, and its lock ends with this process.
+            with contextlib.suppress(StoreError):
+                keeper.store.release(claim)
+
+
+def _request(options: RunOptions) -> bytes:
+    parts: Mapping[str, Any] = {name: orjson.Fragment(value.data) for name, value in options.request.items()}
+    return orjson.dumps({"request": parts, "parameters": dict(options.parameters)})
+
+
+def _restore(options: RunOptions, request: bytes) -> None:
+    """What the run was asked to do, as it was asked."""
+    kept = orjson.loads(request)
+    options.request = {name: Value.of(value) for name, value in (kept.get("request") or {}).items()}
+    options.parameters = kept.get("parameters") or {}

@@ -1,0 +1,211 @@
+"""What a running run writes down, and what it waits for before it goes on.
+
+Facts are noted as they happen and kept in their order by the store's thread. A call is sent only when all
+that was noted before it is kept, its own start included: so a start rides in the transaction of whatever
+caused it, and a successor never runs ahead of its predecessor's result. Whatever nobody waits for is kept
+within a few milliseconds all the same. A run without a journal pays for none of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nodeling.errors import StoreError
+from nodeling_runtime.engine.recorded import Recorded
+from nodeling_runtime.fault_points import reached
+from nodeling_runtime.redact import NOTHING, Redactor
+from nodeling_runtime.store.model import Appended, Batch, Claim, Fact, Fenced
+from nodeling_runtime.store.writer import Answer, Writer
+from nodeling_runtime.values import Value
+
+LATEST_SECONDS = 0.004  # a result that nobody waits for is kept within so long
+WATCH_SECONDS = 0.5  # how often a run that has nothing to write asks whether it was told to end
+MANY_EVENTS = 200_000  # a history so long is warned of
+MOST_EVENTS = 1_000_000  # and one so long ends the run: something in it does not end
+
+
+class Journal:
+    """The journal of one run, on one loop, under one claim."""
+
+    def __init__(self, writer: Writer, claim: Claim, recorded: Recorded | None = None) -> None:
+        self.claim = claim
+        self.recorded = Recorded() if recorded is None else recorded
+        self.resumes = recorded is not None
+        self.lost: StoreError | None = None
+        self.redactor: Redactor = NOTHING
+        self.told: Callable[[str], None] = lambda reason: None  # somebody wants the run to end
+        self.failed: Callable[[StoreError], None] = lambda error: None  # nothing will be kept any more
+        self.grown: Callable[[int], None] = lambda count: None  # the history is long
+        self._writer = writer
+        self._loop = asyncio.get_running_loop()
+        self._facts: list[Fact] = []
+        self._noted = 0
+        self._kept = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._held: deque[tuple[int, Callable[[], None]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_due = False
+        self._watch: asyncio.TimerHandle | None = None
+        self._was_told = False
+        self._base = self.recorded.count
+        self._limits = [MOST_EVENTS, MANY_EVENTS]
+        self._look_again()
+
+    # -- writing
+
+    def note(
+        self,
+        kind: str,
+        path: str = "",
+        data: Mapping[str, Any] | None = None,
+        value: bytes | None = None,
+        delta: bytes | None = None,
+        at: float | None = None,
+    ) -> None:
+        """Write a fact down."""
+        if self.lost is not None:
+            return
+        facts = data or {}
+        if self.redactor:
+            facts = self.redactor.value(dict(facts))
+            value, delta = self._masked(value), self._masked(delta)
+        gen = self.recorded.generation(path) if self.recorded.restarts else 0
+        self._facts.append(Fact(kind, time.time() if at is None else at, path, facts, value, delta, gen))
+        self._noted += 1
+        if self._noted + self._base >= self._limits[-1]:
+            self.grown(self._limits.pop())
+            if not self._limits:
+                self._limits = [2**63]
+        if self._timer is None and not self._is_due:
+            self._timer = self._loop.call_later(LATEST_SECONDS, self._flush)
+
+    def _masked(self, data: bytes | None) -> bytes | None:
+        return None if data is None else Value.of(self.redactor.value(Value.from_checked(data).shared())).data
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether everything that was noted is kept."""
+        return self._kept >= self._noted
+
+    async def kept(self) -> None:
+        """Wait until everything noted so far is kept.
+
+        Raises:
+            StoreError: It will not be: the store cannot write, or the run is somebody else's now.
+        """
+        if self.lost is not None:
+            raise self.lost
+        if self._kept >= self._noted:
+            return
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append((self._noted, future))
+        if not self._is_due and self._facts:
+            self._is_due = True
+            self._loop.call_soon(self._flush)  # what else this turn of the loop notes comes along
+        await future
+
+    def when_kept(self, tell: Callable[[], None]) -> None:
+        """Call something once all that was noted so far is kept; at once when it is."""
+        if self._kept >= self._noted and not self._held:
+            tell()
+        else:
+            self._held.append((self._noted, tell))
+
+    def _flush(self) -> None:
+        self._is_due = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._facts or self.lost is not None:
+            return
+        facts, self._facts = self._facts, []
+        loop, count = self._loop, len(facts)
+
+        def done(answer: Answer) -> None:
+            try:
+                loop.call_soon_threadsafe(self._answered, count, answer)
+            except RuntimeError:
+                return  # the loop is closed: the run was given up
+
+        self._writer.append(Batch(self.claim, tuple(facts)), done)
+
+    def _answered(self, count: int, answer: Answer) -> None:
+        if isinstance(answer, Fenced):
+            owner = answer.owner or "another process"
+            answer = StoreError(
+                f"run {self.claim.run_id} was taken over by {owner}; nothing more of it is recorded here",
+                code="store.fenced",
+            )
+        if isinstance(answer, StoreError):
+            self._lose(answer)
+            return
+        reached("acknowledged")
+        self._kept += count
+        while self._waiting and self._waiting[0][0] <= self._kept:
+            future = self._waiting.popleft()[1]
+            if not future.done():
+                future.set_result(None)
+        while self._held and self._held[0][0] <= self._kept:
+            self._held.popleft()[1]()
+        self._tell(answer)
+
+    def _tell(self, answer: Appended) -> None:
+        if answer.cancel is not None and not self._was_told:
+            self._was_told = True
+            self.told(answer.cancel)
+
+    def _lose(self, error: StoreError) -> None:
+        """Nothing will be kept any more: whoever waits is told, and so is the run."""
+        if self.lost is not None:
+            return
+        self.lost = error
+        self._facts.clear()
+        self._held.clear()
+        while self._waiting:
+            future = self._waiting.popleft()[1]
+            if not future.done():
+                future.set_exception(error)
+        self.failed(error)
+
+    # -- being told
+
+    def _look_again(self) -> None:
+        beat = self._writer.store.heartbeat_seconds
+        self._watch = self._loop.call_later(
+            WATCH_SECONDS if beat is None else min(beat, WATCH_SECONDS), self._look
+        )
+
+    def _look(self) -> None:
+        """Ask in the store's thread whether the run is wanted no more, and say that its owner is alive."""
+        store, claim, loop = self._writer.store, self.claim, self._loop
+        beat = store.heartbeat_seconds
+
+        def ask() -> None:
+            try:
+                overtaken = [] if beat is None else store.heartbeat([claim])
+                reason = store.cancels([claim]).get(claim.run_id)
+            except StoreError:
+                return  # if it cannot be read it cannot be written, and the next commit says so
+            try:
+                if overtaken:
+                    loop.call_soon_threadsafe(self._answered, 0, Fenced(None))
+                elif reason is not None:
+                    loop.call_soon_threadsafe(self._tell, Appended(0, reason))
+            except RuntimeError:
+                return  # as above
+
+        if self.lost is None:
+            self._writer.call(ask)
+            self._look_again()
+
+    def close(self) -> None:
+        """The run is over."""
+        for timer in (self._timer, self._watch):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._watch = None
+        self._flush()

@@ -1,0 +1,259 @@
+"""What a run's history says of each step: folded from its events, for a resume that decides nothing anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from nodeling_runtime.dispatch.base import CallError
+from nodeling_runtime.engine.context import Delta, Write
+from nodeling_runtime.store.model import Event
+from nodeling_runtime.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a step ended."""
+
+    seq: int
+    at: float
+    status: str
+    reason: str | None
+    attempts: int
+    started: float | None
+    error: CallError | None
+    value: Value | None
+    delta: Delta
+    at_once: bool  # it ended in the moment that made it: whoever makes it again ends it again
+    used: Mapping[str, Any]
+    ends: tuple[str, str] | None  # how its node had its scope ended, and which
+
+
+@dataclass(slots=True)
+class Begun:
+    """A step that was started and has not ended."""
+
+    ready: float
+    started: float
+    node: str
+    attempts: int = 0
+    lost: int = 0  # of these attempts, those that died with their runner
+    open: bool = False  # the last attempt's end is not known
+    due: float | None = None  # when the next attempt is
+    is_container: bool = False
+    is_unsafe: bool = False
+    is_in_doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """A scope was told to end."""
+
+    seq: int
+    at: float
+    reason: str
+    how: str  # cancel, hurry, or stop: early and in order
+    limit_ms: float | None
+
+
+@dataclass(slots=True)
+class Recorded:
+    """A history, by path."""
+
+    count: int = 0
+    created: float | None = None
+    cancel: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    ends: dict[str, Ended] = field(default_factory=dict)
+    begun: dict[str, Begun] = field(default_factory=dict)
+    given: dict[str, str] = field(default_factory=dict)  # hashes of what containers gave their children
+    children: dict[str, list[tuple[str, int]]] = field(default_factory=dict)  # of a container, as they ended
+    cancels: dict[str, list[Cancel]] = field(default_factory=dict)
+    decisions: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    values: dict[tuple[str, str, int], Event] = field(default_factory=dict)
+    restarts: list[tuple[tuple[str, ...], int]] = field(default_factory=list)
+
+    def generation(self, path: str) -> int:
+        """How often the step was restarted."""
+        return next((gen for cone, gen in reversed(self.restarts) if _within(path, cone)), 0)
+
+    def doubtful(self) -> list[tuple[str, Begun]]:
+        """The steps of which nobody knows whether they did what must not be done twice."""
+        return [(path, one) for path, one in self.begun.items() if one.open and one.is_unsafe]
+
+
+def fold(events: Iterable[Event]) -> Recorded:
+    """What a history says."""
+    found = Recorded()
+    for event in events:
+        found.count = event.seq
+        take = _KINDS.get(event.kind)
+        if take is not None:
+            take(found, event)
+    return found
+
+
+def _created(found: Recorded, event: Event) -> None:
+    found.created = event.at
+    found.options = event.data.get("options") or {}
+
+
+def _asked_to_end(found: Recorded, event: Event) -> None:
+    found.cancel = event.data["reason"]
+
+
+def _started(found: Recorded, event: Event) -> None:
+    data, path = event.data, event.path
+    begun = found.begun.get(path)
+    if begun is None:
+        begun = found.begun[path] = Begun(data["ready"], event.at, data["node"])
+        begun.is_container, begun.is_unsafe = data["container"], data.get("effects") == "unsafe"
+        if "given" in data:
+            found.given[path] = data["given"]
+    elif begun.open:
+        begun.lost += 1
+    begun.attempts, begun.open, begun.due, begun.is_in_doubt = data["attempt"], True, None, False
+
+
+def _retry(found: Recorded, event: Event) -> None:
+    begun = found.begun[event.path]
+    begun.open, begun.due = False, event.data["due"]
+
+
+def _lost(found: Recorded, event: Event) -> None:
+    begun = found.begun[event.path]
+    begun.lost += begun.open
+    begun.open = begun.is_in_doubt = False
+
+
+def _in_doubt(found: Recorded, event: Event) -> None:
+    found.begun[event.path].is_in_doubt = True
+
+
+def _ended(found: Recorded, event: Event) -> None:
+    data, path = event.data, event.path
+    found.begun.pop(path, None)
+    found.ends[path] = Ended(
+        event.seq,
+        event.at,
+        data["status"],
+        data["reason"],
+        data["attempts"],
+        data["started"],
+        error_of(data["error"]),
+        None if event.value is None else Value.from_checked(event.value),
+        delta_of(event.delta),
+        data.get("at_once", False),
+        data.get("used") or {},
+        tuple(data["ends"]) if "ends" in data else None,
+    )
+    container = data.get("of")
+    if container is not None and not data.get("at_once", False):
+        found.children.setdefault(container, []).append((path, data["made"]))
+
+
+def _cancelled(found: Recorded, event: Event) -> None:
+    data = event.data
+    cancel = Cancel(event.seq, event.at, data["reason"], data["how"], data.get("limit_ms"))
+    found.cancels.setdefault(event.path, []).append(cancel)
+
+
+def _decided(found: Recorded, event: Event) -> None:
+    found.decisions[event.path, event.data["what"]] = event.data
+
+
+def _given(found: Recorded, event: Event) -> None:
+    found.values[event.path, event.data["kind"], event.data["n"]] = event
+
+
+def _restarted(found: Recorded, event: Event) -> None:
+    """Forget what the restart does anew, and how the run ended."""
+    cone = tuple(event.data["cone"])
+    found.restarts.append((cone, event.data["gen"]))
+    found.cancel = None
+    found.cancels.clear()
+    for kept in (found.ends, found.begun, found.given, found.children):
+        for path in [path for path in kept if _within(path, cone)]:
+            del kept[path]
+    for children in found.children.values():
+        children[:] = [child for child in children if not _within(child[0], cone)]
+    found.decisions = {key: data for key, data in found.decisions.items() if not _within(key[0], cone)}
+    found.values = {key: event for key, event in found.values.items() if not _within(key[0], cone)}
+
+
+_KINDS = {
+    "run.created": _created,
+    "run.cancel_requested": _asked_to_end,
+    "run.restarted": _restarted,
+    "scope.cancelled": _cancelled,
+    "step.started": _started,
+    "step.retry": _retry,
+    "step.lost": _lost,
+    "step.in_doubt": _in_doubt,
+    "step.ended": _ended,
+    "step.resolved": _ended,
+    "decision": _decided,
+    "flow.value": _given,
+}
+
+
+def _within(path: str, cone: tuple[str, ...]) -> bool:
+    """Whether a path is one of these steps, or inside one of them."""
+    return any(
+        path.startswith(top) and path[len(top) : len(top) + 1] in ("", "/", "[", ":", "#") for top in cone
+    )
+
+
+# -- errors and writes as they are kept
+
+
+def error_data(error: CallError | None) -> dict[str, Any] | None:
+    """An error as an event holds it."""
+    if error is None:
+        return None
+    data = {**error.to_json(), "started": error.started}
+    if error.retry_after_ms is not None:
+        data["retry_after_ms"] = error.retry_after_ms
+    return data
+
+
+def error_of(data: Mapping[str, Any] | None) -> CallError | None:
+    """An error as an event held it."""
+    if data is None:
+        return None
+    return CallError(
+        data["code"],
+        data["message"],
+        data.get("type", "NodeError"),
+        data.get("retryable"),
+        data.get("retry_after_ms"),
+        data.get("started", True),
+        dict(data.get("details") or {}),
+    )
+
+
+def delta_data(delta: Delta) -> bytes | None:
+    """Writes as an event holds them: by key, who wrote and what; nothing for a deletion."""
+    if not delta:
+        return None
+    return orjson.dumps(
+        {
+            key: [write.step, write.who]
+            if write.data is None
+            else [write.step, write.who, orjson.Fragment(write.data)]
+            for key, write in delta.items()
+        }
+    )
+
+
+def delta_of(data: bytes | None) -> Delta:
+    """Writes as an event held them."""
+    if data is None:
+        return {}
+    return {
+        key: Write(kept[0], orjson.dumps(kept[2]) if len(kept) > 2 else None, kept[1])
+        for key, kept in orjson.loads(data).items()
+    }

@@ -1,0 +1,9 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+import os
+
+# The examples stand in this repository, which is a project: their runs must not be kept in it. A test of runs
+# that are kept names its store, or takes this away.
+os.environ["NODELING_STORE"] = "none"
