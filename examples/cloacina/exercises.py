@@ -28,7 +28,9 @@ with cloaca.WorkflowBuilder("strategies"):
         def work(context, name=name):
             context.set("worked_as", name)
 
-        cloaca.task(work, id=name, dependencies=["choose"], trigger_rules=cloaca.context_value("strategy", "==", name))
+        cloaca.task(
+            work, id=name, dependencies=["choose"], trigger_rules=cloaca.context_value("strategy", "==", name)
+        )
 
 with cloaca.WorkflowBuilder("batches"):
 

@@ -174,7 +174,7 @@ class Registry:
             )
 
     def add_own(self, definition: NodeDefinition) -> None:
-        """Register a function that the workflow itself brings: under its name it is meant, and nobody else."""
+        """Register a function that the workflow itself brings: under its name nobody else is meant."""
         from nodeling_runtime.codefirst import manifest_of
 
         spec = NodeSpec(manifest_of(definition), PROJECT, definition=definition)
