@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.raw_pipe import RawPipe
 
 from nodeling.worker_context import SentSource
+from nodeling_runtime.blob_values import RunBlobs
 from nodeling_runtime.dispatch.base import NodeCall
 from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
 from nodeling_runtime.dispatch.worker.hub import close_all
@@ -46,6 +47,7 @@ STEPS = 50
 AT_ONCE = 32
 MCP_CALLS = 40
 COLD_STARTS = 3
+BLOBS = RunBlobs()  # of the one run that all these calls are taken to belong to
 
 # Gives microseconds for one call.
 Contestant = Callable[[], Awaitable[float]]
@@ -142,6 +144,7 @@ def _call(spec: NodeSpec, inputs: Value) -> NodeCall:
         idempotency_key=lambda: "key",
         deadline=None,
         work_root=lambda: "",
+        blobs=BLOBS,
     )
 
 

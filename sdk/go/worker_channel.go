@@ -13,7 +13,23 @@ import (
 const readBytes = 64 << 10
 
 // channel is the process's private line to its host: nothing but write reaches the host's reader.
-type channel struct{ reader, writer int }
+//
+// The reader is a file that does not block its thread, so that a call which has just come in runs on the
+// thread that read it; a write blocks, for the host reads on.
+type channel struct {
+	reader *os.File
+	writer int
+}
+
+func newChannel(reader, writer int) (channel, error) {
+	if err := syscall.SetNonblock(reader, true); err != nil {
+		return channel{}, err
+	}
+	if err := syscall.SetNonblock(writer, false); err != nil {
+		return channel{}, err
+	}
+	return channel{os.NewFile(uintptr(reader), "channel"), writer}, nil
+}
 
 // grabbed is the channel, taken before any other package of the node is initialised: what their init
 // functions print must not reach the host's reader, and what they read must not be a call.
@@ -48,13 +64,9 @@ func openChannel() (channel, error) {
 	if err != nil || err2 != nil || !isOpen(reader) || !isOpen(writer) {
 		return channel{}, fmt.Errorf("NODELING_FDS=%q names no two open pipes", named)
 	}
-	for _, fd := range []int{reader, writer} {
-		syscall.CloseOnExec(fd)
-		if err := syscall.SetNonblock(fd, false); err != nil {
-			return channel{}, err
-		}
-	}
-	return channel{reader, writer}, nil
+	syscall.CloseOnExec(reader)
+	syscall.CloseOnExec(writer)
+	return newChannel(reader, writer)
 }
 
 func isOpen(fd int) bool {
@@ -79,7 +91,10 @@ func moveStandard() (channel, error) {
 	if err := dupOver(nothing, 0); err != nil {
 		return channel{}, err
 	}
-	return channel{reader, writer}, dupOver(2, 1)
+	if err := dupOver(2, 1); err != nil {
+		return channel{}, err
+	}
+	return newChannel(reader, writer)
 }
 
 // dupHigh copies a descriptor to a place above the standard ones, closed to children.
@@ -93,16 +108,11 @@ func dupHigh(fd int) (int, error) {
 
 // read gives the next bytes; none when the host is gone.
 func (c channel) read(buffer []byte) []byte {
-	for {
-		n, err := syscall.Read(c.reader, buffer)
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil || n <= 0 {
-			return nil
-		}
-		return buffer[:n]
+	n, err := c.reader.Read(buffer)
+	if err != nil {
+		return nil
 	}
+	return buffer[:n]
 }
 
 // write writes whole frames; false when nobody listens any more.

@@ -34,7 +34,7 @@ func newHost(t *testing.T, options options, run handler) *host {
 	if options.concurrency == 0 {
 		options.concurrency = 1
 	}
-	w := newWorker(channel{int(toNode.Fd()), int(fromNode.Fd())}, options, run)
+	w := newWorker(channel{toNode, int(fromNode.Fd())}, options, run)
 	h := &host{t, in, make(chan map[string]any, 100), make(chan int, 1)}
 	go func() {
 		h.status <- w.serve()

@@ -187,6 +187,7 @@ class Worker:
         call.end()
         self.calls.pop(call.id, None)
         self.say(make)
+        call.context = None  # which knows the call: without the circle nobody has to collect the two
 
     def await_credit(self, call: Call) -> None:
         """Hold a call until it may send a chunk; the serial worker reads on meanwhile."""

@@ -1,0 +1,2 @@
+def run(ctx, inputs):
+    return {"sum": sum(inputs["numbers"]), "max": max(inputs["numbers"])}

@@ -1,0 +1,2 @@
+def run(ctx, inputs):
+    return {"id": inputs["id"], "total": inputs["id"] * 10}

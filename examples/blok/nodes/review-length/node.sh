@@ -1,0 +1,3 @@
+set -euo pipefail
+text=$(cat)
+printf '%s' "${#text}"
