@@ -50,8 +50,10 @@ class Loaded:
 def function_table() -> FunctionTable:
     """The expression functions, those of plugins included."""
     from nodeling_runtime import plugins
+    from nodeling_runtime.quickjs.engine import javascript_function
 
-    table = BUILTINS
+    engine = javascript_function()
+    table = BUILTINS if engine is None else BUILTINS.extended([engine])
     for name, function, options in plugins.expression_functions():
         try:
             table = table.extended([_function(name, function, options)])
