@@ -298,6 +298,7 @@ def test_the_input_of_a_run_may_be_large(project: Path, reads: list[str]) -> Non
     path.write_text(json.dumps({"name": "flow", "steps": [step]}), encoding="utf-8")
     result = nodeling.run(path, list(range(COUNT)))
     assert result.output == [COUNT, COUNT - 1], result
+    assert reads == []
 
 
 def test_a_killed_runtime_leaves_no_file_behind(project: Path) -> None:
