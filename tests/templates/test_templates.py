@@ -412,5 +412,22 @@ def test_the_copies_of_the_sdk_are_renewed_and_edited_ones_kept(here):
     assert mine.read_bytes() == vendored.vendored_bytes("bash/nodeling.sh")
 
 
+def test_a_copy_of_many_files_gets_the_new_ones_and_loses_the_old(here):
+    nodectl("create", "node", "--template", "go", "--name", "one")
+    sdk = here / "nodes/one/nodeling"
+    whole = files_below(sdk)
+    values = sdk / "values.go"
+    newer = values.read_bytes()
+    values.unlink()
+    body = b"package nodeling\n"
+    state = hashlib.sha256(body).hexdigest()
+    head = f"// nodeling 0.0.1 go/gone.go sha256:{state}; `nodectl sdk upgrade` renews this file\n\n"
+    (sdk / "gone.go").write_bytes(head.encode() + body)
+    (sdk / "mine.go").write_bytes(body)
+    states = {Path(one["file"]).name: one["state"] for one in upgraded()["files"]}
+    assert (states["values.go"], states["gone.go"], states["worker.go"]) == ("added", "removed", "current")
+    assert files_below(sdk) == sorted([*whole, "mine.go"]) and values.read_bytes() == newer
+
+
 def upgraded(code=0):
     return json.loads(nodectl("sdk", "upgrade", "--json", code=code).stdout)
