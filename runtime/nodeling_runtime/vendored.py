@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -24,10 +24,10 @@ _REMARKS = {
 _SAID = "nodeling {} {} sha256:{}; `nodectl sdk upgrade` renews this file"
 _HEADER = re.compile(
     rb"^(?://|#|/\*) nodeling (?P<version>\S+) (?P<source>[a-z0-9]+/\S+) sha256:(?P<hash>[0-9a-f]{64}); "
-    rb"`nodectl sdk upgrade` renews this file(?: \*/)?\r?\n"
+    rb"`nodectl sdk upgrade` renews this file(?: \*/)?\r?\n(?:\r?\n)?"
 )
 
-State = Literal["current", "upgraded", "edited", "unknown"]
+State = Literal["current", "upgraded", "added", "removed", "edited", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +63,18 @@ def vendored_files(about: Mapping[str, Any]) -> dict[str, bytes]:
     Raises:
         LookupError: There is no such file.
     """
-    language, into = str(about["language"]), PurePosixPath(str(about.get("into", ".")))
-    home = PurePosixPath(str(about.get("from", ".")))
-    found: dict[str, bytes] = {}
-    for pattern in about["files"]:
-        for name in sdk_names(language, (home / pattern).as_posix(), about.get("without", ())):
-            place = into / PurePosixPath(name).relative_to(home)
-            found[place.as_posix()] = vendored_bytes(f"{language}/{name}")
-    return found
+    into = PurePosixPath(str(about.get("into", ".")))
+    return {(into / place).as_posix(): vendored_bytes(source) for source, place in _sources(about).items()}
+
+
+def _sources(about: Mapping[str, Any]) -> dict[str, PurePosixPath]:
+    """The files that a template takes along, each with its place in the folder that they go into."""
+    language, home = str(about["language"]), PurePosixPath(str(about.get("from", ".")))
+    return {
+        f"{language}/{name}": PurePosixPath(name).relative_to(home)
+        for pattern in about["files"]
+        for name in sdk_names(language, (home / pattern).as_posix(), about.get("without", ()))
+    }
 
 
 def vendored_bytes(source: str) -> bytes:
@@ -88,7 +92,9 @@ def vendored_bytes(source: str) -> bytes:
     if remark is None:
         return body
     said = _SAID.format(__version__, source, hashlib.sha256(body).hexdigest())
-    return remark.format(said).encode("utf-8") + b"\n" + body
+    # Right above a Go file's own first line it would become a part of the package's documentation.
+    end = b"\n\n" if source.endswith(".go") else b"\n"
+    return remark.format(said).encode("utf-8") + end + body
 
 
 def _body(source: str) -> bytes:
@@ -123,7 +129,7 @@ def renew(file: Vendored, *, force: bool = False) -> Renewal:
         fresh = vendored_bytes(file.source)
     except LookupError:  # of another installation, or renamed since
         return Renewal(file.path, "unknown", file.version, file.version)
-    body = fresh.partition(b"\n")[2]
+    body = _HEADER.sub(b"", fresh, count=1)
     if body == file.body and file.version == __version__ and not file.is_edited:
         return Renewal(file.path, "current", file.version, __version__)
     added, removed = _changes(file.body, body)
@@ -131,6 +137,37 @@ def renew(file: Vendored, *, force: bool = False) -> Renewal:
         return Renewal(file.path, "edited", file.version, __version__, added, removed)
     file.path.write_bytes(fresh)
     return Renewal(file.path, "upgraded", file.version, __version__, added, removed)
+
+
+def refit(files: Sequence[Vendored], about: Mapping[str, Any]) -> list[Renewal]:
+    """Add what an SDK of many files has and the copy in a node's folder lacks; remove what it has no longer.
+
+    Args:
+        files: The files of the SDK in the folder.
+        about: The `sdk` of a template of its language. One that names each of its files is left alone.
+    """
+    from nodeling import __version__
+
+    if not any("*" in pattern for pattern in about["files"]):
+        return []
+    fresh = _sources(about)
+    own = {file.source: file for file in files if file.source.startswith(f"{about['language']}/")}
+    common = next((source for source in fresh if source in own), None)
+    if common is None:
+        return []
+    root = own[common].path.parents[len(fresh[common].parts) - 1]
+    done: list[Renewal] = []
+    for source in sorted(set(fresh) - set(own)):
+        path = root / fresh[source]
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(vendored_bytes(source))
+            done.append(Renewal(path, "added", "", __version__))
+    for source in sorted(set(own) - set(fresh)):
+        if not own[source].is_edited:
+            own[source].path.unlink()
+            done.append(Renewal(own[source].path, "removed", own[source].version, ""))
+    return done
 
 
 def _changes(before: bytes, after: bytes) -> tuple[int, int]:

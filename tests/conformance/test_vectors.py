@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import queue
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +34,13 @@ def test_the_values_span_what_goes_wrong_elsewhere() -> None:
     given = {row["id"].partition(".")[0] for row in ROWS}
     assert given == {"integer", "number", "text", "key", "shape", "depth", "spelling", "random", "refused"}
     assert sum(1 for row in ROWS if row.get("refuse")) >= 30
+
+
+@pytest.mark.parametrize("language", languages(), ids=lambda one: one.language)
+def test_every_language_of_the_table_is_held_to_its_claims(language: Language) -> None:
+    here = Path(__file__).parent
+    judges = [path for path in here.glob("test_kit_*.py") if "run_suite" in path.read_text(encoding="utf-8")]
+    assert any(language.language in path.stem.split("_") for path in judges)
 
 
 class Whole(int):

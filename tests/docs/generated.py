@@ -17,6 +17,8 @@ import click
 import nodeling
 import nodeling.hookspecs
 from docs.pages import ROOT
+from languages import languages
+from nodeling.testing.conformance import load_cases
 from nodeling_runtime.cli.main import COMMANDS, cli
 from nodeling_runtime.workflow import keys
 
@@ -345,6 +347,67 @@ def errors(kind: type) -> str:
     return table(["Code", "Meaning", "What to do"], rows)
 
 
+# -- conformance
+
+FEATURES = {
+    "L2": "the handshake, and all that needs it",
+    "concurrent": "several calls at once in one process",
+    "cancel": "a call is ended, and its siblings go on",
+    "deadline": "a call whose time is over is not begun",
+    "ping": "says that it lives, while it works too",
+    "drain": "ends in order when it is asked to",
+    "progress": "progress, at most ten reports a second",
+    "log": "log lines with levels and data",
+    "stream": "the output in parts",
+    "credit": "waits when nobody takes the parts",
+    "blob": "large values by reference, both ways",
+    "codes": "error codes, retry and details of its own",
+    "causes": "the chain of causes of an error",
+    "traceback": "where an error came from",
+    "redaction": "secrets masked in errors and logs",
+    "context": "reads and writes the run's context",
+    "metric": "figures beside the output",
+    "named": "refuses calls of another node",
+    "clear-channel": "what is printed, or read from stdin, never meets the channel",
+    "strict-values": "refuses what other languages could not hold",
+    "strict-envelope": "refuses frames that are not well formed",
+}
+
+
+def conformance_table() -> str:
+    """What each SDK claims, by feature, and how many cases hold it to that."""
+    known = languages()
+    claims = {
+        one.language: {
+            claim for variant in one.capabilities["variants"].values() for claim in variant["claims"]
+        }
+        for one in known
+    }
+    cases = load_cases()
+    rows = [["channels", *(", ".join(one.capabilities["channels"]) for one in known), "how it talks"]]
+    for feature, meaning in FEATURES.items():
+        marks = ["yes" if feature in claims[one.language] else "no" for one in known]
+        rows.append([f"`{feature}`", *marks, meaning])
+    counts = []
+    for one in known:
+        variants = [set(variant["claims"]) for variant in one.capabilities["variants"].values()]
+        counts.append(
+            str(sum(1 for case in cases if any(found.issuperset(case.needs) for found in variants)))
+        )
+    rows.append([f"cases of {len(cases)}", *counts, "those it claims, and is held to"])
+    return table(["Feature", *(one.title for one in known), "Meaning"], rows)
+
+
+def conformance_gaps() -> str:
+    """What an SDK says of what it does not do."""
+    rows = [
+        [one.title, f"`{feature}`", why]
+        for one in languages()
+        for feature, why in one.capabilities.get("gaps", {}).items()
+    ]
+    return table(["SDK", "Feature", "Why"], rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "command-line": command_line,
     "workflow-keys": workflow_keys,
@@ -357,6 +420,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "hooks": hooks,
     "public-names": public_names,
     "context-members": context_members,
+    "conformance-table": conformance_table,
+    "conformance-gaps": conformance_gaps,
     "number-codes": lambda: errors(int),
     "word-codes": lambda: errors(str),
 }

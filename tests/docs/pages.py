@@ -19,7 +19,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,9 +117,21 @@ def _elided(shown: list[str], printed: list[str]) -> list[str]:
 class Page:
     """One page, run in one folder."""
 
-    def __init__(self, path: Path, folder: Path) -> None:
+    def __init__(
+        self, path: Path, folder: Path, *, seconds: float = SECONDS, more: Mapping[str, str] | None = None
+    ) -> None:
+        """A page.
+
+        Args:
+            path: The page.
+            folder: Where it is run.
+            seconds: How long one command may take.
+            more: Variables that its commands see beside the usual ones.
+        """
         self.path = path
         self.folder = folder
+        self.seconds = seconds
+        self.more = dict(more or {})
         self.text = path.read_text(encoding="utf-8")
         self._printed: str | None = None
         self._edits: list[tuple[int, int, list[str]]] = []
@@ -195,6 +207,7 @@ class Page:
             "COLUMNS": "80",
             "NO_COLOR": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
+            **self.more,
         }
         done = subprocess.run(
             command,
@@ -203,7 +216,7 @@ class Page:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=SECONDS,
+            timeout=self.seconds,
             check=False,
         )
         printed = done.stdout.decode("utf-8").replace(str(self.folder.resolve()) + "/", "")

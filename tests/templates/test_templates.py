@@ -49,10 +49,18 @@ NODE_FILES = {
         ),
     ],
 }
-NEEDS = {"c": "gcc", "go": "go", "java": "javac", "javascript": "node", "typescript": "npm"}
+NODE_FILES["rust"] = [
+    "Cargo.toml",
+    "README.md",
+    "config.json",
+    "nodeling/Cargo.toml",
+    *sorted(f"nodeling/{path.relative_to(SDK / 'rust').as_posix()}" for path in SDK.glob("rust/src/**/*.rs")),
+    "src/main.rs",
+]
+NEEDS = {"c": "gcc", "go": "go", "java": "javac", "javascript": "node", "rust": "cargo", "typescript": "npm"}
 HELLO = ["nodes/hello/config.json", "nodes/hello/node.py"]
 EXAMPLES = {"python": 3, "class": 3, "async": 2, "container": 2, "bash": 2, "c": 2, "go": 2, "java": 2}
-EXAMPLES |= {"bash-worker": 2, "command": 2, "javascript": 2, "python-worker": 2, "typescript": 2}
+EXAMPLES |= {"bash-worker": 2, "command": 2, "javascript": 2, "python-worker": 2, "rust": 2, "typescript": 2}
 
 
 @pytest.fixture
@@ -249,8 +257,6 @@ def test_a_name_that_is_none_is_refused_with_one_that_is(here, name, hint):
     ("words", "code", "said"),
     [
         (["--template", "paralel"], 2, "did you mean 'parallel'?"),
-        (["--runtime", "rust"], 69, "no template makes a `runtime.rust` node"),
-        (["--type", "runtime.rust"], 69, "no template makes a `runtime.rust` node"),
         (["--runtime", "klingon"], 2, "no runtime is called 'klingon'; there is bash, "),
         (["--runtime", "bsh"], 2, "did you mean 'bash'?"),
         (["--type", "modul"], 2, "did you mean 'module'?"),
@@ -264,9 +270,19 @@ def test_what_cannot_be_created_is_refused_by_name(here, words, code, said):
     assert files_below(here) == []
 
 
+@pytest.mark.parametrize("words", [["--runtime", "rust"], ["--type", "runtime.rust"]])
+def test_a_language_that_no_template_is_written_in_is_told(here, words, monkeypatch):
+    others = [one for one in scaffold.read_templates() if one.runtime != "rust"]
+    monkeypatch.setattr(scaffold, "read_templates", lambda: others)
+    refused = nodectl("create", "node", *words, code=69)
+    assert "no template makes a `runtime.rust` node" in refused.stderr
+    assert files_below(here) == []
+
+
 @pytest.mark.parametrize(
     ("words", "template"),
     [
+        (["--runtime", "rust"], "rust"),
         (["--runtime", "bash"], "bash"),
         (["--type", "runtime.bash"], "bash"),
         (["--type", "module"], "python"),
@@ -394,6 +410,23 @@ def test_the_copies_of_the_sdk_are_renewed_and_edited_ones_kept(here):
     nodectl("test", "old")
     nodectl("sdk", "upgrade", "mine", "--force")
     assert mine.read_bytes() == vendored.vendored_bytes("bash/nodeling.sh")
+
+
+def test_a_copy_of_many_files_gets_the_new_ones_and_loses_the_old(here):
+    nodectl("create", "node", "--template", "go", "--name", "one")
+    sdk = here / "nodes/one/nodeling"
+    whole = files_below(sdk)
+    values = sdk / "values.go"
+    newer = values.read_bytes()
+    values.unlink()
+    body = b"package nodeling\n"
+    state = hashlib.sha256(body).hexdigest()
+    head = f"// nodeling 0.0.1 go/gone.go sha256:{state}; `nodectl sdk upgrade` renews this file\n\n"
+    (sdk / "gone.go").write_bytes(head.encode() + body)
+    (sdk / "mine.go").write_bytes(body)
+    states = {Path(one["file"]).name: one["state"] for one in upgraded()["files"]}
+    assert (states["values.go"], states["gone.go"], states["worker.go"]) == ("added", "removed", "current")
+    assert files_below(sdk) == sorted([*whole, "mine.go"]) and values.read_bytes() == newer
 
 
 def upgraded(code=0):

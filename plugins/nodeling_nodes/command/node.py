@@ -2,85 +2,64 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from nodeling import Context, NodeError
 
+from .streams import Pump, Stream
+
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "USER", "LOGNAME", "SHELL", "TERM")
-AFTER_EXIT_SECONDS = 1.0  # what the program left running may hold its streams open: it is not waited for
 MAX_SHOWN = 2_000  # characters of stderr in an error
 MAX_LOGGED = 1_000  # lines of stderr that become log lines
 
 
-class Stream:
-    """What a program writes on one stream: the last bytes kept, the others counted."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._data = bytearray()
-        self.dropped = 0
-
-    async def read(self, reader: asyncio.StreamReader) -> None:
-        """Read to the end."""
-        while part := await reader.read(64 * 1024):
-            self._data += part
-            if len(self._data) > 2 * self._limit + 64 * 1024:
-                self._cut()
-
-    def _cut(self) -> None:
-        over = len(self._data) - self._limit
-        if over > 0:
-            self.dropped += over
-            del self._data[:over]
-
-    def text(self) -> str:
-        """What was kept."""
-        self._cut()
-        return self._data.decode("utf-8", "replace")
-
-
-async def run(ctx: Context, inputs: dict[str, Any]) -> dict[str, Any]:
+def run(ctx: Context, inputs: dict[str, Any]) -> dict[str, Any]:
     """Start it, feed it, read it, and judge how it ended."""
-    limit = inputs.get("max_bytes", 1024 * 1024)
-    out, err = Stream(limit), Stream(limit)
+    size = inputs.get("max_bytes", 1024 * 1024)
+    limit = inputs.get("timeout_ms", 300_000)
+    out, err = Stream(size), Stream(size)
     began = time.monotonic()
-    process = await _started(inputs)
+    process = _started(inputs)
     try:
-        async with asyncio.timeout(inputs.get("timeout_ms", 300_000) / 1_000):
-            await _served(process, inputs.get("stdin", ""), out, err)
-    except TimeoutError as error:
+        with Pump(process, inputs.get("stdin", "").encode(), out, err) as pump:
+            how = pump.run(began + limit / 1_000, lambda: ctx.cancelled)
+    finally:
+        _ended(process)
+    if how == "cancelled":
+        raise NodeError("cancelled", code=9006, retryable=False)
+    if how == "late":
         raise NodeError(
-            f"{inputs['argv'][0]} ran longer than {inputs.get('timeout_ms', 300_000)} ms, its `timeout_ms`",
+            f"{inputs['argv'][0]} ran longer than {limit} ms, its `timeout_ms`",
             code=5000,
             retryable=True,
             details={"stderr": err.text()[-MAX_SHOWN:]},
-        ) from error
-    finally:
-        await _ended(process)
+        )
     duration = round((time.monotonic() - began) * 1_000, 3)
-    return _judged(ctx, inputs, int(process.returncode or 0), out, err, duration)
+    return _judged(ctx, inputs, process.returncode, out, err, duration)
 
 
-async def _started(inputs: Mapping[str, Any]) -> asyncio.subprocess.Process:
+def _started(inputs: Mapping[str, Any]) -> subprocess.Popen[bytes]:
     argv, cwd = inputs["argv"], inputs.get("cwd")
     kept = os.environ if inputs.get("inherit_env") else {k: os.environ[k] for k in KEPT if k in os.environ}
     if cwd is not None and not os.path.isdir(cwd):
         raise NodeError(f"there is no folder {cwd}", code=4004, retryable=False)
     try:
-        return await asyncio.create_subprocess_exec(
-            *argv,
+        return subprocess.Popen(  # noqa: S603 (running what the step names is what this node is for)
+            argv,
             cwd=cwd,
             env={**kept, **inputs.get("env", {})},
-            stdin=asyncio.subprocess.PIPE if inputs.get("stdin") else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stdin=subprocess.PIPE if inputs.get("stdin") else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
             start_new_session=True,
         )
     except FileNotFoundError as error:
@@ -90,41 +69,15 @@ async def _started(inputs: Mapping[str, Any]) -> asyncio.subprocess.Process:
     except ValueError as error:  # a NUL in an argument
         raise NodeError(f"the command cannot be given: {error}", code=4001, retryable=False) from error
     except OSError as error:
-        raise NodeError(
-            f"{argv[0]!r} cannot be started: {error.strerror}", code=5000, started=False
-        ) from error
+        said = f"{argv[0]!r} cannot be started: {error.strerror}"
+        raise NodeError(said, code=5000, retryable=error.errno != errno.ENOEXEC, started=False) from error
 
 
-async def _served(process: asyncio.subprocess.Process, stdin: str, out: Stream, err: Stream) -> None:
-    """Feed and read until it has ended; what it left running keeps nobody waiting."""
-    if process.stdout is None or process.stderr is None:
-        raise AssertionError("both streams are pipes")
-    reading = asyncio.gather(out.read(process.stdout), err.read(process.stderr))
-    feeding = asyncio.create_task(_feed(process, stdin.encode()))
-    try:
-        await process.wait()
-        await asyncio.wait([reading], timeout=AFTER_EXIT_SECONDS)
-    finally:
-        for task in (reading, feeding):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-
-async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
-    if process.stdin is None:
-        return
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may end without having read
-        process.stdin.write(data)
-        await process.stdin.drain()
-        process.stdin.close()
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
+def _ended(process: subprocess.Popen[bytes]) -> None:
     """Kill its session, and see it gone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    process.wait()
 
 
 def _judged(

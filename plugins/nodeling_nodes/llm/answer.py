@@ -29,6 +29,8 @@ class Answer:
             body = json.loads(data)
             choice = body["choices"][0]
             message = choice["message"]
+            if not isinstance(message, dict):
+                raise TypeError("a message is an object")
         except (ValueError, LookupError, TypeError) as error:
             raise NodeError(
                 f"{origin} answered what is no chat completion",

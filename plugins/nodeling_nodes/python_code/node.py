@@ -7,6 +7,7 @@ what the user of this machine may.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import linecache
 import os
 import resource
@@ -21,6 +22,7 @@ from nodeling.errors import nearest
 FILE = "<code>"
 MIB = 1024 * 1024
 EXIT_AFTER_TIMEOUT = 124
+LOCKED_SECONDS = 0.25  # how long the thread that says why has to come by the lock
 MAX_FRAMES = 20
 
 
@@ -86,7 +88,11 @@ def _output(names: dict[str, Any], wanted: str | list[str], given: set[str]) -> 
 
 @contextlib.contextmanager
 def _time(limit_ms: int) -> Iterator[None]:
-    """Ends the process when the time is up: nothing less ends code that loops in C."""
+    """Ends the process when the time is up: nothing less ends code that loops in C.
+
+    Such code may hold the interpreter's lock, so that no other thread can say why; then the fault handler,
+    which needs no lock, ends the process and shows the line.
+    """
 
     def end() -> None:
         os.write(2, f"the code ran longer than {limit_ms} ms, its `timeout_ms`\n".encode())
@@ -95,9 +101,11 @@ def _time(limit_ms: int) -> Iterator[None]:
     timer = threading.Timer(limit_ms / 1_000, end)
     timer.daemon = True
     timer.start()
+    faulthandler.dump_traceback_later(limit_ms / 1_000 + LOCKED_SECONDS, exit=True, file=2)
     try:
         yield
     finally:
+        faulthandler.cancel_dump_traceback_later()
         timer.cancel()
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 WORDS = {
     "current": "up to date",
     "upgraded": "upgraded",
+    "added": "added",
+    "removed": "removed: the SDK has it no longer",
     "edited": "edited by hand: kept, --force overwrites it",
     "unknown": "not a file of this installation: kept",
 }
@@ -38,10 +40,16 @@ def upgrade(nodes: tuple[str, ...], force: bool, folders: tuple[Path, ...], as_j
     A file that was edited by hand is kept, and the exit code is 1; --force overwrites it.
     """
     from nodeling_runtime.cli.test import chosen
-    from nodeling_runtime.vendored import find_vendored, renew
+    from nodeling_runtime.scaffold import read_templates
+    from nodeling_runtime.vendored import find_vendored, refit, renew
 
     homes = {spec.folder.resolve(): spec.folder for spec in chosen(nodes, folders) if spec.folder is not None}
-    done = [renew(file, force=force) for home in homes.values() for file in find_vendored(home)]
+    sdks = [template.sdk for template in read_templates() if template.sdk is not None]
+    done: list[Renewal] = []
+    for home in homes.values():
+        files = find_vendored(home)
+        done += [one for about in sdks for one in refit(files, about)]
+        done += [renew(file, force=force) for file in files if file.path.exists()]
     kept = [one for one in done if one.state in ("edited", "unknown")]
     if as_json:
         print_json({"ok": not kept, "files": [_entry(one) for one in done]})
@@ -57,7 +65,7 @@ def _entry(one: Renewal) -> dict[str, Any]:
 
 def _tell(done: Sequence[Renewal]) -> None:
     for one in done:
-        versions = one.after if one.before == one.after else f"{one.before} → {one.after}"
+        versions = " → ".join(dict.fromkeys(filter(None, (one.before, one.after))))
         lines = f", {one.added} lines in, {one.removed} out" if one.added or one.removed else ""
         click.echo(f"{one.path}: {WORDS[one.state]} ({versions}{lines})")
     if not done:

@@ -186,7 +186,9 @@ class Run:
         record = StepRecord("", self.workflow.name, "")
         frame = Frame(plan_of(self.workflow.scope), None, {})
         body = self.request.get("body")
-        refusal = refused_input(self.workflow, None if body is None else body.shared())
+        refusal = None
+        if self.workflow.inputs is not None:
+            refusal = refused_input(self.workflow, None if body is None else body.shared())
         try:
             if refusal is None:
                 parts = parts_of(self, self.workflow, self.request)

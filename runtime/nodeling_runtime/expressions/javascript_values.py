@@ -63,9 +63,9 @@ _RADIX = re.compile(r"0[xX]([0-9a-fA-F]+)|0[oO]([0-7]+)|0[bB]([01]+)")
 
 def refused(construct: str, position: int | None = None, rewrite: str | None = None) -> ExpressionError:
     """The error for JavaScript that has no counterpart here; it names the construct."""
-    hint = "it arrives with the js extra"
+    hint = "install nodeling[js], which runs it in QuickJS"
     if rewrite:
-        hint += f"; rewrite as {rewrite}"
+        hint += f", or rewrite it as {rewrite}"
     return ExpressionError(
         f"{construct} cannot be lowered from JavaScript", code="expr.javascript", position=position, hint=hint
     )

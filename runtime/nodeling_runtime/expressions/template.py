@@ -200,10 +200,10 @@ class _Compiling:
         return text, whole_string(found[0]) if len(pieces) == 1 else joined_string(pieces)
 
     def javascript(self, text: str, pointer: str) -> tuple[Any, Build | None]:
-        from nodeling_runtime.expressions.javascript import compile_javascript
+        from nodeling_runtime.expressions.javascript import compile_any_javascript
 
         try:
-            expression = compile_javascript(text[len(JAVASCRIPT) :])
+            expression = compile_any_javascript(text[len(JAVASCRIPT) :], self.functions)
         except ExpressionError as error:
             self.fault(error, pointer, len(JAVASCRIPT))
             return text, None

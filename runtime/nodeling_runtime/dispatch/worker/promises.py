@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodeling_runtime.dispatch.worker.warden import Warden
+from nodeling_runtime.dispatch.worker.warden_group import VARIABLE
 from nodeling_runtime.dispatch.worker.warden_look import SAMPLE_SECONDS
 
 ANSWER_SECONDS = 10.0  # the guard process says what it can do as soon as it runs
@@ -29,7 +30,8 @@ class Promise:
 
 def promises() -> Iterator[Promise]:
     """All of them."""
-    has_subreaper, fault = asyncio.run(_ask())
+    warden = Warden()
+    has_subreaper, fault = asyncio.run(_ask(warden))
     if fault is not None:
         lost = "no node can run in a worker here; nodes in process and `protocol: exec` are not concerned"
         yield Promise("guard process", False, f"does not start: {fault}", lost)
@@ -43,17 +45,22 @@ def promises() -> Iterator[Promise]:
     )
     yield _tables()
     yield _limits()
-    yield Promise(
-        "escapes",
-        False,
+    yield _escapes(warden)
+
+
+def _escapes(warden: Warden) -> Promise:
+    if warden.has_groups:
+        return Promise("escapes", True, "each worker has a control group, which nobody leaves")
+    detail = (
         "a process that clears its environment and is forked twice within a quarter of a second is not told "
-        "apart from other workers'",
-        "it ends with the runtime, not with its worker",
+        "apart from other workers'"
     )
+    hint = f"set {VARIABLE} to a folder of control groups (version 2) that is delegated to you"
+    why = f"; {warden.refusal}" if warden.refusal else ""
+    return Promise("escapes", False, detail + why, f"it ends with the runtime, not with its worker; {hint}")
 
 
-async def _ask() -> tuple[bool, OSError | None]:
-    warden = Warden()
+async def _ask(warden: Warden) -> tuple[bool, OSError | None]:
     warden.attach()
     try:
         return await asyncio.wait_for(warden.ask(), ANSWER_SECONDS), None

@@ -87,6 +87,8 @@ class Warden:
         self._next = 0
         self._outgoing: deque[tuple[bytes, list[int]]] = deque()
         self.has_subreaper: bool | None = None  # None until the guard process has told
+        self.has_groups = False
+        self.refusal: str | None = None  # why there are no groups although a folder for them was named
 
     @property
     def pid(self) -> int | None:
@@ -233,6 +235,7 @@ class Warden:
         event = message["event"]
         if event == "ready":
             self.has_subreaper = message["subreaper"]
+            self.has_groups, self.refusal = message["groups"], message["refusal"]
             return
         ward = self._wards.get(message["id"])
         if ward is None:

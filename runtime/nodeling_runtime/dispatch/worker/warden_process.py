@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import resource
     from typing import Any
 
+    from nodeling_runtime.dispatch.worker.warden_group import VARIABLE, Group, delegated
     from nodeling_runtime.dispatch.worker.warden_look import (
         SAMPLE_SECONDS,
         Process,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 else:
     # Run by itself, isolated and without site, this file's own folder is all there is of the package.
     sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    from warden_group import VARIABLE, Group, delegated
     from warden_look import SAMPLE_SECONDS, Process, below, has_mark, kill_process, size_mb
     from warden_start import fork_exec
 
@@ -56,6 +58,7 @@ class Worker:
         "exit",
         "expires",
         "folder",
+        "group",
         "id",
         "mark",
         "measured",
@@ -70,6 +73,7 @@ class Worker:
         self.mark: bytes = message["mark"].encode()
         self.caps: dict[str, float] = message.get("caps", {})
         self.folder: str | None = message.get("folder")
+        self.group: Group | None = None
         self.peak_mb = 0.0
         self.measured = 0.0  # what was too much
         self.snapshot: dict[int, int] = {}  # pid -> start time of every descendant seen so far and alive
@@ -81,8 +85,9 @@ class Worker:
 class Warden:
     """The loop."""
 
-    def __init__(self, link: socket.socket, runtime: int) -> None:
+    def __init__(self, link: socket.socket, runtime: int, groups: str | None = None) -> None:
         self.link = link
+        self.groups = groups
         self.runtime = runtime
         self.workers: dict[int, Worker] = {}
         self.by_pid: dict[int, Worker] = {}
@@ -188,15 +193,19 @@ class Warden:
 
     def spawn(self, message: dict[str, Any], fds: list[int]) -> None:
         """Start a worker, or say why not."""
+        group = self.group_for(message)
         try:
             pid = fork_exec(message, fds)
         except OSError as error:
+            if group is not None:
+                group.remove()
             self.say(event="refused", id=message["id"], errno=error.errno)
             return
         finally:
             for fd in fds:
                 os.close(fd)
         worker = Worker(pid, message)
+        worker.group = group
         if message.get("shelf"):
             self.shelves.add(message["shelf"])
         self.workers[worker.id] = self.by_pid[pid] = worker
@@ -205,6 +214,18 @@ class Warden:
         except (AttributeError, OSError):
             handle = None
         self.say(handle, event="started", id=worker.id, pid=pid)
+
+    def group_for(self, message: dict[str, Any]) -> Group | None:
+        """A group for the process that is about to be started, where that can be."""
+        if self.groups is None:
+            return None
+        try:
+            group = Group(self.groups, message["mark"].rpartition(".")[2])
+        except OSError:  # there may be a bound on groups; then it is ended by looking, like everywhere
+            return None
+        group.limit(message.get("caps", {}))
+        message["group"] = group.door
+        return group
 
     # -- ends
 
@@ -225,6 +246,9 @@ class Warden:
     def report(self, worker: Worker, status: int, usage: resource.struct_rusage) -> None:
         """Tell how a worker ended."""
         code = os.waitstatus_to_exitcode(status)
+        peak = None if worker.group is None or worker.cause else worker.group.ran_out_of_memory()
+        if peak is not None:
+            worker.cause, worker.measured = "memory_mb", peak
         self.say(
             event="exit",
             id=worker.id,
@@ -246,6 +270,9 @@ class Warden:
         found = [process for process in table.values() if self.belongs(process, worker)]
         for process in found:
             kill_process(process)
+        if worker.group is not None:
+            worker.group.kill()
+            return bool(found) or worker.group.has_anybody()
         return bool(found)
 
     def belongs(self, process: Process, worker: Worker) -> bool:
@@ -284,6 +311,8 @@ class Warden:
         for worker in [w for w in self.workers.values() if w.exit is not None or w.cause]:
             if not self.kill(worker) and worker.exit is not None:
                 del self.workers[worker.id]
+                if worker.group is not None:
+                    worker.group.remove()
                 self.say(event="gone", id=worker.id)
         now = time.monotonic()
         if not self.workers or now < self.next_sample:
@@ -317,7 +346,12 @@ class Warden:
         for worker in self.by_pid.values():
             with contextlib.suppress(OSError):
                 os.killpg(worker.pid, signal.SIGKILL)
+        groups = [worker.group for worker in self.workers.values() if worker.group is not None]
+        for group in groups:
+            group.kill()
         self.wait_for_the_last()
+        for group in groups:
+            group.remove()
         folders = [worker.folder for worker in self.workers.values() if worker.folder]
         if folders or self.shelves:
             import shutil
@@ -375,8 +409,11 @@ def main() -> None:
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(name, signal.SIG_IGN)
     is_subreaper = become_subreaper()
-    warden = Warden(link, runtime)
-    warden.say(event="ready", pid=os.getpid(), subreaper=is_subreaper)
+    groups, refusal = delegated(os.environ.get(VARIABLE))
+    warden = Warden(link, runtime, groups)
+    warden.say(
+        event="ready", pid=os.getpid(), subreaper=is_subreaper, groups=groups is not None, refusal=refusal
+    )
     try:
         warden.run()
     finally:

@@ -6,6 +6,7 @@ whoever asked learns the errno of the step that failed.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -56,6 +57,9 @@ def become(
         signal.set_wakeup_fd(-1)
         for name in _SIGNALS:  # what is ignored here would be ignored there
             signal.signal(getattr(signal, name), signal.SIG_DFL)
+        if "group" in message:
+            with contextlib.suppress(OSError), open(message["group"], "w", encoding="ascii") as door:
+                door.write("0")  # this process; where that fails it is ended by looking, as without a group
         os.setsid()
         tell = fcntl.fcntl(tell, fcntl.F_DUPFD_CLOEXEC, _ABOVE_TARGETS)
         lifted = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE_TARGETS) for fd in fds]

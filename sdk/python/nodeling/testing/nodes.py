@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -91,7 +92,7 @@ def run_node(
         document["inputs"] = '${ctx.request.params["nodeling.inputs"]}'
     if config is not None:
         params["nodeling.config"] = dict(config)
-        document["config"] = '${ctx.request.params["nodeling.config"]}'
+        document["config"] = {key: _as_it_is(key, value) for key, value in config.items()}
     document.update(step or {})
     given, seen = dict(vars or {}), _Seen()
     for name, fake in (nodes or {}).items():
@@ -126,6 +127,13 @@ def run_node(
         attempts=found.attempts,
         duration_ms=found.duration_ms,
     )
+
+
+def _as_it_is(key: str, value: Any) -> Any:
+    """A value of `config` for a document: itself, as a secret's name must be, or a reference to it."""
+    if isinstance(value, str) and "${" not in value and not value.startswith("js/"):
+        return value
+    return f'${{ctx.request.params["nodeling.config"][{json.dumps(key)}]}}'
 
 
 class _Seen:

@@ -74,7 +74,7 @@ def test_the_construct_is_named(source: str, named: str) -> None:
     error = caught.value
     assert error.code == "expr.javascript", str(error)
     assert named in error.message
-    assert "the js extra" in str(error.hint)
+    assert "nodeling[js]" in str(error.hint)
     assert error.position is not None
     assert error.source == source
 
