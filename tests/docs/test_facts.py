@@ -176,7 +176,8 @@ NOT_CODES = {
     "ctx.request", "ctx.vars", "engine.lag",
     "run.started", "run.finished", "run.created", "run.claimed", "run.cancel_requested", "run.suspended",
     "run.ended", "run.restarted", "run.long_history",
-    "node.py", "node.sh", "node.c", "node.jar", "node.jsa", "node.mjs", "node.ts", "config.json", "schema.json",
+    "node.py", "node.sh", "node.c", "node.jar", "node.jsa", "node.mjs", "node.ts",
+    "config.json", "schema.json",
 }  # fmt: skip
 CODE_CALLS = {"Fault", "RawFault", "fault", "_fault", "warn", "_warn", "_stop"}
 
