@@ -222,7 +222,7 @@ def raised() -> Iterator[tuple[str, Any]]:
                 if (
                     looks
                     and found.value not in NOT_CODES
-                    and not found.value.endswith((".py", ".json", ".js"))
+                    and not found.value.endswith((".py", ".json", ".js", ".mjs", ".ts", ".c", ".h"))
                 ):
                     yield f"{place}:{found.lineno}", found.value
 
