@@ -307,6 +307,16 @@ def test_a_failed_container_tells_of_its_large_results_by_reference(project: Pat
     assert reads == []
 
 
+def test_a_handle_of_nowhere_is_4001_in_process_and_out_of_it(project: Path) -> None:
+    code = 'def run(ctx, inputs):\n    ctx.open_blob({"$blob": {"path": "nowhere", "size": 1}})\n'
+    write(project, "here", code, runtime={"type": "python"})
+    write(project, "there", code)
+    for name in ("here", "there"):
+        error = run(project, {"name": "x", "node": name}).steps["x"].error
+        assert error is not None
+        assert (error["code"], error["retryable"]) == (4001, False)
+
+
 def test_what_no_result_refers_to_is_gone_when_the_run_is(project: Path) -> None:
     result = run(
         project,

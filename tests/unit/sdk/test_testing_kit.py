@@ -255,3 +255,13 @@ def test_the_pytest_plugin_costs_a_session_nothing_but_the_sdk():
     assert "nodeling" in brought
     assert brought <= {"nodeling", *sys.stdlib_module_names}
     assert not brought & {"asyncio", "sqlite3", "concurrent"}
+
+
+def test_a_fake_context_keeps_the_blobs_that_a_node_writes() -> None:
+    ctx = FakeContext()
+    handle = ctx.write_blob(b"abc", "text/plain")
+    assert handle["$blob"]["size"] == 3
+    with ctx.open_blob(handle) as file:
+        assert file.read() == b"abc"
+    with pytest.raises(ValueError, match="plain name"):
+        ctx.open_blob({"$blob": {"path": "../x", "size": 1}})
