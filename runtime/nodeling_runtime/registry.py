@@ -173,6 +173,15 @@ class Registry:
                 )
             )
 
+    def add_own(self, definition: NodeDefinition) -> None:
+        """Register a function that the workflow itself brings: under its name nobody else is meant."""
+        from nodeling_runtime.codefirst import manifest_of
+
+        spec = NodeSpec(manifest_of(definition), PROJECT, definition=definition)
+        self.specs[spec.name] = {spec.manifest.version: spec}
+        for key in [key for key in self.clashes if key[0] == spec.name]:
+            del self.clashes[key]
+
     def add_folder(self, root: Path, owner: str) -> None:
         """Register every node folder below `root`."""
         for folder in node_folders(root):

@@ -16,6 +16,7 @@ HOME = Path.home()
 FOLDERS = {
     "CARGO_HOME": os.environ.get("CARGO_HOME", str(HOME / ".cargo")),
     "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(HOME / ".rustup")),
+    "CARGO_PROFILE_RELEASE_OPT_LEVEL": os.environ["CARGO_PROFILE_RELEASE_OPT_LEVEL"],
     # What other tests have compiled is not compiled again.
     "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(HOME / ".cache")),
 }

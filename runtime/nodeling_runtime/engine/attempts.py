@@ -36,7 +36,7 @@ def _matches(error: CallError, code: int, wanted: int | str) -> bool:
 
 
 def delay_ms(retry: Retry, attempt: int, chance: float, asked_ms: float | None = None) -> float:
-    """How long to wait after a failed attempt: exponential, with full jitter, never beyond the cap.
+    """How long to wait after a failed attempt: grown as the policy says, spread by chance, within its cap.
 
     Args:
         retry: The policy.
@@ -44,8 +44,13 @@ def delay_ms(retry: Retry, attempt: int, chance: float, asked_ms: float | None =
         chance: A number in [0, 1] that spreads the waits.
         asked_ms: What the node asked for (`retry_after_ms`); waited at least.
     """
-    full = min(retry.max_delay_ms, retry.delay_ms * retry.factor ** min(attempt - 1, 64))
-    return max(full * chance, asked_ms or 0.0)
+    grown = {
+        "exponential": retry.factor ** min(attempt - 1, 64),
+        "linear": float(attempt),
+        "fixed": 1.0,
+    }[retry.backoff]
+    full = min(retry.max_delay_ms, retry.delay_ms * grown)
+    return max(full * chance if retry.jitter else full, asked_ms or 0.0)
 
 
 def next_delay_ms(error: CallError, retry: Retry, effects: str, attempt: int, chance: float) -> float | None:

@@ -17,7 +17,7 @@ from nodeling_runtime.expressions.function_table import ExpressionFunction, Func
 from nodeling_runtime.expressions.functions import BUILTINS
 from nodeling_runtime.formats import Reading, nodes_of, notes_of, open_workflow
 from nodeling_runtime.project import project_root
-from nodeling_runtime.registry import PROJECT, Registry, build_registry, register
+from nodeling_runtime.registry import Registry, build_registry
 from nodeling_runtime.workflow.check import check_workflow
 from nodeling_runtime.workflow.load import load_workflow, raise_faults
 from nodeling_runtime.workflow.model import Workflow
@@ -106,7 +106,7 @@ def load(
     folders = [*folders, *nodes_of(document)]
     known = registry or registry_for(base, folders)
     for definition in (definitions or {}).values():
-        register(known, definition, PROJECT)
+        known.add_own(definition)
     functions = function_table()
     workflow, faults = load_workflow(document, known, functions, pinned)
     faults = [*notes_of(document), *faults]

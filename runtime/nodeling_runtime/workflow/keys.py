@@ -48,7 +48,7 @@ STEP: dict[str, str] = {
     "on_error": "`continue`: a failure of this step is handled.",
     "on_failure": "For a step that holds steps: `continue` or `stop`, for its own scope.",
     "recover": "For `on_error` steps: their success makes the scope succeed.",
-    "retry": "`{attempts, delay, max_delay, on}`.",
+    "retry": "`{attempts, delay, max_delay, backoff, factor, jitter, on}`.",
     "timeout": "One attempt is killed after so long.",
     "deadline": "All attempts together, waits included, end after so long.",
     "limits": "`{memory_mb, processes, disk_mb}` of the node's process, never above the node's own.",
@@ -58,7 +58,9 @@ STEP: dict[str, str] = {
     "stop": "When the step succeeds its scope ends.",
 }
 
-RETRY = ("attempts", "delay", "max_delay", "on")
+RETRY = ("attempts", "delay", "max_delay", "backoff", "factor", "jitter", "on")
+BACKOFFS = ("exponential", "linear", "fixed")
+JITTERS = ("full", "none")
 LIMITS = ("memory_mb", "processes", "disk_mb")
 LINK = ("step", "on", "if")
 TYPES = ("module", "local")

@@ -37,6 +37,7 @@ class Retry:
     delay_ms: float = 1_000.0
     max_delay_ms: float = 60_000.0
     factor: float = 2.0
+    backoff: Literal["exponential", "linear", "fixed"] = "exponential"
     jitter: bool = True
     on: tuple[int | str, ...] | None = None
 

@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from nodeling.errors import nearest
-from nodeling_runtime.workflow.keys import RETRY
+from nodeling_runtime.workflow.keys import BACKOFFS, JITTERS, RETRY
 from nodeling_runtime.workflow.model import Retry, Trigger
 from nodeling_runtime.workflow.plan import PHASES
 from nodeling_runtime.workflow.reading import Reading, brief
@@ -15,6 +15,7 @@ FLAGS = (("active", "active", True), ("stop", "stops", False), ("recover", "reco
 CLOCKS = (("timeout", "timeout_ms"), ("deadline", "deadline_ms"))
 FOR_A_GRAPH = ("needs", "join", "trigger", "stop")
 RETRY_WORDS = ("timeout", "crash", "transient")
+MOST_FACTOR = 100
 
 
 def read_flags(
@@ -114,9 +115,25 @@ def _retry(reading: Reading, value: Any, pointer: str) -> Retry:
         duration = reading.duration(data[key], f"{pointer}/{key}") if key in data else None
         if duration is not None:
             found[name] = duration
+    if "backoff" in data:
+        place = f"{pointer}/backoff"
+        found["backoff"] = reading.choice(data["backoff"], BACKOFFS, "`backoff`", place, "exponential")
+    if "jitter" in data:
+        place = f"{pointer}/jitter"
+        found["jitter"] = reading.choice(data["jitter"], JITTERS, "`jitter`", place, "full") == "full"
+    if "factor" in data:
+        found["factor"] = _factor(reading, data["factor"], f"{pointer}/factor")
     if "on" in data:
         found["on"] = _retry_on(reading, data["on"], f"{pointer}/on")
     return Retry(**found)
+
+
+def _factor(reading: Reading, value: Any, pointer: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= MOST_FACTOR:
+        message = f"`factor` is a number from 1 to {MOST_FACTOR}, not {brief(value)}"
+        reading.fault("document.value", message, pointer)
+        return 2.0
+    return float(value)
 
 
 def _retry_on(reading: Reading, value: Any, pointer: str) -> tuple[int | str, ...]:

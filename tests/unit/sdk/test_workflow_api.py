@@ -265,3 +265,13 @@ def test_a_hint_and_the_thread_of_a_failed_node_are_kept() -> None:
     ended = next(event for event in events if event["event"] == "step.finished")
     assert ended["handled"] is True
     assert ended["worker"].startswith("nodeling-")
+
+
+def test_a_workflows_own_function_is_meant_whatever_else_bears_its_name() -> None:
+    @node(name="merge")  # there is an installed node of that name, of a later version
+    def mine(left: int, right: int) -> int:
+        return left + right
+
+    with Workflow("own") as workflow:
+        step("sum", mine, inputs={"left": 1, "right": 2})
+    assert workflow.run().output == 3

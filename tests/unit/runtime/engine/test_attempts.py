@@ -98,3 +98,17 @@ def test_attempts_counts_all_tries() -> None:
         20,
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("retry", "waits"),
+    [
+        (Retry(9, delay_ms=10, backoff="fixed", jitter=False), [10, 10, 10, 10]),
+        (Retry(9, delay_ms=10, backoff="linear", jitter=False), [10, 20, 30, 40]),
+        (Retry(9, delay_ms=10, factor=3, jitter=False), [10, 30, 90, 270]),
+        (Retry(9, delay_ms=10, max_delay_ms=25, backoff="linear", jitter=False), [10, 20, 25, 25]),
+        (Retry(9, delay_ms=10, backoff="fixed"), [5, 5, 5, 5]),
+    ],
+)
+def test_waits_grow_as_the_policy_says(retry: Retry, waits: list[float]) -> None:
+    assert [delay_ms(retry, attempt, 0.5) for attempt in (1, 2, 3, 4)] == waits

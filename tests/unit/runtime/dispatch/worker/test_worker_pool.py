@@ -161,11 +161,18 @@ def test_a_worker_is_replaced_after_so_many_calls_and_none_is_lost(nodes: Nodes)
 
 
 def test_a_worker_that_is_old_is_replaced_after_its_call(nodes: Nodes) -> None:
-    bounds = replace(PATIENT, max_age=0.2)
-    code = "import os, time\ndef run(ctx, inputs):\n    time.sleep(inputs)\n    return os.getpid()\n"
-    young, old, fresh = (given(one) for one in nodes.run(nodes.python(code), 0, 0.3, 0, bounds=bounds))
-    assert young == old != fresh
-    assert not is_alive(old)
+    spec = nodes.python(PID)
+
+    async def work(dispatcher: WorkerDispatcher) -> None:
+        young = given(await dispatcher.call(nodes.call(spec, 1)))
+        (pool,) = dispatcher._pools.values()
+        pool.workers[0].born -= 10_000
+        old = given(await dispatcher.call(nodes.call(spec, 1)))
+        fresh = given(await dispatcher.call(nodes.call(spec, 1)))
+        assert young == old != fresh
+        await until(lambda: not is_alive(old))
+
+    with_workers(work, replace(PATIENT, max_age=5_000.0))
 
 
 def test_a_worn_worker_finishes_what_it_has_and_gets_nothing_more(nodes: Nodes) -> None:
