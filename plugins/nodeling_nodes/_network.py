@@ -111,6 +111,8 @@ class Guard(httpcore.AsyncNetworkBackend):
             found = await asyncio.wait_for(_resolve(host, port), timeout)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(f"{host} was not resolved in {timeout:g} s") from error
+        except UnicodeError as error:
+            raise NodeError(f"{host!r:.80} is no name of a host", code=4001, retryable=False) from error
         except OSError as error:
             raise httpcore.ConnectError(f"{host} is not known: {error.strerror or error}") from error
         for address in found:
@@ -219,8 +221,8 @@ def failure(error: Exception, url: str) -> NodeError:
     if isinstance(error, NodeError):
         return error
     said = str(error) or type(error).__name__
-    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, httpcore.UnsupportedProtocol)):
-        return NodeError(f"{url!r:.200} cannot be asked: {said}", code=4001, retryable=False)
+    if isinstance(error, WRONG):
+        return NodeError(f"{origin(url)} cannot be asked: {said}", code=4001, retryable=False)
     if isinstance(error, (httpcore.ConnectError, httpcore.ConnectTimeout)):
         return NodeError(f"{origin(url)} cannot be reached: {said}", code=5005, retryable=True)
     if isinstance(error, (httpcore.TimeoutException, httpx.TimeoutException)):
@@ -228,7 +230,15 @@ def failure(error: Exception, url: str) -> NodeError:
     return NodeError(f"{origin(url)} broke off: {said}", code=5000, retryable=True)
 
 
+WRONG = (  # with the request itself
+    httpx.InvalidURL,
+    httpx.UnsupportedProtocol,
+    httpcore.UnsupportedProtocol,
+    httpcore.LocalProtocolError,
+    UnicodeError,
+)
 ERRORS = (
+    UnicodeError,
     httpx.HTTPError,
     httpx.InvalidURL,
     httpcore.TimeoutException,

@@ -164,7 +164,9 @@ def test_every_public_name_is_documented_and_exists() -> None:
 
 WORD = re.compile(r"[a-z]+\.[a-z_]+")
 CODE_SHAPED = re.compile(r"""f['"][a-z]+\.""")
+BLOK = {code for code in CODES if str(code).startswith("blok.")}  # made of their last words in one place
 DYNAMIC: dict[str, set[str]] = {
+    'f"blok.{what}"': BLOK,
     'f"check.{what}"': {"check.inputs", "check.config"},
     'f"document.{error.kind}"': {"document.depth", "document.value"},
     'f"step.{found.status}"': set(),  # a status, made for `nodeling.testing` alone
@@ -174,7 +176,8 @@ NOT_CODES = {
     "ctx.request", "ctx.vars", "engine.lag",
     "run.started", "run.finished", "run.created", "run.claimed", "run.cancel_requested", "run.suspended",
     "run.ended", "run.restarted", "run.long_history",
-    "node.py", "node.sh", "config.json", "schema.json",
+    "node.py", "node.sh", "node.c", "node.jar", "node.jsa", "node.mjs", "node.ts",
+    "config.json", "schema.json",
 }  # fmt: skip
 CODE_CALLS = {"Fault", "RawFault", "fault", "_fault", "warn", "_warn", "_stop"}
 
@@ -219,7 +222,7 @@ def raised() -> Iterator[tuple[str, Any]]:
                 if (
                     looks
                     and found.value not in NOT_CODES
-                    and not found.value.endswith((".py", ".json", ".js"))
+                    and not found.value.endswith((".py", ".json", ".js", ".mjs", ".ts", ".c", ".h"))
                 ):
                     yield f"{place}:{found.lineno}", found.value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -131,6 +132,40 @@ def test_twenty_mebibytes_pass_between_steps_and_the_host_never_decodes_them(
     data = result.steps["make"].data
     assert data is not None and len(data) > 20 * MIB  # asking for the value is what reads it
     assert len(reads) == 1
+
+
+JAVASCRIPT = """
+export default async function (ctx, inputs) {
+  if (inputs.table) {
+    const table = new Uint8Array(await (await ctx.openBlob(inputs.table)).bytes());
+    return { back: await ctx.writeBlob(table.reverse(), "application/octet-stream"), size: table.length };
+  }
+  return [inputs.rows.length, inputs.rows.at(-1)];
+}
+"""
+
+
+def test_a_python_worker_and_a_javascript_worker_pass_values_and_bytes(
+    project: Path, reads: list[str]
+) -> None:
+    if shutil.which("node") is None:
+        required = "node" in os.environ.get("NODELING_REQUIRE", "").split(",")
+        (pytest.fail if required else pytest.skip)("node is not installed")
+    write(project, "script", JAVASCRIPT, runtime={"type": "runtime.nodejs", "entry": "node.mjs"})
+    (project / "nodes" / "script" / "node.py").rename(project / "nodes" / "script" / "node.mjs")
+    result = run(
+        project,
+        {"name": "make", "node": "maker", "inputs": {"count": COUNT}},
+        {"name": "rows", "node": "script", "inputs": {"rows": "${steps.make.output}"}},
+        {"name": "draw", "node": "maker", "inputs": {"raw": True}},
+        {"name": "turn", "node": "script", "inputs": "${steps.draw.output}"},
+    )
+    assert result.succeeded, result
+    assert result.steps["rows"].output == [COUNT, COUNT - 1]
+    assert reads == []
+    turned = result.steps["turn"].output
+    with result.open_blob(turned["back"]) as file:
+        assert file.read() == bytes(1000) + b"1WORRA"
 
 
 def test_an_expression_reads_the_file_it_looks_into_once(project: Path, reads: list[str]) -> None:
@@ -270,6 +305,16 @@ def test_a_failed_container_tells_of_its_large_results_by_reference(project: Pat
     assert error["details"]["results"][0]["$blob"]["size"] > MIB
     assert json.dumps(result.to_json()["error"])
     assert reads == []
+
+
+def test_a_handle_of_nowhere_is_4001_in_process_and_out_of_it(project: Path) -> None:
+    code = 'def run(ctx, inputs):\n    ctx.open_blob({"$blob": {"path": "nowhere", "size": 1}})\n'
+    write(project, "here", code, runtime={"type": "python"})
+    write(project, "there", code)
+    for name in ("here", "there"):
+        error = run(project, {"name": "x", "node": name}).steps["x"].error
+        assert error is not None
+        assert (error["code"], error["retryable"]) == (4001, False)
 
 
 def test_what_no_result_refers_to_is_gone_when_the_run_is(project: Path) -> None:

@@ -162,9 +162,12 @@ def _records(lines: io.TextIOBase, inputs: Mapping[str, Any], where: str) -> Ite
             if passed > skip and not (comment and line.startswith(comment)):
                 yield line
 
-    reader = csv.reader(
-        kept(), delimiter=inputs.get("delimiter", ","), quotechar=inputs.get("quote", '"'), strict=True
-    )
+    try:
+        reader = csv.reader(
+            kept(), delimiter=inputs.get("delimiter", ","), quotechar=inputs.get("quote", '"'), strict=True
+        )
+    except (TypeError, ValueError) as error:
+        raise NodeError(f"CSV cannot be read like that: {error}", code=4001, retryable=False) from error
     before = 0
     while True:
         try:

@@ -25,9 +25,14 @@ def run(ctx: Context, inputs: dict[str, Any]) -> dict[str, Any]:
             text = io.TextIOWrapper(file, encoding=encoding, newline="", write_through=True)
         except LookupError as error:
             raise NodeError(f"there is no encoding {encoding!r}", code=4001, retryable=False) from error
-        writer = csv.writer(
-            text, delimiter=inputs.get("delimiter", ","), lineterminator=inputs.get("line_end", "\n")
-        )
+        try:
+            writer = csv.writer(
+                text, delimiter=inputs.get("delimiter", ","), lineterminator=inputs.get("line_end", "\n")
+            )
+        except (TypeError, ValueError) as error:
+            raise NodeError(
+                f"CSV cannot be written like that: {error}", code=4001, retryable=False
+            ) from error
         try:
             if inputs.get("header", True):
                 writer.writerow(columns)

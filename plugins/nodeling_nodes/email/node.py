@@ -151,6 +151,8 @@ def _explained(inputs: Mapping[str, Any]) -> Iterator[None]:
     except ssl.SSLError as error:
         why = error.reason or error
         raise NodeError(f"{where} cannot be trusted: {why}", code=4003, retryable=False) from error
+    except UnicodeError as error:
+        raise _refusal(f"{where!r:.80} is no name of a host") from error
     except OSError as error:
         said_of = error.strerror or str(error) or type(error).__name__
         raise NodeError(

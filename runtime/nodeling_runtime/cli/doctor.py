@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,11 +26,7 @@ MARKS: dict[State, tuple[str, str]] = {
 }
 OLDEST_PYTHON = (3, 11)
 ASKING_SECONDS = 10.0  # a program that does not say its version by then is as good as absent
-TOOLCHAINS: dict[str, tuple[tuple[str, ...], str]] = {
-    "bash": (("bash", "--version"), "nodes with `runtime.bash`"),
-    "node": (("node", "--version"), "nodes that call Node"),
-    "perl": (("perl", "--version"), "nodes that call Perl"),
-}
+HOW_TO_ASK = {"go": ("version",)}  # what asks for a version where `--version` does not
 DISTRIBUTION = "nodeling"
 
 
@@ -193,12 +188,24 @@ def _others(distribution: str) -> str:
 
 
 def _toolchains() -> Iterator[Finding]:
+    """The programs that the languages there are need, each once."""
+    from nodeling_runtime.toolchains.catalogue import find_program, toolchains
+
     area = "programs"
-    for name, (question, purpose) in TOOLCHAINS.items():
-        path = shutil.which(name)
+    wanted: dict[str, list[str]] = {}
+    programs = {}
+    for kind, toolchain in sorted(toolchains().items()):
+        for program in (*toolchain.needs, *toolchain.build_needs):
+            programs[program.name] = program
+            if kind not in wanted.setdefault(program.name, []):
+                wanted[program.name].append(kind)
+    for name, kinds in wanted.items():
+        path = find_program(programs[name])
         if path is None:
-            yield Finding(area, name, "warning", "not found", f"without it {purpose} cannot run")
+            hint = f"for {' and '.join(kinds)}: apt-get install {programs[name].package}"
+            yield Finding(area, name, "warning", "not found", hint)
         else:
+            question = (name, *HOW_TO_ASK.get(name, ("--version",)))
             yield Finding(area, name, "ok", f"{_version(path, question)} at {path}")
 
 
@@ -216,7 +223,7 @@ def _version(path: str, question: tuple[str, ...]) -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return "it does not say its version"
-    found = re.search(r"v?(\d+(\.\d+)+)", done.stdout)
+    found = re.search(r"v?(\d+(\.\d+)+)", done.stdout or done.stderr)
     return found.group(1) if found else "unknown version"
 
 

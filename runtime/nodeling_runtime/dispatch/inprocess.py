@@ -162,7 +162,7 @@ def _context(call: NodeCall, live: _Live) -> Context:
     def open_blob(reference: Any) -> BinaryIO:
         blob = call.blobs.named(reference)
         if blob is None:
-            raise NodelingError("this is no blob that this run has", code="context.no_blobs")
+            raise NodeError("this is no blob that this run has", code=4001, retryable=False)  # as in a worker
         return blob.open()
 
     def write_blob(pieces: Iterable[bytes], media_type: str) -> dict[str, Any]:

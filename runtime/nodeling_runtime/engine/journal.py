@@ -45,6 +45,7 @@ class Journal:
         self._facts: list[Fact] = []
         self._noted = 0
         self._kept = 0
+        self._expected = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._held: deque[tuple[int, Callable[[], None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -108,12 +109,17 @@ class Journal:
             self._loop.call_soon(self._flush)  # what else this turn of the loop notes comes along
         await future
 
+    def expect(self) -> None:
+        """What is told next is noted behind that: it waits for one fact more."""
+        self._expected = 1
+
     def when_kept(self, tell: Callable[[], None]) -> None:
         """Call something once all that was noted so far is kept; at once when it is."""
-        if self._kept >= self._noted and not self._held:
+        target, self._expected = self._noted + self._expected, 0
+        if self._kept >= target and not self._held:
             tell()
         else:
-            self._held.append((self._noted, tell))
+            self._held.append((target, tell))
 
     def _flush(self) -> None:
         self._is_due = False

@@ -156,9 +156,11 @@ class Run:
                 self._work_root = tempfile.TemporaryDirectory(prefix="nodeling-", ignore_cleanup_errors=True)
             return self._work_root.name
 
-    def step_ended(self, record: StepRecord) -> None:
-        """Tell of a step's end."""
+    def step_ended(self, record: StepRecord, *, is_noted: bool = False) -> None:
+        """Tell of a step's end, once that is kept: where it `is_noted` not yet, that comes next."""
         if self.events.active:
+            if self.journal is not None and not is_noted:
+                self.journal.expect()
             self.events.emit(
                 "step.finished",
                 record.path,

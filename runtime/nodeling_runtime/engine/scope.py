@@ -209,7 +209,7 @@ class ScopeRun:
                 remember(self.engine, record, known)  # listeners were told of it then
                 return
             note_end(self.engine, journal, self._place(step), record, {}, at_once=True)
-        self.engine.step_ended(record)
+        self.engine.step_ended(record, is_noted=True)
 
     def phase_begins(self, phase: str) -> None:
         """What failed in the body becomes `ctx.error`."""

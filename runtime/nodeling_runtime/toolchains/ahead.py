@@ -40,12 +40,20 @@ async def build_ahead(specs: Iterable[NodeSpec], report: Report | None = None) -
     done: asyncio.Future[dict[Any, NodelingError]] = loop.create_future()
     cancelled = threading.Event()
 
-    def settle(found: dict[Any, NodelingError]) -> None:
-        if not done.done():
+    def settle(found: dict[Any, NodelingError] | BaseException) -> None:
+        if done.done():
+            return
+        if isinstance(found, BaseException):
+            done.set_exception(found)
+        else:
             done.set_result(found)
 
     def work() -> None:
-        found = build_all(plans, report or say, cancelled)
+        found: dict[Any, NodelingError] | BaseException
+        try:
+            found = build_all(plans, report or say, cancelled)
+        except BaseException as error:  # whoever listens may raise anything, and the run must hear of it
+            found = error
         if not cancelled.is_set():
             loop.call_soon_threadsafe(settle, found)
 

@@ -85,7 +85,7 @@ def build(plan: Plan, report: Report, cancelled: threading.Event) -> Path | None
         with _locked(plan, report, cancelled):
             if not plan.is_ready:  # nobody was faster
                 report(Note("building", name, language))
-                _make(plan, plan.target, programs, cancelled)
+                _make_on_disk(plan, plan.target, programs, cancelled)
                 report(Note("built", name, language, time.monotonic() - started))
     except NodelingError as error:
         report(Note("failed", name, language, time.monotonic() - started, error))
@@ -140,6 +140,17 @@ def _ignore(folder: Path) -> None:
     mark = folder / ".gitignore"
     if not mark.exists():
         mark.write_text("*\n", encoding="utf-8")
+
+
+def _make_on_disk(plan: Plan, target: Path, programs: Mapping[str, str], cancelled: threading.Event) -> None:
+    """Make a build; a disk that refuses is the build's failure too."""
+    try:
+        _make(plan, target, programs, cancelled)
+    except OSError as error:
+        raise PluginError(
+            f"{plan.node.manifest.name} could not be built: {error.filename or target}: {error.strerror}",
+            code="toolchain.build",
+        ) from error
 
 
 def _make(plan: Plan, target: Path, programs: Mapping[str, str], cancelled: threading.Event) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cli_calls import NODECTL, nodectl, write_node
+from cli_calls import NODECTL, ended, nodectl, process, wait_for, write_node, write_workflow
 
 KIT = Path(__file__).parents[3] / "sdk/python/nodeling/testing/conformance"
 SINK = KIT / "kitchen_sink"
@@ -218,3 +220,24 @@ def test_node_command_of_a_node_that_does_not_build_fails_like_the_build(
     copied(project, "bad", entry="elsewhere.sh")
     told = nodectl("node-command", "bad", "--json", cwd=project, env=tools)
     assert told.code == 69 and json.loads(told.out)["error"]["code"] == "toolchain.build"
+
+
+def test_ctrl_c_ends_the_compiler_and_the_run(project: Path, tools: dict[str, str]) -> None:
+    slow = project / "bin" / "cp"
+    slow.parent.mkdir()
+    slow.write_text(
+        f'#!/bin/sh\necho $$ > "{project}/new"; mv "{project}/new" "{project}/pid"; exec sleep 600\n'
+    )
+    slow.chmod(0o755)
+    copied(project, "one")
+    write_workflow(project, {"steps": [{"name": "a", "node": "one"}]})
+    path = f"{slow.parent}:{os.environ['PATH']}"
+    child = process("run", "flow.json", cwd=project, env={**tools, "PATH": path})
+    wait_for(project / "pid")
+    compiler = int((project / "pid").read_text(encoding="utf-8"))
+    child.send_signal(signal.SIGINT)
+    told = ended(child)
+    assert told.code == 130, told.err
+    assert "building one (copied)" in told.err
+    assert not Path(f"/proc/{compiler}").exists()
+    assert not list((project / ".nodeling/builds/copied").glob("new-*"))

@@ -467,7 +467,7 @@ def test_the_doctor_finds_this_installation_well(project):
     areas = {finding["area"] for finding in report["findings"]}
     assert areas == {"interpreter", "packages", "plugins", "programs", "exec nodes", "workers", "project"}
     names = {finding["name"] for finding in report["findings"]}
-    assert {"Python", "nodeling", "click", "bash", "node", "perl", "pidfd", "/proc", ".nodeling"} <= names
+    assert {"Python", "nodeling", "click", "bash", "node", "cc", "pidfd", "/proc", ".nodeling"} <= names
     assert "✓ Python" in nodectl("doctor").stdout
 
 
@@ -481,7 +481,7 @@ def test_the_doctor_names_what_is_broken(project, monkeypatch):
     report = json.loads(nodectl("doctor", "--json", code=1).stdout)
     states = {finding["name"]: finding["state"] for finding in report["findings"]}
     assert states["acme-nodes: acme"] == "failed" and states["secrets.json"] == "failed"
-    assert states["bash"] == states["node"] == states["perl"] == "warning"
+    assert states["bash"] == states["node"] == states["npm"] == "warning"
     shown = nodectl("doctor", code=1).stdout
     assert "ImportError: no module" in shown and "Traceback: here" in shown and "chmod 600" in shown
 

@@ -93,6 +93,14 @@ def test_what_is_wrong_with_csv_is_said_with_its_place(
     assert said in (outcome.error or {})["message"]
 
 
+@pytest.mark.parametrize("delimiter", ["\n", '"'])
+def test_a_delimiter_that_cannot_be_one_is_refused(shipped: Shipped, here: Path, delimiter: str) -> None:
+    read = shipped("csv-read", {"text": "a\n", "delimiter": delimiter})
+    written = shipped("csv-write", {"path": "x.csv", "rows": [{"a": 1}], "delimiter": delimiter})
+    assert {read.code, written.code} <= {4001, None}
+    assert left_behind(here) == []
+
+
 def test_csv_is_bounded_in_rows_and_bytes(shipped: Shipped, here: Path) -> None:
     (here / "x.csv").write_text("a\n1\n2\n3\n", encoding="utf-8")
     for more, named in (({"max_rows": 2}, "max_rows"), ({"max_bytes": 3}, "max_bytes")):

@@ -143,6 +143,19 @@ def test_a_closed_port_and_an_unknown_host_cannot_be_reached(shipped: Shipped) -
     assert shipped("http-request", {"url": "http://nowhere.invalid/"}).code == 5005
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"headers": {"X": "a\nb"}},
+        {"headers": {"X y": "a"}},
+        {"url": "http://" + "a" * 70 + ".test/"},
+    ],
+)
+def test_a_request_that_cannot_be_is_not_tried_again(shipped: Shipped, web: Server, more: Any) -> None:
+    outcome = shipped("http-request", {"url": web.url, **ALLOW, "retries": 2, **more})
+    assert outcome.code == 4001, outcome.error
+
+
 # -- what it never reaches
 
 PRIVATE = [

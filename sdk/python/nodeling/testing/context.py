@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nodeling.context import Context
+from nodeling.protocol_blobs import open_blob, write_blob
 from nodeling.values import decode, encode
 
 __all__ = ["FakeContext"]
@@ -60,7 +61,7 @@ class FakeContext(Context):
         attempt: Which attempt this is.
     """
 
-    __slots__ = ("__weakref__", "_is_cancelled", "events")
+    __slots__ = ("__weakref__", "_blobs", "_is_cancelled", "events")
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class FakeContext(Context):
     ) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self._is_cancelled = cancelled
+        self._blobs: str | None = None  # the folder of what the node writes, made when it writes
         parts: dict[str, Any] = {
             f"request.{key}": value for key, value in {**REQUEST, **(request or {})}.items()
         }
@@ -102,6 +104,10 @@ class FakeContext(Context):
             config=dict(config or {}),
             secrets=dict(secrets or {}),
             env=dict(env or {}),
+            open_blob=lambda handle: open_blob(self._blob_folder(), handle),
+            write_blob=lambda pieces, media_type: write_blob(
+                self._blob_folder(), pieces, media_type=media_type, encoding="raw"
+            ),
         )
 
     def cancel(self) -> None:
@@ -122,6 +128,11 @@ class FakeContext(Context):
     def metrics(self) -> dict[str, float]:
         """The figures the node recorded."""
         return {str(data["name"]): data["value"] for kind, data in self.events if kind == "metric"}
+
+    def _blob_folder(self) -> str:
+        if self._blobs is None:
+            self._blobs = str(self._folder())
+        return self._blobs
 
     def _folder(self) -> Path:
         folder = tempfile.mkdtemp(prefix="nodeling-test-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +26,10 @@ SLACK = 20.0  # a worker may have to start on a machine that is busy
 
 @pytest.fixture(scope="module")
 def table() -> Iterator[FunctionTable]:
+    if importlib.util.find_spec("quickjs") is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            "quickjs-ng is not installed: pip install -e .[dev]"
+        )
     yield function_table()
     engine_module._engine().close()
 

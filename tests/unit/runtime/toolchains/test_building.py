@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from nodeling.manifest import Manifest
 from nodeling.toolchain import Job, Program, SourceNode, Toolchain
 from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.toolchains import building, plan
-from nodeling_runtime.toolchains.ahead import build_all
+from nodeling_runtime.toolchains.ahead import build_ahead, build_all
 from nodeling_runtime.toolchains.building import Note, build
 from nodeling_runtime.toolchains.content import content_hash
 from nodeling_runtime.toolchains.plan import Plan, plan_of
@@ -305,3 +306,41 @@ def test_a_folder_that_may_not_be_written_is_said(project: Path) -> None:
     with pytest.raises(PluginError, match="cannot be written") as caught:
         built(spec_of(project))
     assert caught.value.code == "toolchain.build"
+
+
+def test_a_disk_that_refuses_is_a_failure_of_the_build(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(PluginError, match="No space left on device") as caught:
+        built(spec_of(project))
+    assert caught.value.code == "toolchain.build" and leftovers(project) == []
+
+
+def test_a_listener_that_raises_ends_the_wait(project: Path) -> None:
+    def hear(note: Note) -> None:
+        raise ValueError("the stream is closed")
+
+    async def run() -> None:
+        await asyncio.wait_for(build_ahead([spec_of(project)], hear), 30)
+
+    with pytest.raises(ValueError, match="the stream is closed"):
+        asyncio.run(run())
+
+
+def test_builds_ahead_give_the_errors_of_those_that_failed(project: Path) -> None:
+    good, bad = spec_of(project), spec_of(project, "exit 4\n", name="bad")
+    notes: list[Note] = []
+    failures = asyncio.run(build_ahead([good, bad], notes.append))
+    assert list(failures) == [bad]
+    assert (failures[bad].code, failures[bad].retryable, failures[bad].started) == (
+        "toolchain.build",
+        False,
+        False,
+    )
+    assert sorted(note.kind for note in notes) == ["building", "building", "built", "failed"]
+    assert asyncio.run(build_ahead([good], notes.append)) == {}
+    assert len(notes) == 4

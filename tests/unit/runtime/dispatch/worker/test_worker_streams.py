@@ -11,6 +11,7 @@ import pytest
 
 from exec_calls import until
 from nodeling_runtime.blob_values import BlobValue
+from nodeling_runtime.dispatch.inprocess import InProcessDispatcher
 from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
 from nodeling_runtime.dispatch.worker.hub import close_all
 from nodeling_runtime.values import Value
@@ -179,6 +180,25 @@ def test_a_python_generator_waits_for_credit_and_the_host_makes_the_list(nodes: 
         assert [body["number"] for kind, body in nodes.events if kind == "chunk"] == list(range(500))
 
     with_workers(work)
+
+
+@pytest.mark.parametrize("word", ["def", "async def"])
+def test_a_generator_in_process_waits_for_its_consumer_too(nodes: Nodes, word: str) -> None:
+    code_of_node = f"{word} run(ctx, inputs):\n    for i in range(inputs):\n        yield i\n"
+    spec = nodes.python(code_of_node, runtime={"type": "python"})
+
+    async def work() -> None:
+        dispatcher = InProcessDispatcher()
+        consumer = Consumer()
+        task = asyncio.ensure_future(dispatcher.call(nodes.call(spec, 5, on_chunk=consumer)))
+        await until(lambda: len(nodes.events) == 1)
+        assert given(await dispatcher.call(nodes.call(spec, 2))) == [0, 1]  # which nobody consumes
+        assert len(nodes.events) == 3 and not task.done()
+        consumer.gate.set()
+        assert given(await task) == consumer.taken == list(range(5))
+        await dispatcher.close()
+
+    asyncio.run(asyncio.wait_for(work(), 60))
 
 
 def test_a_large_chunk_travels_as_a_file_and_the_list_refers_to_it(nodes: Nodes) -> None:
