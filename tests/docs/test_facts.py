@@ -222,7 +222,9 @@ def raised() -> Iterator[tuple[str, Any]]:
                 if (
                     looks
                     and found.value not in NOT_CODES
-                    and not found.value.endswith((".py", ".json", ".js", ".mjs", ".ts", ".c", ".h"))
+                    and not found.value.endswith(
+                        (".py", ".json", ".js", ".mjs", ".ts", ".c", ".h", ".jar", ".jsa")
+                    )
                 ):
                     yield f"{place}:{found.lineno}", found.value
 

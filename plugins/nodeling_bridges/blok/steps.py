@@ -14,7 +14,8 @@ from nodeling_bridges.blok.values import Values
 __all__ = ["Steps"]
 
 Step = dict[str, Any]
-_CALL = ("use", "node", "type", "inputs", "runtime", *PLAIN, *NAMING, *TRYING)
+_OWN = ("inputs", "execution", "nodes", "conditions")  # what `nodes.<step>` holds, on the step itself
+_CALL = ("use", "node", "type", "runtime", *_OWN, *PLAIN, *NAMING, *TRYING)
 _STREAMS = ("stream_logs", "streamTo", "stream")
 _SCHEDULING = ("concurrencyKey", "concurrencyLimit", "delay", "ttl", "debounce")
 
@@ -89,11 +90,12 @@ class Steps:
     def _config(self, data: Step, pointer: str) -> tuple[Step, str]:
         """What is said of a step: on the step itself, or in `nodes` under its name."""
         name = data.get("name", data.get("id"))
-        if "inputs" not in data and isinstance(name, str) and name in self.configs:
+        own = {key: data[key] for key in _OWN if key in data}
+        if not own and isinstance(name, str) and name in self.configs:
             self.used.add(name)
             place = "/nodes/" + name.replace("~", "~0").replace("/", "~1")
             return self.draft.mapping(self.configs[name], place, f"`nodes.{name}`"), place
-        return ({"inputs": data["inputs"]} if "inputs" in data else {}), pointer
+        return own, pointer
 
     def _left_out(self, data: Step, pointer: str) -> None:
         for key in (*_STREAMS, *_SCHEDULING):

@@ -311,6 +311,19 @@ def test_an_api_call_is_a_request_whose_body_is_the_output() -> None:
     assert body["inputs"]["value"] == '${steps["call-request"].output.body}'
 
 
+@pytest.mark.parametrize(("node", "fails"), [("json-schema", True), ("json-validator", False)])
+def test_data_that_does_not_fit_its_schema_fails_or_is_told(project: Path, node: str, fails: bool) -> None:
+    schema = {"type": "array", "items": {"$ref": "#/$defs/n"}, "$defs": {"n": {"type": "integer"}}}
+    data = {"$ref": {"step": "@trigger", "path": ["body"]}}
+    step = {"id": "judged", "use": f"@blokjs/{node}", "inputs": {"schema": schema, "data": data}}
+    document = converted([step])
+    (project / "f.json").write_text(json.dumps(document), encoding="utf-8")
+    assert nodeling.run(project / "f.json", [1, 2]).output["valid"] is True
+    wrong = nodeling.run(project / "f.json", [1, "x"])
+    assert (wrong.status == "failed") is fails
+    assert fails or wrong.output["valid"] is False
+
+
 def test_a_name_that_is_borne_twice_is_told_apart_and_read_as_before() -> None:
     branch = {"name": "if", "node": "@blok-ts/if-else"}
     arms = [
