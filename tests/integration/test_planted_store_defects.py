@@ -18,7 +18,7 @@ from durable_runs import keeper_of
 from integration import test_durable_faults as faults
 from integration import test_durable_runs as runs
 from nodeling.errors import StoreError
-from nodeling_runtime.engine import durable, gate, noting, recall, recorded, run, scope, step
+from nodeling_runtime.engine import durable, gate, job_log, noting, recall, recorded, run_log, scope, step
 from nodeling_runtime.engine.journal import Journal
 from nodeling_runtime.store import base, sqlite, sqlite_events
 from nodeling_runtime.store.memory import MemoryStore
@@ -172,12 +172,12 @@ def a_call_that_does_not_wait_for_its_start(patch: Patch) -> None:
 
 @defect(order)
 def a_successor_that_starts_before_the_result_is_noted(patch: Patch) -> None:
-    real = step.StepJob.write_end
+    real = job_log.StepLog.write_end
 
-    def late(self: step.StepJob, journal: Journal) -> None:
-        journal._loop.call_later(0.05, real, self, journal)
+    def late(self: job_log.StepLog) -> None:
+        self.journal._loop.call_later(0.05, real, self)
 
-    patch.setattr(step.StepJob, "write_end", late)
+    patch.setattr(job_log.StepLog, "write_end", late)
 
 
 @defect(in_memory(faults.test_a_disk_that_stays_full_stops_the_run_and_nothing_is_reported_done, "calls"))
@@ -200,13 +200,13 @@ def an_answer_before_the_commit(patch: Patch) -> None:
 
 @defect(in_memory(runs.test_a_recovery_does_not_eat_the_retries, "keeper"))
 def a_recovery_that_eats_a_retry(patch: Patch) -> None:
-    real = step.StepJob._take_up
+    real = job_log.StepLog._take_up
 
-    def take_up(self: step.StepJob, journal: Journal) -> None:
-        real(self, journal)
-        self._lost = 0
+    def take_up(self: job_log.StepLog) -> None:
+        real(self)
+        self.lost = 0
 
-    patch.setattr(step.StepJob, "_take_up", take_up)
+    patch.setattr(job_log.StepLog, "_take_up", take_up)
 
 
 @defect(in_memory(runs.test_an_unsafe_step_that_may_have_run_is_in_doubt_and_nothing_goes_on, "keeper"))
@@ -221,8 +221,8 @@ def a_condition_that_is_asked_again(patch: Patch) -> None:
 
 @defect(in_memory(runs.test_the_cancel_of_another_process_is_honoured_before_anything_starts, "keeper"))
 def a_cancel_that_is_forgotten(patch: Patch) -> None:
-    patch.setattr(run.Run, "_resume_ending", lambda self, journal, job: None)
-    patch.setattr(run.Run, "_told", lambda self, reason: None)
+    patch.setattr(run_log.RunLog, "resume_ending", lambda self, job, cleanup_ms: None)
+    patch.setattr(run_log.RunLog, "_told", lambda self, reason: None)
 
 
 @defect(in_memory(runs.test_the_deadline_of_a_resumed_run_is_the_one_it_had, "keeper"))
@@ -290,7 +290,7 @@ def a_result_that_is_lost(patch: Patch) -> None:
         if args[2] != "each[1]/one":
             real(*args, **given)
 
-    patch.setattr(step, "note_end", forgetful)
+    patch.setattr(job_log, "note_end", forgetful)
 
 
 @pytest.mark.parametrize("name", sorted(DEFECTS))
