@@ -74,7 +74,7 @@ def _members(text: str, at: int) -> tuple[list[Member], int]:
         key: str | int = match["name"] or match["text"] or ""
         if match["index"] is not None:
             key = int(match["index"])
-        members.append(Member(key, match.group().strip()))
+        members.append(Member(key, match.group()))
         at = match.end()
 
 

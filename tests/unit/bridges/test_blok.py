@@ -268,6 +268,7 @@ def test_any_javascript_without_a_known_path_comes_back_as_it_is(text: str) -> N
         ({"id": "a", "loop": {"while": "aIndex < 3", "do": []}}, "blok.loop", "count in a step"),
         ({"id": "a", "branch": {"then": []}}, "blok.shape", ""),
         ({"id": "a", "use": "n", "inputs": {"x": {"$ref": {"path": []}}}}, "blok.shape", ""),
+        ({"id": "a", "wait": {"until": 10**15}}, "blok.shape", ""),
         ({"id": "a"}, "blok.shape", ""),
         ("no step", "blok.shape", ""),
     ],
