@@ -34,7 +34,7 @@ Rename = Callable[[str, Sequence[Member]], str]
 
 
 def resolved(text: str) -> str:
-    """A text of JavaScript as Blok's mapper means it, which fills in every `${…}`, in quotes and in the open too."""
+    """JavaScript as Blok's mapper means it: every `${…}` is filled in, in quotes and in the open too."""
     found, at = [], 0
     while at < len(text):
         quoted = _QUOTED.match(text, at)
