@@ -70,6 +70,7 @@ class Journal:
         """Write a fact down."""
         if self.lost is not None:
             return
+        self._expected = 0
         facts = data or {}
         if self.redactor:
             facts = self.redactor.value(dict(facts))
