@@ -203,6 +203,9 @@ def test_values_of_the_second_generation(given: Any, wanted: Any) -> None:
         ("js/vars.fetch.data", "js/(ctx.vars.fetch.data ?? ctx.vars.fetch)"),
         ("js/vars.other.data", "js/vars.other.data"),
         ("js/data.slice(0, 10)", "js/data.slice(0, 10)"),
+        ("js/'a ${ctx.request.body.x}' + 'b'", "js/`a ${ctx.request.body.x}` + 'b'"),
+        ("js/${ctx.request.body.n} + 1", "js/(ctx.request.body.n) + 1"),
+        ("js/`a ${ctx.request.body.x}`", "js/`a ${ctx.request.body.x}`"),
     ],
 )
 def test_values_of_the_first_generation(given: str, wanted: str) -> None:
