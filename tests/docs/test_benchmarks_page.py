@@ -17,6 +17,10 @@ from docs.pages import ROOT
 PAGE = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
 
 
+def _section(title: str) -> str:
+    return PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
 def test_one_round_of_every_workload_gives_a_table_and_figures(tmp_path: Path) -> None:
     target = tmp_path / "figures.json"
     done = subprocess.run(
@@ -47,7 +51,7 @@ def test_the_workers_are_measured(tmp_path: Path) -> None:
     assert set(report["times_us"]) == {"200 B", "10 KB", "1 MB", "cold start"}
     assert all(one["median"] > 0 for one in report["ratios"])
     contestants = {name for times in report["times_us"].values() for name in times} | {"cold start", "MCP"}
-    told = set(re.findall(r"^\| `([^`]+)` \|", PAGE.partition("## Workers")[2], re.MULTILINE))
+    told = set(re.findall(r"^\| `([^`]+)` \|", _section("Workers"), re.MULTILINE))
     assert told <= contestants
     assert {"raw pipe", "transport", "engine"} <= told
 
@@ -77,6 +81,6 @@ def test_the_languages_are_measured_in_one_table(tmp_path: Path) -> None:
             assert (
                 row[column]["ratio"]["low"] <= row[column]["ratio"]["median"] <= row[column]["ratio"]["high"]
             )
-    section = PAGE.partition("## Languages")[2].partition("\n## ")[0]
+    section = _section("Languages")
     for column in re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE):
         assert column in found.stdout
