@@ -272,11 +272,19 @@ class Steps:
         found["node"] = "timer"
         for key in ("for", "until"):
             if key in given:
-                value = given[key]
-                if key == "until" and isinstance(value, (int, float)) and not isinstance(value, bool):
-                    value = datetime.datetime.fromtimestamp(value / 1000, datetime.UTC).isoformat()
+                value = self._moment(given[key], f"{pointer}/wait/{key}") if key == "until" else given[key]
                 found[key] = self.values.value(value, f"{pointer}/wait/{key}", f"{target}/{key}")
         return [found]
+
+    def _moment(self, value: Any, pointer: str) -> Any:
+        """Milliseconds since the epoch as a moment; a text stays as it is."""
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return value
+        try:
+            return datetime.datetime.fromtimestamp(value / 1000, datetime.UTC).isoformat()
+        except (OverflowError, ValueError, OSError):
+            self.draft.fault("shape", pointer, f"{value} milliseconds are no moment of this calendar")
+            return ""
 
     def _subworkflow(self, data: Step, pointer: str, target: str, is_last: bool) -> list[Step]:
         draft = self.draft

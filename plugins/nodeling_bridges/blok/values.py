@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nodeling_bridges.blok.draft import Draft, escaped
-from nodeling_bridges.blok.javascript import Member, renamed
+from nodeling_bridges.blok.javascript import Member, renamed, resolved
 
 __all__ = ["Values", "path"]
 
@@ -88,7 +88,7 @@ class Values:
 
     def javascript(self, text: str) -> str:
         """JavaScript with the names that it has here."""
-        return renamed(text, self._rename)
+        return renamed(resolved(text) if "${" in text else text, self._rename)
 
     # --- References -------------------------------------------------------------------------------
 

@@ -203,6 +203,9 @@ def test_values_of_the_second_generation(given: Any, wanted: Any) -> None:
         ("js/vars.fetch.data", "js/(ctx.vars.fetch.data ?? ctx.vars.fetch)"),
         ("js/vars.other.data", "js/vars.other.data"),
         ("js/data.slice(0, 10)", "js/data.slice(0, 10)"),
+        ("js/'a ${ctx.request.body.x}' + 'b'", "js/`a ${ctx.request.body.x}` + 'b'"),
+        ("js/${ctx.request.body.n} + 1", "js/(ctx.request.body.n) + 1"),
+        ("js/`a ${ctx.request.body.x}`", "js/`a ${ctx.request.body.x}`"),
     ],
 )
 def test_values_of_the_first_generation(given: str, wanted: str) -> None:
@@ -268,6 +271,7 @@ def test_any_javascript_without_a_known_path_comes_back_as_it_is(text: str) -> N
         ({"id": "a", "loop": {"while": "aIndex < 3", "do": []}}, "blok.loop", "count in a step"),
         ({"id": "a", "branch": {"then": []}}, "blok.shape", ""),
         ({"id": "a", "use": "n", "inputs": {"x": {"$ref": {"path": []}}}}, "blok.shape", ""),
+        ({"id": "a", "wait": {"until": 10**15}}, "blok.shape", ""),
         ({"id": "a"}, "blok.shape", ""),
         ("no step", "blok.shape", ""),
     ],
