@@ -19,7 +19,9 @@ import pytest
 
 SDK = Path(__file__).parents[1] / "sdk"
 TABLE = SDK / "languages.json"
-BUILDS = Path(tempfile.gettempdir()) / f"nodeling-kitchen-sinks-{os.getuid()}"
+# Each checkout has its own, or the tests of one would remove what those of another are about to start.
+_CHECKOUT = hashlib.sha256(os.fsencode(SDK)).hexdigest()[:8]
+BUILDS = Path(tempfile.gettempdir()) / f"nodeling-kitchen-sinks-{os.getuid()}-{_CHECKOUT}"
 BUILD_SECONDS = 600
 
 
