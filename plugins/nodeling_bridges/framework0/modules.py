@@ -112,9 +112,8 @@ def scriptlet_in(module: ModuleType, name: str, what: str) -> type:
         raise _refused(message, "decorate the class with @register_scriptlet")
     near = nearest(name, known)
     hint = f"did you mean {near!r}?" if near else f"there are {', '.join(known[:8]) or 'none'}"
-    raise NodeError(
-        f"{what}: {module.__name__} has no scriptlet {name!r}", code=4004, retryable=False, hint=hint
-    )
+    message = f"{what}: {module.__name__} has no scriptlet {name!r}; {hint}"
+    raise NodeError(message, code=4004, retryable=False)
 
 
 def _names(members: Iterable[tuple[str, Any]]) -> list[str]:
@@ -128,4 +127,4 @@ def _is_scriptlet(value: Any) -> bool:
 
 
 def _refused(message: str, hint: str) -> NodeError:
-    return NodeError(message, code=4003, retryable=False, hint=hint)
+    return NodeError(f"{message}; {hint}", code=4003, retryable=False)

@@ -92,7 +92,6 @@ def outcome_of(returned: Any, what: str) -> dict[str, Any] | None:
             f"{what} gave back {returned!r:.60}, which is neither a dictionary nor an exit code",
             code=4006,
             retryable=False,
-            hint="return a dictionary, or 0",
         )
     if returned != 0:
         raise NodeError(f"{what} ended with the exit code {returned}", details={"exit_code": returned})

@@ -16,7 +16,8 @@ class Recipe(FlowNode):
 
     async def handle(self, ctx: Context, inputs: dict[str, Any], flow: Flow) -> Any:
         """Run the recipe."""
-        seen = {key: ctx.vars[key] for key in ctx.vars}
+        outputs = set(ctx.get(STEPS, ()))
+        seen = {key: ctx.vars[key] for key in ctx.vars if key not in outputs}
         body = {**inputs.get("params", {}), AROUND: seen}
         run = await flow.start(Start(inputs["recipe"], inputs=body)).wait()
         output = outcome_of(run, unread=True)

@@ -54,12 +54,19 @@ def _ran(context: Context, place: Place, inputs: dict[str, Any]) -> dict[str, An
 
 def _context(ctx: NodeContext, error: dict[str, Any] | None) -> Context:
     given: Any = ctx.vars if error is None else {**ctx.vars, ERROR: error}
-    context = Context(given, ctx.who)
+    context = Context(given, lambda key: _who(ctx, key))
     context.register_callback("after_set", ctx.set)
     return context
+
+
+def _who(ctx: NodeContext, key: str) -> str | None:
+    """The recipe's step that wrote a key: the one whose child the engine names."""
+    who = ctx.who(key)
+    return None if who is None else who.rpartition("/")[2].removesuffix("-scriptlet")
 
 
 def _left(context: Context) -> dict[str, Any]:
     """What was written before a failure; the step hands it to those that handle it."""
     written = {key: context.get(key) for key in dict.fromkeys(one["key"] for one in context.get_history())}
-    return {WRITTEN: {key: value for key, value in written.items() if len(encode(value)) <= LARGEST}}
+    told = {key: value for key, value in written.items() if len(encode(value)) <= LARGEST}
+    return {WRITTEN: told} if told else {}
