@@ -323,6 +323,7 @@ class StepJob(Job):
         reached("started")
         if not step.is_container:
             await journal.kept()
+            await journal.may_send(self.trail, record.attempts)
             reached("sent")
 
     def _write_retry(self, journal: Journal, error: CallError, delay: float) -> None:

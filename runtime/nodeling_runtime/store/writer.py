@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from nodeling.errors import StoreError
 from nodeling_runtime.store.base import Store
 from nodeling_runtime.store.model import Appended, Batch, Fenced
+from nodeling_runtime.store.pulse import Pulse
 
 HOLD_SECONDS = 60.0  # how long results are held for a store that cannot write
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
-PASSING = frozenset({"store.full", "store.locked", "store.io"})
+PASSING = frozenset({"store.full", "store.locked", "store.io", "store.unreachable"})
 
 Answer = Appended | Fenced | StoreError
 
@@ -39,39 +40,33 @@ class Writer:
 
     def __init__(self, store: Store, hold_seconds: float = HOLD_SECONDS) -> None:
         self.store = store
+        self.pulse = Pulse(store)
         self.on_trouble: Callable[[StoreError], None] | None = None  # told when a commit has to be repeated
         self._hold_seconds = hold_seconds
-        self._queue: queue.SimpleQueue[_Wanted | Callable[[], object] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Wanted | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
 
     def append(self, batch: Batch, done: Callable[[Answer], None]) -> None:
         """Keep a batch; `done` is called in this thread, in the order of the batches."""
-        self._put(_Wanted(batch, done))
-
-    def call(self, function: Callable[[], object]) -> None:
-        """Call something here, behind what was appended before."""
-        self._put(function)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="nodeling-store", daemon=True)
+            self._thread.start()
+        self._queue.put(_Wanted(batch, done))
 
     def close(self) -> None:
         """Keep what was appended, then end. A store that cannot write is waited for no longer."""
         self._closing.set()
+        self.pulse.close()
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
 
-    def _put(self, item: _Wanted | Callable[[], object]) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="nodeling-store", daemon=True)
-            self._thread.start()
-        self._queue.put(item)
-
     def _work(self) -> None:
-        item: _Wanted | Callable[[], object] | None
         while True:
             item = self._queue.get()
             group: list[_Wanted] = []
-            while isinstance(item, _Wanted):
+            while item is not None:
                 group.append(item)
                 try:
                     item = self._queue.get_nowait()
@@ -81,8 +76,6 @@ class Writer:
                 self._keep(group)
             if item is None:
                 return
-            if not isinstance(item, _Wanted):
-                item()
 
     def _keep(self, group: list[_Wanted]) -> None:
         try:
