@@ -30,6 +30,7 @@ class Ended:
     at_once: bool  # it ended in the moment that made it: whoever makes it again ends it again
     used: Mapping[str, Any]
     ends: tuple[str, str] | None  # how its node had its scope ended, and which
+    files: Mapping[str, Mapping[str, Any]]  # of its output, by name
 
 
 @dataclass(slots=True)
@@ -149,6 +150,7 @@ def _ended(found: Recorded, event: Event) -> None:
         data.get("at_once", False),
         data.get("used") or {},
         tuple(data["ends"]) if "ends" in data else None,
+        data.get("files") or {},
     )
     container = data.get("of")
     if container is not None and not data.get("at_once", False):

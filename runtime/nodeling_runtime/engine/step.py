@@ -14,23 +14,19 @@ from nodeling_runtime.engine.context import UNWRITTEN, Delta, View, Write, join_
 from nodeling_runtime.engine.failure import refused_step
 from nodeling_runtime.engine.flow import FlowHandle
 from nodeling_runtime.engine.given import judged, prepared
+from nodeling_runtime.engine.job_log import StepLog
 from nodeling_runtime.engine.keys import container_keys
 from nodeling_runtime.engine.names import Names
-from nodeling_runtime.engine.noting import note_end, remember
 from nodeling_runtime.engine.record import StepRecord
-from nodeling_runtime.engine.recorded import error_data
 from nodeling_runtime.engine.source import StepSource
 from nodeling_runtime.engine.team import Job, Slot, absorb
 from nodeling_runtime.expressions.template import Template
-from nodeling_runtime.fault_points import reached
 from nodeling_runtime.values import NULL, Value
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
 from nodeling_runtime.workflow.model import Step
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.gate import Gate
-    from nodeling_runtime.engine.journal import Journal
-    from nodeling_runtime.engine.recall import Recall
     from nodeling_runtime.engine.run import Run
 
 Parts = Callable[[str], Any]
@@ -79,17 +75,12 @@ class StepJob(Job):
         self._late = False
         self._unresponsive = False
         self._is_bounded = False  # whether the call that is under way ends by itself when it is told to
-        self.of: Recall | None = None  # the history of the container it is a child of
-        self.given: str | None = None  # a hash of what that gave it
-        self.at_once = False  # it ended in the moment that made it
-        self.open_attempt: int | None = None  # the attempt that was written down and whose end was not
-        self._lost = 0  # attempts that died with their runner: the policy's tries are not spent on them
-        self._began_before = False  # in a process that is gone
-        self._goes_on = False  # a container's attempt is taken up again, not repeated
         self._is_permitted = False
         record.ready_at = run.clock()
-        if run.journal is not None and run.journal.resumes:
-            self._take_up(run.journal)
+        journal = run.journal
+        self.log = None if journal is None else StepLog(self, journal, self.trail)
+        if self.log is not None:
+            self._delay_ms = self.log.delay_ms
 
     # -- the story
 
@@ -97,7 +88,7 @@ class StepJob(Job):
         """All attempts, from the permits to the end."""
         mine = self.generation
         try:
-            if self.gate is not None and await self._passes(self.gate):
+            if self.log is not None and self.gate is not None and await self._has_ended(self.log, self.gate):
                 return
             if not self._is_permitted:
                 await self._begin()
@@ -144,7 +135,7 @@ class StepJob(Job):
         if limit is not None:
             loop = asyncio.get_running_loop()
             due = self.engine.clock() + limit / 1_000
-            if self._began_before and self.record.ready_at is not None:
+            if self.log is not None and self.log.begun is not None and self.record.ready_at is not None:
                 due = self.record.ready_at + limit / 1_000
             self._deadline = loop.call_at(due, self._expire, "deadline", limit)
 
@@ -152,10 +143,19 @@ class StepJob(Job):
         """Wait for the next attempt's time, and count it."""
         if self._delay_ms is not None:
             await self._back_off()
-        if self.engine.journal is None:
+        if self.log is None:
             self.record.attempts += 1
         else:
-            await self._count(self.engine.journal)
+            await self.log.count()
+
+    async def _has_ended(self, log: StepLog, gate: Gate) -> bool:
+        """Wait for this child's turn among those of a resumed container. True when it had ended before."""
+        ended = await log.answer(self, gate)
+        if ended is None:
+            return False
+        self.delta, self.done, self.ending_scope = ended.delta, True, ended.ends
+        self._end_above()
+        return True
 
     async def _back_off(self) -> None:
         delay, self._delay_ms = self._delay_ms or 0.0, None
@@ -246,15 +246,15 @@ class StepJob(Job):
         delay = None
         if not self._late:
             effects = self.step.spec.manifest.effects
-            tries = record.attempts - self._lost
+            tries = record.attempts - (0 if self.log is None else self.log.lost)
             delay = next_delay_ms(outcome.error, self.step.retry, effects, tries, self.engine.random())
         if delay is None:
             self._leave_behind(outcome)
             self._conclude_error(outcome.error)
             return True
         self._delay_ms = delay
-        if self.engine.journal is not None:
-            self._write_retry(self.engine.journal, outcome.error, delay)
+        if self.log is not None:
+            self.log.write_retry(outcome.error, delay)
         self.engine.events.emit(
             "step.retry",
             self.path,
@@ -263,88 +263,6 @@ class StepJob(Job):
             delay_ms=round(delay, 3),
         )
         return False
-
-    # -- the journal
-
-    def _take_up(self, journal: Journal) -> None:
-        """Go on where the history ends."""
-        begun = journal.recorded.begun.get(self.trail)
-        if begun is None:
-            return
-        self._began_before = True
-        record, run = self.record, self.engine
-        record.ready_at, record.started_at = run.moment(begun.ready), run.moment(begun.started)
-        record.attempts, self._lost = begun.attempts, begun.lost
-        if begun.open:
-            self.open_attempt = begun.attempts
-            self._goes_on = self.step.is_container
-            self._lost += not self._goes_on
-        elif begun.due is not None:
-            self._delay_ms = max(0.0, begun.due - run.now()) * 1_000
-
-    async def _passes(self, gate: Gate) -> bool:
-        """Wait for this child's turn among those of a resumed container. True when it had ended before."""
-        if self.answer is None:
-            await gate.opened()
-            return False
-        await gate.turn(self.trail)
-        remember(self.engine, self.record, self.answer)
-        self.delta, self.done, self.ending_scope = self.answer.delta, True, self.answer.ends
-        self._end_above()
-        return True
-
-    async def _count(self, journal: Journal) -> None:
-        """One more attempt, unless a container goes on with the one that it had begun."""
-        if self._goes_on:
-            self._goes_on = False
-            return
-        self.record.attempts += 1
-        await self._write_start(journal)
-
-    async def _write_start(self, journal: Journal) -> None:
-        """Write an attempt's start down. A node is asked when that is kept; a container is not waited for."""
-        record, step = self.record, self.step
-        if self.open_attempt is not None:
-            journal.note("step.lost", self.trail, {"attempt": self.open_attempt})
-        data: dict[str, Any] = {
-            "attempt": record.attempts,
-            "name": step.name,
-            "node": step.node,
-            "container": step.is_container,
-            "waited_for": list(record.waited_for),
-            "ready": self.engine.epoch(record.ready_at or 0.0),
-        }
-        if self.given is not None:
-            data["given"] = self.given
-        if step.spec.manifest.effects == "unsafe":
-            data["effects"] = "unsafe"
-        journal.note("step.started", self.trail, data)
-        self.open_attempt = record.attempts
-        reached("started")
-        if not step.is_container:
-            await journal.kept()
-            await journal.may_send(self.trail, record.attempts)
-            reached("sent")
-
-    def _write_retry(self, journal: Journal, error: CallError, delay: float) -> None:
-        due = self.engine.now() + delay / 1_000
-        data = {"attempt": self.open_attempt, "error": error_data(error), "delay_ms": delay, "due": due}
-        journal.note("step.retry", self.trail, data)
-        self.open_attempt = None
-
-    def write_end(self, journal: Journal) -> None:
-        """Write down how the step ended."""
-        note_end(
-            self.engine,
-            journal,
-            self.trail,
-            self.record,
-            self.delta,
-            attempt=self.open_attempt,
-            of=self.of,
-            at_once=self.at_once,
-            ends=self.ending_scope,
-        )
 
     # -- clocks
 
@@ -485,6 +403,8 @@ class StepJob(Job):
         self._holds.clear()
         record = self.record
         record.status, record.reason, record.ended_at = status, reason, self.engine.clock()
+        if self.log is not None:
+            self.log.journal.expect()  # whoever is told is told when that is kept
         self.engine.step_ended(record)
         self._end_above()
 

@@ -77,6 +77,7 @@ class PostgresStore(PostgresReading):
         """
         address = Address.parse(url)
         self.url = address.shown
+        self.files: Path | None = None  # runners on several machines share no folder
         self.heartbeat_seconds: float | None = address.lease_seconds / 3
         migrate(address, durability)
         super().__init__(address, durability)

@@ -3,7 +3,7 @@
 It says that their owner is alive, where the store wants to hear it, and asks whether one of them was told
 to end or was taken over. A claim of which no heartbeat has been kept for two of their intervals is stale:
 the machine slept, the process was stopped, the store is away. Nothing more may be begun under it, while the
-lease that others see has as long to go again. Its age is counted by a clock that goes on while a machine sleeps.
+lease that others see goes on for another. Its age is counted by a clock that goes on while a machine sleeps.
 """
 
 from __future__ import annotations

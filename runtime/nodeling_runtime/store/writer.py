@@ -43,16 +43,17 @@ class Writer:
         self.pulse = Pulse(store)
         self.on_trouble: Callable[[StoreError], None] | None = None  # told when a commit has to be repeated
         self._hold_seconds = hold_seconds
-        self._queue: queue.SimpleQueue[_Wanted | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Wanted | Callable[[], object] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
 
     def append(self, batch: Batch, done: Callable[[Answer], None]) -> None:
         """Keep a batch; `done` is called in this thread, in the order of the batches."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="nodeling-store", daemon=True)
-            self._thread.start()
-        self._queue.put(_Wanted(batch, done))
+        self._put(_Wanted(batch, done))
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call something here, behind what was appended before."""
+        self._put(function)
 
     def close(self) -> None:
         """Keep what was appended, then end. A store that cannot write is waited for no longer."""
@@ -62,11 +63,18 @@ class Writer:
             self._queue.put(None)
             self._thread.join()
 
+    def _put(self, item: _Wanted | Callable[[], object]) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="nodeling-store", daemon=True)
+            self._thread.start()
+        self._queue.put(item)
+
     def _work(self) -> None:
+        item: _Wanted | Callable[[], object] | None
         while True:
             item = self._queue.get()
             group: list[_Wanted] = []
-            while item is not None:
+            while isinstance(item, _Wanted):
                 group.append(item)
                 try:
                     item = self._queue.get_nowait()
@@ -76,6 +84,8 @@ class Writer:
                 self._keep(group)
             if item is None:
                 return
+            if not isinstance(item, _Wanted):
+                item()
 
     def _keep(self, group: list[_Wanted]) -> None:
         try:
