@@ -232,7 +232,7 @@ class Journal:
     # -- handing over
 
     async def may_send(self, path: str, attempt: int) -> None:
-        """Wait for ever where the run is being handed over: the attempt that was to begin has done nothing."""
+        """Wait for ever where the run is being handed over: what was to begin has done nothing."""
         if self._hands_over:
             self.note("step.lost", path, {"attempt": attempt})
             await self._loop.create_future()
