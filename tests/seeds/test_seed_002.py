@@ -1,6 +1,6 @@
 """The four workflows of the document of parallel patterns: its own code, but for import lines and addresses.
 
-What it omits is supplied: the call that builds the first workflow, imports, splitters, combiners and connections.
+What it omits is supplied: the call that builds the first workflow, imports, splitters, combiners and edges.
 """
 
 from __future__ import annotations
