@@ -183,7 +183,8 @@ class Run:
             began = self.moment(started)
         self.events.emit("run.started", workflow=self.workflow.name, version=self.workflow.version)
         record = StepRecord("", self.workflow.name, "")
-        frame = Frame(plan_of(self.workflow.scope), None, {})
+        given = {} if self.journal is None else self.journal.recorded.set_by_hand
+        frame = Frame(plan_of(self.workflow.scope), None, given)
         body = self.request.get("body")
         refusal = None
         if self.workflow.inputs is not None:
