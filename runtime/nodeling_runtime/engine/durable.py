@@ -95,13 +95,13 @@ async def run_durably(
         options={"max_concurrent": options.max_concurrent, "timeout_ms": options.timeout_ms},
         owner=keeper.owner,
     )
-    async with _held(keeper) as held:
+    async with held(keeper) as hold:
 
         def begin() -> Journal:
             created = keeper.store.create(new)
             if created.claim is None:
                 raise KnownRunError(created.run)
-            return held.journal(created.claim)
+            return hold.journal(created.claim)
 
         return await execute(loaded, options, begin)
 
@@ -142,15 +142,15 @@ async def resume_run(
                 hint="check out the code that was there, or start a new run",
             )
     changed = changed_nodes(loaded, kept, policy)
-    _restore(options, store.request(run_id) or b"{}")
-    async with _held(keeper) as held:
+    restore(options, store.request(run_id) or b"{}")
+    async with held(keeper) as hold:
 
         def begin() -> Journal:
             claim = store.claim(run_id, keeper.owner)
             recorded = fold(store.events(run_id))
             options.max_concurrent = recorded.options.get("max_concurrent")
             options.timeout_ms = recorded.options.get("timeout_ms")
-            journal = held.journal(claim, recorded)
+            journal = hold.journal(claim, recorded)
             if changed:
                 journal.note("definition.changed", "", {"nodes": changed, "policy": policy})
             return journal
@@ -195,7 +195,8 @@ class _Hold:
 
 
 @contextlib.asynccontextmanager
-async def _held(keeper: Keeper) -> AsyncIterator[_Hold]:
+async def held(keeper: Keeper) -> AsyncIterator[_Hold]:
+    """What gives a run its journal, and lets it go at the end, however that comes."""
     hold = _Hold(keeper)
     try:
         yield hold
@@ -212,7 +213,7 @@ def _request(options: RunOptions) -> bytes:
     return orjson.dumps({"request": parts, "parameters": dict(options.parameters)})
 
 
-def _restore(options: RunOptions, request: bytes) -> None:
+def restore(options: RunOptions, request: bytes) -> None:
     """What the run was asked to do, as it was asked."""
     kept = orjson.loads(request)
     options.request = {name: Value.of(value) for name, value in (kept.get("request") or {}).items()}

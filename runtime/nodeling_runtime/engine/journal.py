@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from nodeling.errors import StoreError
@@ -70,9 +71,13 @@ class Journal:
         """Write a fact down."""
         if self.lost is not None:
             return
+        self._expected = 0
         facts = data or {}
         if self.redactor:
+            files = facts.get("files")  # still being filled in, by the store's thread
             facts = self.redactor.value(dict(facts))
+            if files:
+                facts = {**facts, "files": files}
             value, delta = self._masked(value), self._masked(delta)
         gen = self.recorded.generation(path) if self.recorded.restarts else 0
         self._facts.append(Fact(kind, time.time() if at is None else at, path, facts, value, delta, gen))
@@ -86,6 +91,16 @@ class Journal:
 
     def _masked(self, data: bytes | None) -> bytes | None:
         return None if data is None else Value.of(self.redactor.value(Value.from_checked(data).shared())).data
+
+    @property
+    def folder(self) -> Path | None:
+        """Where files of the run's outputs lie; None where the store keeps none."""
+        files = self._writer.store.files
+        return None if files is None else files / self.claim.run_id
+
+    def before_next(self, act: Callable[[], None]) -> None:
+        """Do something in the store's thread, before what is noted from now on is kept."""
+        self._writer.call(act)
 
     @property
     def is_kept(self) -> bool:

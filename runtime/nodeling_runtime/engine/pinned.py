@@ -50,16 +50,17 @@ def pinned_definition(loaded: Loaded, target: str | None = None) -> bytes:
     return orjson.dumps(data)
 
 
-def load_pinned(definition: bytes) -> tuple[Loaded, Mapping[str, Any]]:
+def load_pinned(definition: bytes, *, newest: bool = False) -> tuple[Loaded, Mapping[str, Any]]:
     """A workflow as a run began with it, resolved against the nodes that there are now.
 
-    Of a node of which the pinned version is still there no other is taken.
+    Of a node of which the pinned version is still there no other is taken, unless the `newest` is wanted.
     """
     kept = orjson.loads(definition)
     base = None if kept["base"] is None else Path(kept["base"])
     folders = [Path(folder) for folder in kept["folders"]]
     registry = registry_for(base, folders)
-    _prefer(registry, kept["nodes"])
+    if not newest:
+        _prefer(registry, kept["nodes"])
     document = Document(kept["document"], kept["name"])
     return load(document, base=base, folders=folders, registry=registry, pinned=kept["included"]), kept
 

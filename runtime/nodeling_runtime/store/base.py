@@ -44,6 +44,7 @@ class Store(Protocol):
     """Where runs are kept. Every method may be called from any thread."""
 
     url: str
+    files: Path | None  # where files of runs' outputs lie, a folder for each run; None: it keeps none
     heartbeat_seconds: float | None  # how often `heartbeat` must be called; None where claims need none
 
     # -- runs and claims

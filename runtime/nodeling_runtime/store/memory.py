@@ -85,6 +85,7 @@ class MemoryStore:
     """Runs in a dictionary."""
 
     url = "memory:"
+    files: Path | None = None
     heartbeat_seconds: float | None = None
 
     def __init__(self) -> None:

@@ -203,6 +203,9 @@ def test_values_of_the_second_generation(given: Any, wanted: Any) -> None:
         ("js/vars.fetch.data", "js/(ctx.vars.fetch.data ?? ctx.vars.fetch)"),
         ("js/vars.other.data", "js/vars.other.data"),
         ("js/data.slice(0, 10)", "js/data.slice(0, 10)"),
+        ("js/'a ${ctx.request.body.x}' + 'b'", "js/`a ${ctx.request.body.x}` + 'b'"),
+        ("js/${ctx.request.body.n} + 1", "js/(ctx.request.body.n) + 1"),
+        ("js/`a ${ctx.request.body.x}`", "js/`a ${ctx.request.body.x}`"),
     ],
 )
 def test_values_of_the_first_generation(given: str, wanted: str) -> None:
@@ -268,6 +271,7 @@ def test_any_javascript_without_a_known_path_comes_back_as_it_is(text: str) -> N
         ({"id": "a", "loop": {"while": "aIndex < 3", "do": []}}, "blok.loop", "count in a step"),
         ({"id": "a", "branch": {"then": []}}, "blok.shape", ""),
         ({"id": "a", "use": "n", "inputs": {"x": {"$ref": {"path": []}}}}, "blok.shape", ""),
+        ({"id": "a", "wait": {"until": 10**15}}, "blok.shape", ""),
         ({"id": "a"}, "blok.shape", ""),
         ("no step", "blok.shape", ""),
     ],
@@ -309,6 +313,19 @@ def test_an_api_call_is_a_request_whose_body_is_the_output() -> None:
     request, body = step["steps"]
     assert request["inputs"] == {"url": "https://h/", "method": "POST", "json": {"a": 1}}
     assert body["inputs"]["value"] == '${steps["call-request"].output.body}'
+
+
+@pytest.mark.parametrize(("node", "fails"), [("json-schema", True), ("json-validator", False)])
+def test_data_that_does_not_fit_its_schema_fails_or_is_told(project: Path, node: str, fails: bool) -> None:
+    schema = {"type": "array", "items": {"$ref": "#/$defs/n"}, "$defs": {"n": {"type": "integer"}}}
+    data = {"$ref": {"step": "@trigger", "path": ["body"]}}
+    step = {"id": "judged", "use": f"@blokjs/{node}", "inputs": {"schema": schema, "data": data}}
+    document = converted([step])
+    (project / "f.json").write_text(json.dumps(document), encoding="utf-8")
+    assert nodeling.run(project / "f.json", [1, 2]).output["valid"] is True
+    wrong = nodeling.run(project / "f.json", [1, "x"])
+    assert (wrong.status == "failed") is fails
+    assert fails or wrong.output["valid"] is False
 
 
 def test_a_name_that_is_borne_twice_is_told_apart_and_read_as_before() -> None:

@@ -98,6 +98,12 @@ def _loaded(keeper: Keeper, row: RunRow) -> tuple[Loaded, bool]:
     return load_pinned(definition)[0], False
 
 
+def target_of(keeper: Keeper, row: RunRow) -> Loaded | None:
+    """The workflow of a run that was made in a Python module; None when it is kept with the run."""
+    loaded, made_in_python = _loaded(keeper, row)
+    return loaded if made_in_python else None
+
+
 def _resume_all(keeper: Keeper, policy: Policy, wanted: Wanted) -> int:
     """Take up every run that nobody runs, the oldest first."""
     waiting = keeper.store.runs(RunFilter(statuses=("queued", "running")))
