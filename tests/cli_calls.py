@@ -31,7 +31,7 @@ class Ended:
         return json.loads(self.out)
 
 
-def write_node(root: Path, name: str, code: str, **manifest: Any) -> Path:
+def write_node(root: Path, name: str, code: str, /, **manifest: Any) -> Path:
     """A Python node in `nodes/` of a project."""
     folder = root / "nodes" / name
     folder.mkdir(parents=True)

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 )
@@ -28,10 +27,9 @@ type Call struct {
 	cancel      context.CancelFunc
 	stop        context.CancelFunc
 	hasStarted  bool
-	isStreaming bool // the host wants chunks
-	canSpill    bool
+	isStreaming bool   // the host wants chunks
+	folder      string // where the host takes blobs; empty where it takes none
 	minLevel    int
-	blobs       references
 
 	mu            sync.Mutex
 	changed       *sync.Cond // more credit, or the end
@@ -115,7 +113,7 @@ func (c *Call) Var(key string, into any) (bool, error) {
 
 // SetVar writes a variable; later steps see it when this call succeeds.
 func (c *Call) SetVar(key string, value any) error {
-	data, err := c.encode(value)
+	data, err := encode(value)
 	if err != nil {
 		return fmt.Errorf("the variable %q: %w", key, err)
 	}
@@ -231,23 +229,10 @@ func (c *Call) OpenBlob(b Blob) (*os.File, error) { return openBlob(c.host.blobD
 
 // WriteBlob makes a file of what is read, and gives the reference to return in the output.
 func (c *Call) WriteBlob(from io.Reader, mediaType string) (Blob, error) {
-	if !c.canSpill {
+	if c.folder == "" {
 		return Blob{}, errors.New("the host takes no blobs")
 	}
-	data, err := io.ReadAll(from)
-	if err != nil {
-		return Blob{}, err
-	}
-	b, err := writeBlob(c.host.blobDir, data, mediaType, "raw")
-	if err == nil {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.blobs == nil {
-			c.blobs = references{}
-		}
-		c.blobs[filepath.Base(b.Path)] = true
-	}
-	return b, err
+	return writeBlob(c.folder, from, mediaType, "raw")
 }
 
 // A Stream sends a call's output in parts.
@@ -273,7 +258,7 @@ func (s *Stream) Send(value any) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
-	data, err := c.encode(value)
+	data, err := encode(value)
 	if err != nil {
 		return err
 	}
@@ -283,7 +268,7 @@ func (s *Stream) Send(value any) error {
 		s.kept = append(s.kept, data)
 		return nil
 	}
-	if data, err = c.spilled(data); err != nil {
+	if data, err = c.wire(data); err != nil {
 		return err
 	}
 	if err := c.awaitCredit(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -58,7 +59,7 @@ func openBlob(folder string, b Blob) (*os.File, error) {
 	if folder == "" {
 		return nil, blobFault("there is a blob, and no blob folder was named")
 	}
-	if b.Path == "" || b.Path == "." || b.Path == ".." || strings.ContainsAny(b.Path, "/\x00") {
+	if !isPlain(b.Path) {
 		return nil, blobFault("the blob %q is not a plain name in the blob folder", b.Path)
 	}
 	// Opening a pipe for reading would wait for a writer, so it does not block.
@@ -83,23 +84,41 @@ func openBlob(folder string, b Blob) (*os.File, error) {
 	return file, nil
 }
 
-// writeBlob puts bytes into the folder, whole or not at all.
-func writeBlob(folder string, data []byte, mediaType, encoding string) (Blob, error) {
+func isPlain(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\x00")
+}
+
+// writeBlob puts what it reads into the folder, whole or not at all.
+func writeBlob(folder string, from io.Reader, mediaType, encoding string) (Blob, error) {
 	var random [16]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return Blob{}, err
 	}
 	name := "n-" + hex.EncodeToString(random[:])
 	target := filepath.Join(folder, name)
-	err := os.WriteFile(target+".tmp", data, 0o600)
+	size, err := writeFile(target+".tmp", from)
 	if err == nil {
 		err = os.Rename(target+".tmp", target)
 	}
 	if err != nil {
 		os.Remove(target + ".tmp")
-		return Blob{}, fmt.Errorf("a blob of %d bytes cannot be written: %w", len(data), err)
+		return Blob{}, fmt.Errorf("a blob cannot be written: %w", err)
 	}
-	return Blob{Path: name, Size: int64(len(data)), MediaType: mediaType, Encoding: encoding}, nil
+	return Blob{Path: name, Size: size, MediaType: mediaType, Encoding: encoding}, nil
+}
+
+func writeFile(path string, from io.Reader) (int64, error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	size, err := io.Copy(file, from)
+	return size, errors.Join(err, file.Close())
+}
+
+// putJSON puts a long value into a file.
+func putJSON(folder string, data []byte) (Blob, error) {
+	return writeBlob(folder, bytes.NewReader(data), "application/json", "json")
 }
 
 // mayHoldBlobs tells whether JSON text can have a key that this file is about.
@@ -107,11 +126,9 @@ func mayHoldBlobs(data []byte) bool {
 	return bytes.Contains(data, []byte("blob")) || bytes.Contains(data, []byte(`\u00`))
 }
 
-// references are the blobs that a call knows: those it was given and those it wrote.
-type references map[string]bool
-
-// resolve gives a value as a node reads it: blobs of JSON in place, others as references, keys unescaped.
-func (known references) resolve(value any, folder string) (any, error) {
+// resolveBlobs gives a value as a node reads it: blobs of JSON in place, others as references, keys
+// unescaped.
+func resolveBlobs(value any, folder string) (any, error) {
 	var err error
 	switch v := value.(type) {
 	case map[string]any:
@@ -119,7 +136,6 @@ func (known references) resolve(value any, folder string) (any, error) {
 			if b.Encoding == "json" {
 				return readJSON(folder, b)
 			}
-			known[b.Path] = true
 			return v, nil
 		}
 		found := make(map[string]any, len(v))
@@ -127,14 +143,14 @@ func (known references) resolve(value any, folder string) (any, error) {
 			if isEscaped(key) {
 				key = key[1:]
 			}
-			if found[key], err = known.resolve(item, folder); err != nil {
+			if found[key], err = resolveBlobs(item, folder); err != nil {
 				return nil, err
 			}
 		}
 		return found, nil
 	case []any:
 		for i, item := range v {
-			if v[i], err = known.resolve(item, folder); err != nil {
+			if v[i], err = resolveBlobs(item, folder); err != nil {
 				return nil, err
 			}
 		}
@@ -142,27 +158,85 @@ func (known references) resolve(value any, folder string) (any, error) {
 	return value, nil
 }
 
-// escape gives a value for the wire: a key $blob that is no reference gets one more $.
-func (known references) escape(value any) any {
+// namesFile tells a reference from a node's own key $blob: its file is in the folder, and nobody guesses
+// such a name.
+func namesFile(value any, folder string) bool {
+	object, _ := value.(map[string]any)
+	b, ok := asBlob(object)
+	if !ok || folder == "" || !isPlain(b.Path) {
+		return false
+	}
+	_, err := os.Lstat(filepath.Join(folder, b.Path))
+	return err == nil
+}
+
+// escapeBlobs gives a value for the wire: a key $blob that is no reference gets one more $.
+func escapeBlobs(value any, folder string) any {
+	found, _ := inner(value, folder, func(item any) (any, error) { return escapeBlobs(item, folder), nil })
+	return found
+}
+
+// inner makes each item of a container anew, with its own keys escaped; a reference stays as it is.
+func inner(value any, folder string, item func(any) (any, error)) (any, error) {
+	var err error
 	switch v := value.(type) {
 	case map[string]any:
-		if b, ok := asBlob(v); ok && known[b.Path] {
-			return v
+		if namesFile(v, folder) {
+			return v, nil
 		}
 		found := make(map[string]any, len(v))
-		for key, item := range v {
+		for key, one := range v {
 			if key == blobKey || isEscaped(key) {
 				key = "$" + key
 			}
-			found[key] = known.escape(item)
+			if found[key], err = item(one); err != nil {
+				return nil, err
+			}
 		}
-		return found
+		return found, nil
 	case []any:
-		for i, item := range v {
-			v[i] = known.escape(item)
+		found := make([]any, len(v))
+		for i, one := range v {
+			if found[i], err = item(one); err != nil {
+				return nil, err
+			}
 		}
+		return found, nil
+	default:
+		return value, nil
 	}
-	return value
+}
+
+// putAside gives a value for the wire, with whatever in it is long and holds no reference in a file.
+func putAside(value any, folder string, limit int) (any, error) {
+	if namesFile(value, folder) {
+		return value, nil
+	}
+	data, err := encode(value)
+	if err != nil || len(data) < limit {
+		return escapeBlobs(value, folder), err
+	}
+	if !holdsReference(value, folder) {
+		return putJSON(folder, data)
+	}
+	return inner(value, folder, func(item any) (any, error) { return putAside(item, folder, limit) })
+}
+
+func holdsReference(value any, folder string) bool {
+	switch v := value.(type) {
+	case map[string]any:
+		if namesFile(v, folder) {
+			return true
+		}
+		for _, item := range v {
+			if holdsReference(item, folder) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, func(item any) bool { return holdsReference(item, folder) })
+	}
+	return false
 }
 
 // isEscaped tells whether a key is $blob behind at least one more $.

@@ -39,7 +39,9 @@ func newCall(w *worker, asked invoke) *Call {
 	if call.minLevel = levelOf(call.host.logLevel); asked.meta.LogLevel != "" {
 		call.minLevel = levelOf(asked.meta.LogLevel)
 	}
-	call.canSpill = w.conn.features["blob"] && call.host.blobDir != ""
+	if w.conn.features["blob"] {
+		call.folder = call.host.blobDir
+	}
 	return call
 }
 
@@ -138,8 +140,7 @@ func (c *Call) begin() (json.RawMessage, error) {
 	if err := decode(asked.input, &value); err != nil {
 		return nil, err
 	}
-	c.blobs = references{}
-	value, err := c.blobs.resolve(value, c.host.blobDir)
+	value, err := resolveBlobs(value, c.host.blobDir)
 	if err != nil {
 		return nil, err
 	}
@@ -157,8 +158,8 @@ func (c *Call) call(input json.RawMessage) (output any, err error) {
 }
 
 // output is what travels as the call's output.
-func (c *Call) output(value any) (json.RawMessage, error) {
-	data, err := c.encode(value)
+func (c *Call) output(value any) ([]byte, error) {
+	data, err := encode(value)
 	if err != nil {
 		return nil, err
 	}
@@ -168,32 +169,34 @@ func (c *Call) output(value any) (json.RawMessage, error) {
 			return nil, err
 		}
 	}
-	return c.spilled(data)
+	return c.wire(data)
 }
 
-// encode makes JSON of a value, with the keys escaped that would look like a reference.
-func (c *Call) encode(value any) ([]byte, error) {
-	data, err := encode(value)
-	if err != nil || !mayHoldBlobs(data) {
-		return data, err
-	}
-	var again any
-	if err := decode(data, &again); err != nil {
-		return nil, err
-	}
-	return encode(c.blobs.escape(again))
-}
-
-// spilled puts what is large into a file, and gives what stands for it.
-func (c *Call) spilled(data []byte) ([]byte, error) {
-	if !c.canSpill || len(data) < c.host.spillBytes {
+// wire makes of JSON what travels: what is long goes into a file, and a node's own keys are told from
+// references.
+func (c *Call) wire(data []byte) ([]byte, error) {
+	isShort := c.folder == "" || len(data) < c.host.spillBytes
+	if !mayHoldBlobs(data) && isShort {
 		return data, nil
 	}
-	reference, err := writeBlob(c.host.blobDir, data, "application/json", "json")
+	if !mayHoldBlobs(data) {
+		reference, err := putJSON(c.folder, data)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(reference)
+	}
+	var value any
+	err := decode(data, &value)
+	if err == nil && c.folder == "" {
+		value = escapeBlobs(value, "")
+	} else if err == nil {
+		value, err = putAside(value, c.folder, c.host.spillBytes)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(reference)
+	return encode(value)
 }
 
 func (c *Call) resultBody(output []byte) ([]byte, error) {

@@ -269,6 +269,25 @@ func TestBlobsAreWrittenReadAndPassedOn(t *testing.T) {
 	h.expect(`{"id":3,"error":{"code":4001}}`)
 }
 
+func TestALongValueThatHoldsAReferenceIsPutAsideInParts(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "given"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := newHost(t, options{}, typed(func(_ context.Context, in any) (any, error) {
+		return map[string]any{"given": in, "long": []any{strings.Repeat("z", 500), map[string]any{"$blob": 1}}, "$blob": "mine"}, nil
+	}))
+	h.hello(`,"limits":{"spill_bytes":300},"blob_dir":` + jsonText(folder))
+	const given = `{"$blob":{"path":"given","size":1,"media_type":"text/plain","encoding":"raw"}}`
+	h.invoke(2, `"input":`+given)
+	found := h.expect(`{"id":2,"result":{"output":{"given":` + given + `,"long":{"$blob":{"encoding":"json"}},"$$blob":"mine"}}}`)
+	long := found["result"].(map[string]any)["output"].(map[string]any)["long"].(map[string]any)["$blob"].(map[string]any)
+	data, err := os.ReadFile(filepath.Join(folder, long["path"].(string)))
+	if wanted := `["` + strings.Repeat("z", 500) + `",{"$blob":1}]`; err != nil || string(data) != wanted {
+		t.Errorf("the file holds %s, %v", data, err)
+	}
+}
+
 func TestAShutdownWaitsForTheLastCallAndRefusesNewOnes(t *testing.T) {
 	release := make(chan struct{})
 	h := newHost(t, options{}, typed(func(ctx context.Context, _ any) (any, error) {

@@ -986,6 +986,7 @@ class NodeWorker {
   constructor(channel, options, handler, loadError) {
     this.reader = channel.reader;
     this.writer = channel.writer;
+    this.isPipe = isPipe(channel.writer); // a socket may take a part of what is written
     this.handler = handler;
     this.loadError = loadError;
     this.name = options.name;
@@ -1146,7 +1147,7 @@ class NodeWorker {
   // What goes out.
 
   say(frame) {
-    if (frame.length * 3 <= ATOMIC_WRITE) {
+    if (this.isPipe && frame.length * 3 <= ATOMIC_WRITE) {
       try {
         fs.writeSync(this.writer, frame);
         return;

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import select
 import shutil
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -95,3 +98,71 @@ def test_a_panicking_handler_fails_its_call_alone() -> None:
     assert (error["code"], error["message"], error["data"]["type"]) == (4000, "no luck", "Panic")
     assert "kitchen_sink.rs:" in error["data"]["traceback"]
     assert answers[1]["result"]["output"] == 1
+
+
+def call(number: int, **inputs: Any) -> bytes:
+    frame = {"jsonrpc": "2.0", "id": number, "method": "node/invoke", "params": {"input": inputs}}
+    return json.dumps(frame).encode() + b"\n"
+
+
+def test_spoilt_frames_never_end_the_reader() -> None:
+    chance = random.Random(1)
+    good = [
+        call(1, do="echo", value={"a": [1, 2.5, "é", None]}),
+        b'{"jsonrpc":"2.0","method":"node/cancel","params":{"id":1}}\n',
+        b'{"jsonrpc":"2.0","id":9,"method":"node/ping","params":{}}\n',
+    ]
+    subject = Subject(rust().command("threads"), "fd", {"PATH": os.environ["PATH"]}, None)
+    try:
+        for _ in range(1_000):
+            frame = bytearray(chance.choice(good))
+            for _ in range(chance.randrange(1, 6)):
+                frame[chance.randrange(len(frame) - 1)] = chance.randrange(256)
+            subject.write(bytes(frame))
+        subject.write(b"\n" + call(999_999, do="echo", value="alive"))
+        while True:
+            line = subject.lines.get(timeout=30)
+            assert line is not None, bytes(subject.logs[-500:])
+            answer = json.loads(line)
+            if answer.get("id") == 999_999:
+                break
+        assert answer["result"]["output"] == "alive"
+    finally:
+        subject.end()
+
+
+def test_calls_that_are_cancelled_at_random_end_exactly_once() -> None:
+    chance = random.Random(2)
+    subject = Subject(rust().command("threads"), "fd", {"PATH": os.environ["PATH"]}, None)
+    ends: dict[int, int] = {}
+    try:
+        for number in range(400):
+            subject.write(call(number, do="sleep", ms=chance.randrange(8), value=number))
+            if chance.random() < 0.5:
+                cancel = b'{"jsonrpc":"2.0","method":"node/cancel","params":{"id":%d}}\n'
+                subject.write(cancel % chance.randrange(number + 1))
+        subject.write(b'{"jsonrpc":"2.0","id":"end","method":"node/shutdown","params":{}}\n')
+        while (line := subject.lines.get(timeout=30)) is not None:
+            frame = json.loads(line)
+            if "method" not in frame:
+                ends[frame["id"]] = ends.get(frame["id"], 0) + 1
+    finally:
+        subject.end()
+    assert len(ends) == 401 and set(ends.values()) == {1}
+
+
+def test_a_host_that_reads_nothing_more_and_hangs_up_leaves_nobody_waiting() -> None:
+    """The pipe towards the host is full, so every thread that has something to say stands still."""
+    to_read, write = os.pipe()
+    read, to_write = os.pipe()
+    env = {"NODELING": "1", "NODELING_FDS": f"{to_read},{to_write}", "PATH": os.environ["PATH"]}
+    with subprocess.Popen(rust().command("threads"), env=env, pass_fds=[to_read, to_write]) as process:
+        for descriptor in (to_read, to_write):
+            os.close(descriptor)
+        os.write(write, b"".join(call(number, do="big", bytes=900_000) for number in range(4)))
+        os.write(write, b'{"jsonrpc":"2.0","id":90,"method":"node/ping","params":{}}\n' * 200)
+        while not select.select([read], [], [], 30)[0]:
+            continue
+        os.close(write)
+        assert process.wait(30) in (0, 1)
+    os.close(read)

@@ -480,7 +480,7 @@ def test_a_history_without_end_ends_the_run(
     """FAULTS 77."""
     monkeypatch.setattr("nodeling_runtime.engine.journal.MANY_EVENTS", 50)
     monkeypatch.setattr("nodeling_runtime.engine.journal.MOST_EVENTS", 100)
-    monkeypatch.setattr("nodeling_runtime.engine.run.MOST_EVENTS", 100)
+    monkeypatch.setattr("nodeling_runtime.engine.run_log.MOST_EVENTS", 100)
     told: list[Any] = []
     loop = {"name": "loop", "node": "while", "while": "${true}", "do": {"name": "again", "node": "echo"}}
     outcome = begin(keeper, project.load({"name": "endless", "steps": [loop]}), on_event=told.append)

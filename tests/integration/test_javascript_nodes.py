@@ -19,6 +19,7 @@ PLAIN = """
 console.log("imported");
 export default function (ctx, inputs) {
   if (inputs.kind === "spin") for (;;);
+  if (inputs.kind === "killed") { console.error("last words"); process.kill(process.pid, "SIGKILL"); }
   if (inputs.kind === "crash") { process.stderr.write("going down\\n"); process.exit(7); }
   if (inputs.kind === "sleep") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, inputs.ms);
   if (inputs.kind === "set") ctx.set("mark", inputs.value);
@@ -50,6 +51,13 @@ export default async function (ctx: Context, inputs: Inputs): Promise<{ words: n
 WRITER = """
 def run(ctx, inputs):
     return {"text": "x" * inputs["size"]}
+"""
+
+SHELL = """
+. ./nodeling.sh
+run() { sleep "0.$REPLY_AFTER"; nodeling_output "{\\"pid\\": $$}"; }
+REPLY_AFTER=4
+nodeling_serve run
 """
 
 
@@ -124,6 +132,27 @@ def test_a_crash_fails_its_step_with_the_tail_of_its_log(project: Path) -> None:
     assert error is not None
     assert (error["code"], error["details"]["exit_code"]) == (9003, 7)
     assert "going down" in error["message"]
+
+
+def test_four_kinds_overlap_and_a_killed_one_fails_alone(project: Path) -> None:
+    here = "import os, time\ndef run(ctx, inputs):\n    time.sleep(0.4)\n    return {'pid': os.getpid()}\n"
+    write(project, "here", {}, {"node.py": here})
+    write(project, "apart", {"type": "runtime.python3"}, {"node.py": here})
+    sdk = sdk_file("bash", "nodeling.sh").read_text(encoding="utf-8")
+    shell = write(project, "shell", {"type": "runtime.bash", "protocol": "nsp"}, {"node.sh": SHELL})
+    (shell / "nodeling.sh").write_text(sdk, encoding="utf-8")
+    children = [{"name": name, "node": name, "inputs": {}} for name in ("here", "apart", "shell")]
+    children.append({"name": "js", "node": "plain", "inputs": {"kind": "sleep", "ms": 400}})
+    children.append({"name": "dead", "node": "plain", "inputs": {"kind": "killed"}})
+    policy = {"error_handling": "continue-partial"}
+    step = {"name": "all", "node": "parallel", "execution": policy, "nodes": children}
+    result = run(project, step, {"name": "after", "node": "plain", "inputs": {}})
+    assert result.status == "succeeded", result.error
+    found = result.steps["all"].output
+    assert found["execution_info"]["concurrent_peak"] == 5
+    assert len({one["pid"] for one in found["results"][:4]}) == 4
+    assert [(error["node"], error["code"]) for error in found["errors"]] == [("dead", 9003)]
+    assert "last words" in found["errors"][0]["message"]
 
 
 def test_what_it_writes_is_seen_by_the_next_step(project: Path) -> None:

@@ -23,10 +23,14 @@ def run(ctx, inputs):
     return os.getpid()
 """
 
+OTHERS: set[int] = set()  # processes that tests before this one left to this program
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Path]:
     close_all()
+    OTHERS.clear()
+    OTHERS.update(below(os.getpid()))
     (tmp_path / ".nodeling").mkdir()
     for name in ("first", "second"):
         folder = tmp_path / "nodes" / name
@@ -36,7 +40,12 @@ def project(tmp_path: Path) -> Iterator[Path]:
         (folder / "node.py").write_text(NODE, encoding="utf-8")
     yield tmp_path
     close_all()
-    assert below(os.getpid()) == set()
+    assert ours() == set()
+
+
+def ours() -> set[int]:
+    """The processes that were started since the test began."""
+    return below(os.getpid()) - OTHERS
 
 
 def run(project: Path, *steps: dict[str, Any]) -> nodeling.RunResult:
@@ -53,8 +62,8 @@ def refused(project: Path) -> set[int]:
     """The processes that a workflow left which did not pass its check."""
     with pytest.raises(nodeling.ConfigError, match="wait for one another"):
         run(project, *WRONG)
-    asyncio.run(until(lambda: len(below(os.getpid())) == 3, 20))
-    return below(os.getpid())
+    asyncio.run(until(lambda: len(ours()) == 3, 20))
+    return ours()
 
 
 def test_a_workflow_that_is_refused_has_imported_nothing(project: Path) -> None:

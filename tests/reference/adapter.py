@@ -177,7 +177,7 @@ def _ms(seconds: float | None) -> int | None:
 
 def _vars(ran: Ran) -> dict[str, Json]:
     """What the run's scope left behind."""
-    job = ran.run._job
+    job = ran.run.job
     if job is None:
         raise AssertionError("the run had no job")
     writes = {key: write.data for key, write in job.delta.items()}

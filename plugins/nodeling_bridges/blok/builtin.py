@@ -91,6 +91,20 @@ def _respond(draft: Draft, step: Step, pointer: str) -> Step:
     return {**step, "node": "blok-expr", "inputs": {"value": inputs}}
 
 
+def _json_schema(draft: Draft, step: Step, pointer: str) -> Step:
+    """Fails where the data does not fit."""
+    return {**_json_validator(draft, step, pointer), "on_invalid": "fail"}
+
+
+def _json_validator(draft: Draft, step: Step, pointer: str) -> Step:
+    """Reports `valid` and `errors`; the data is one record, also where it is a list."""
+    inputs = _inputs(step)
+    for key in ("schema", "data"):
+        if key not in inputs:
+            draft.fault("shape", pointer, f"a validating step needs `{key}` among its inputs")
+    return {**step, "node": "validate", "in": [inputs.get("data")], "schema": inputs.get("schema", True)}
+
+
 def _api_call(draft: Draft, step: Step, pointer: str) -> Step:
     """The answer's body alone is the output, so a second step takes it out."""
     inputs, name = _inputs(step), step["name"]
@@ -128,6 +142,8 @@ _NODES: dict[str, Callable[[Draft, Step, str], Step]] = {
     "ctx-publish": _publish,
     "ctx-publish-many": _publish_many,
     "expr": _expr,
+    "json-schema": _json_schema,
+    "json-validator": _json_validator,
     "log": _log,
     "mapper": _mapper,
     "respond": _respond,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Member", "renamed"]
+__all__ = ["Member", "renamed", "resolved"]
 
 _NAME = re.compile(r"[A-Za-z_$][\w$]*")
 _MEMBER = re.compile(
@@ -31,6 +31,30 @@ class Member:
 
 
 Rename = Callable[[str, Sequence[Member]], str]
+
+
+def resolved(text: str) -> str:
+    """JavaScript as Blok's mapper means it: every `${…}` is filled in, in quotes and in the open too."""
+    found, at = [], 0
+    while at < len(text):
+        quoted = _QUOTED.match(text, at)
+        if text[at] == "`":
+            piece, at = _template(text, at, _as_it_is)
+        elif quoted:
+            piece, at = quoted.group(), quoted.end()
+            if piece[0] in "'\"" and "${" in piece:
+                piece = "`" + piece[1:-1].replace("`", "\\`") + "`"
+        elif text.startswith("${", at):
+            end = _closing(text, at + 2)
+            piece, at = f"({text[at + 2 : end]})", end + 1
+        else:
+            piece, at = text[at], at + 1
+        found.append(piece)
+    return "".join(found)
+
+
+def _as_it_is(root: str, members: Sequence[Member]) -> str:
+    return root + "".join(member.written for member in members)
 
 
 def renamed(text: str, rename: Rename) -> str:
@@ -74,7 +98,7 @@ def _members(text: str, at: int) -> tuple[list[Member], int]:
         key: str | int = match["name"] or match["text"] or ""
         if match["index"] is not None:
             key = int(match["index"])
-        members.append(Member(key, match.group().strip()))
+        members.append(Member(key, match.group()))
         at = match.end()
 
 
@@ -106,7 +130,7 @@ def _closing(text: str, at: int) -> int:
             at = quoted.end()
             continue
         if text[at] == "`":
-            _, at = _template(text, at, lambda root, members: root + "".join(m.written for m in members))
+            _, at = _template(text, at, _as_it_is)
             continue
         open_ += {"{": 1, "}": -1}.get(text[at], 0)
         if open_ == 0:

@@ -14,7 +14,8 @@ from nodeling_bridges.blok.values import Values
 __all__ = ["Steps"]
 
 Step = dict[str, Any]
-_CALL = ("use", "node", "type", "inputs", "runtime", *PLAIN, *NAMING, *TRYING)
+_OWN = ("inputs", "execution", "nodes", "conditions")  # what `nodes.<step>` holds, on the step itself
+_CALL = ("use", "node", "type", "runtime", *_OWN, *PLAIN, *NAMING, *TRYING)
 _STREAMS = ("stream_logs", "streamTo", "stream")
 _SCHEDULING = ("concurrencyKey", "concurrencyLimit", "delay", "ttl", "debounce")
 
@@ -89,11 +90,12 @@ class Steps:
     def _config(self, data: Step, pointer: str) -> tuple[Step, str]:
         """What is said of a step: on the step itself, or in `nodes` under its name."""
         name = data.get("name", data.get("id"))
-        if "inputs" not in data and isinstance(name, str) and name in self.configs:
+        own = {key: data[key] for key in _OWN if key in data}
+        if not own and isinstance(name, str) and name in self.configs:
             self.used.add(name)
             place = "/nodes/" + name.replace("~", "~0").replace("/", "~1")
             return self.draft.mapping(self.configs[name], place, f"`nodes.{name}`"), place
-        return ({"inputs": data["inputs"]} if "inputs" in data else {}), pointer
+        return own, pointer
 
     def _left_out(self, data: Step, pointer: str) -> None:
         for key in (*_STREAMS, *_SCHEDULING):
@@ -270,11 +272,19 @@ class Steps:
         found["node"] = "timer"
         for key in ("for", "until"):
             if key in given:
-                value = given[key]
-                if key == "until" and isinstance(value, (int, float)) and not isinstance(value, bool):
-                    value = datetime.datetime.fromtimestamp(value / 1000, datetime.UTC).isoformat()
+                value = self._moment(given[key], f"{pointer}/wait/{key}") if key == "until" else given[key]
                 found[key] = self.values.value(value, f"{pointer}/wait/{key}", f"{target}/{key}")
         return [found]
+
+    def _moment(self, value: Any, pointer: str) -> Any:
+        """Milliseconds since the epoch as a moment; a text stays as it is."""
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return value
+        try:
+            return datetime.datetime.fromtimestamp(value / 1000, datetime.UTC).isoformat()
+        except (OverflowError, ValueError, OSError):
+            self.draft.fault("shape", pointer, f"{value} milliseconds are no moment of this calendar")
+            return ""
 
     def _subworkflow(self, data: Step, pointer: str, target: str, is_last: bool) -> list[Step]:
         draft = self.draft

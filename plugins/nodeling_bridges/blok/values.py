@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nodeling_bridges.blok.draft import Draft, escaped
-from nodeling_bridges.blok.javascript import Member, renamed
+from nodeling_bridges.blok.javascript import Member, renamed, resolved
 
 __all__ = ["Values", "path"]
 
@@ -60,7 +60,8 @@ class Values:
             return [self.value(v, f"{pointer}/{i}", f"{target}/{i}") for i, v in enumerate(given)]
         if not isinstance(given, dict):
             return given
-        if len(given) == 1 and ("$ref" in given or "$tpl" in given):
+        # A `$ref` that is a text belongs to a JSON Schema.
+        if len(given) == 1 and (isinstance(given.get("$ref"), dict) or isinstance(given.get("$tpl"), list)):
             self.draft.place(target, pointer)
             return self._reference(given, pointer)
         return {
@@ -87,7 +88,7 @@ class Values:
 
     def javascript(self, text: str) -> str:
         """JavaScript with the names that it has here."""
-        return renamed(text, self._rename)
+        return renamed(resolved(text) if "${" in text else text, self._rename)
 
     # --- References -------------------------------------------------------------------------------
 
@@ -101,9 +102,8 @@ class Values:
         if "$ref" in given:
             keys = self._ref(given["$ref"], pointer)
             return "js/" + _written(keys) if "length" in keys else "${" + path(keys) + "}"
-        segments = given["$tpl"] if isinstance(given["$tpl"], list) else [given["$tpl"]]
         texts, parts = [""], []
-        for segment in segments:
+        for segment in given["$tpl"]:
             if isinstance(segment, dict) and "$ref" in segment:
                 keys = self._ref(segment["$ref"], pointer)
                 parts.append(_written(keys) if "length" in keys else keys)

@@ -34,9 +34,9 @@ class Draft:
             self.source.fault("framework0.not_carried", message, pointer, hint=hint, warning=True)
         )
 
-    def fault(self, what: str, pointer: str, message: str, hint: str | None = None) -> None:
+    def fault(self, code: str, pointer: str, message: str, hint: str | None = None) -> None:
         """Say what cannot be carried over."""
-        self.faults.append(self.source.fault(f"framework0.{what}", message, pointer, hint=hint))
+        self.faults.append(self.source.fault(code, message, pointer, hint=hint))
 
     def place(self, target: str, pointer: str) -> None:
         """Remember where a part of the native document comes from."""
@@ -60,7 +60,7 @@ class Draft:
             return {}
         if isinstance(found, dict):
             return found
-        self.fault("shape", f"{pointer}/{key}", f"`{key}` is an object, not {found!r:.60}")
+        self.fault("framework0.shape", f"{pointer}/{key}", f"`{key}` is an object, not {found!r:.60}")
         return {}
 
     def text(self, data: Mapping[str, Any], key: str, pointer: str, what: str) -> str:
@@ -69,7 +69,7 @@ class Draft:
         if isinstance(found, str) and found.strip():
             return found.strip()
         place = f"{pointer}/{key}" if key in data else pointer
-        self.fault("shape", place, f"{what} needs a text as `{key}`")
+        self.fault("framework0.shape", place, f"{what} needs a text as `{key}`")
         return ""
 
     def texts(self, data: Mapping[str, Any], key: str, pointer: str) -> list[str]:
@@ -80,7 +80,7 @@ class Draft:
             return []
         if isinstance(listed, list) and all(isinstance(one, str) for one in listed):
             return list(listed)
-        self.fault("shape", f"{pointer}/{key}", f"`{key}` is a list of names")
+        self.fault("framework0.shape", f"{pointer}/{key}", f"`{key}` is a list of names")
         return []
 
     def number(self, data: Mapping[str, Any], key: str, pointer: str, least: int) -> int | None:
@@ -89,7 +89,7 @@ class Draft:
         if found is None:
             return None
         if isinstance(found, bool) or not isinstance(found, int) or found < least:
-            self.fault("shape", f"{pointer}/{key}", f"`{key}` is a whole number from {least} up")
+            self.fault("framework0.shape", f"{pointer}/{key}", f"`{key}` is a whole number from {least} up")
             return None
         return found
 
@@ -99,7 +99,7 @@ class Draft:
         if found is None:
             return None
         if isinstance(found, bool) or not isinstance(found, (int, float)) or not 0 < found < 1e8:
-            self.fault("shape", f"{pointer}/{key}", f"`{key}` is a number of seconds, more than 0")
+            self.fault("framework0.shape", f"{pointer}/{key}", f"`{key}` is a number of seconds, more than 0")
             return None
         return f"{max(1, round(found * 1_000))}ms"
 
@@ -127,4 +127,6 @@ class Draft:
     def expression_fault(self, fault: SyntaxFault, text: str, pointer: str) -> None:
         """Say what is wrong with an expression, and where in it."""
         shown = text if len(text) <= 80 else f"{text[:77]}..."
-        self.fault("expression", pointer, f"{fault.message}, at {fault.at} in {shown!r}", fault.hint)
+        self.fault(
+            "framework0.expression", pointer, f"{fault.message}, at {fault.at} in {shown!r}", fault.hint
+        )

@@ -111,7 +111,9 @@ def _settings(draft: Draft, execution: dict[str, Any]) -> dict[str, Any]:
     if execution.get("parallel_execution") is False:
         limit = 1
     elif not isinstance(execution.get("parallel_execution", True), bool):
-        draft.fault("shape", "/execution/parallel_execution", "`parallel_execution` is true or false")
+        draft.fault(
+            "framework0.shape", "/execution/parallel_execution", "`parallel_execution` is true or false"
+        )
     if limit is not None:
         found["max_concurrent"] = limit
     return found
@@ -126,13 +128,13 @@ def _parameters(draft: Draft, data: dict[str, Any]) -> dict[str, Any] | None:
     if listed is None:
         return None
     if not isinstance(listed, list):
-        draft.fault("shape", pointer, "parameters are a list of objects with a `name`")
+        draft.fault("framework0.shape", pointer, "parameters are a list of objects with a `name`")
         return None
     found: dict[str, Any] = {}
     for index, about in enumerate(listed):
         place = f"{pointer}/{index}"
         if not isinstance(about, dict):
-            draft.fault("shape", place, "a parameter is an object with a `name`")
+            draft.fault("framework0.shape", place, "a parameter is an object with a `name`")
             continue
         draft.strangers(about, _PARAMETER, place, "a parameter")
         name = draft.text(about, "name", place, "a parameter")

@@ -79,7 +79,9 @@ class Steps:
     def _read(self, data: Mapping[str, Any]) -> list[tuple[str, Step, str]]:
         draft, steps = self._draft, data.get("steps")
         if not isinstance(steps, list) or not steps:
-            draft.fault("shape", "/steps" if "steps" in data else "", "a recipe has a list of `steps`")
+            draft.fault(
+                "framework0.shape", "/steps" if "steps" in data else "", "a recipe has a list of `steps`"
+            )
             return []
         found: list[tuple[str, Step, str]] = []
         seen: set[str] = set()
@@ -87,12 +89,12 @@ class Steps:
         for index, step in enumerate(steps):
             pointer = f"/steps/{index}"
             if not isinstance(step, dict):
-                draft.fault("shape", pointer, "a step is an object")
+                draft.fault("framework0.shape", pointer, "a step is an object")
                 continue
             draft.strangers(step, _KEYS, pointer, "this step")
             name = draft.text(step, "name", pointer, "a step")
             if name in seen:
-                draft.fault("duplicate", f"{pointer}/name", f"two steps are called {name!r}")
+                draft.fault("framework0.duplicate", f"{pointer}/name", f"two steps are called {name!r}")
             seen.add(name)
             number = draft.number(step, "idx", pointer, 0)
             if number is not None and number <= last:
@@ -117,7 +119,7 @@ class Steps:
         if kind not in TYPES:
             near = nearest(str(kind), TYPES)
             hint = f"did you mean {near!r}?" if near else f"there are {' and '.join(TYPES)}"
-            draft.fault("type", f"{pointer}/type", f"step {name!r} has the type {kind!r}", hint)
+            draft.fault("framework0.type", f"{pointer}/type", f"step {name!r} has the type {kind!r}", hint)
             return {"name": name}
         found: Step = {"name": name}
         if isinstance(step.get("description"), str):
@@ -168,27 +170,27 @@ class Steps:
         draft = self._draft
         if module and not is_module(module):
             message = f"step {name!r} names the module {module!r}, which is no dotted name"
-            draft.fault("module", f"{pointer}/module", message, "as in scriptlets.tutorial")
+            draft.fault("framework0.module", f"{pointer}/module", message, "as in scriptlets.tutorial")
         elif module and is_of_python(module):
             message = f"step {name!r} names the module {module!r}, which is not the recipe's own"
-            draft.fault("module", f"{pointer}/module", message, "name a module in the recipe's own folders")
+            draft.fault(
+                "framework0.module", f"{pointer}/module", message, "name a module in the recipe's own folders"
+            )
         if function and not (function.isidentifier() and function.isascii()):
             message = f"step {name!r} names the function {function!r}, which is no class's name"
-            draft.fault("module", f"{pointer}/function", message, "as in LoadCustomersScriptlet")
+            draft.fault("framework0.module", f"{pointer}/function", message, "as in LoadCustomersScriptlet")
 
     def _sub_recipe(self, name: str, step: Step, pointer: str, target: str) -> Step:
         draft = self._draft
         path = draft.text(step, "recipe_path", pointer, f"the sub-recipe {name!r}")
         parts = PurePosixPath(path).parts
         if "#{" in path or "${" in path:
-            draft.fault(
-                "sub_recipe", f"{pointer}/recipe_path", "which recipe runs has to be said in plain text"
-            )
+            message = "which recipe runs has to be said in plain text"
+            draft.fault("framework0.sub_recipe", f"{pointer}/recipe_path", message)
         elif path.startswith("/") or ".." in parts:
             message = f"the recipe {path!r} lies outside the folders of this one"
-            draft.fault(
-                "sub_recipe", f"{pointer}/recipe_path", message, "give a path without / in front and .."
-            )
+            hint = "give a path without .. and without / in front"
+            draft.fault("framework0.sub_recipe", f"{pointer}/recipe_path", message, hint)
         key = "parameters" if "parameters" in step else "args"
         params = draft.mapping(step, key, pointer)
         for other in ("module", "function"):
@@ -262,7 +264,9 @@ class Steps:
         if trigger is not None and trigger not in TRIGGERS:
             near = nearest(str(trigger), TRIGGERS)
             hint = f"did you mean {near!r}?" if near else f"there are {' and '.join(TRIGGERS)}"
-            draft.fault("trigger", f"{pointer}/trigger", f"step {name!r} has the trigger {trigger!r}", hint)
+            draft.fault(
+                "framework0.trigger", f"{pointer}/trigger", f"step {name!r} has the trigger {trigger!r}", hint
+            )
             return
         known = [one for one in wanted if self._knows(one, name, pointer)]
         if trigger in TRIGGERS:
@@ -274,7 +278,7 @@ class Steps:
         for one in known:
             if one in self._handlers:
                 message = f"step {name!r} depends on {one!r}, which runs only after it"
-                draft.fault("depends_on", f"{pointer}/depends_on", message)
+                draft.fault("framework0.depends_on", f"{pointer}/depends_on", message)
         if self.is_graph:
             found["needs"] = [_link(one) for one in known] or [self.start]
             if len(known) > 1:
@@ -287,7 +291,7 @@ class Steps:
         near = nearest(wanted, self.names)
         hint = f"did you mean {near!r}?" if near else f"the steps are {', '.join(self.names[:12])}"
         message = f"step {name!r} depends on {wanted!r}, which is no step here"
-        self._draft.fault("depends_on", f"{pointer}/depends_on", message, hint)
+        self._draft.fault("framework0.depends_on", f"{pointer}/depends_on", message, hint)
         return False
 
     def _condition(self, found: Step, step: Step, pointer: str, target: str) -> None:
@@ -299,7 +303,7 @@ class Steps:
         if isinstance(condition, bool):
             found["if"] = condition
         elif not isinstance(condition, str):
-            draft.fault("expression", place, f"a condition is a text, not {condition!r:.60}")
+            draft.fault("framework0.expression", place, f"a condition is a text, not {condition!r:.60}")
         else:
             try:
                 found["if"] = draft.expressions.condition(condition)

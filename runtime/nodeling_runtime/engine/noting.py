@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nodeling_runtime.engine.journal import Journal
+from nodeling_runtime.engine.kept_files import keep_files, restored
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.recorded import Ended, delta_data, error_data
 from nodeling_runtime.values import InvalidValue, Value
@@ -64,6 +65,8 @@ def note_end(
     if used:
         data["used"] = used
     value = None if record.output is None else record.output.data
+    if record.output is not None and record.output.blobs:
+        data["files"] = keep_files(journal, record.output)
     journal.note("step.ended", trail, data, value, delta_data(delta))
 
 
@@ -82,7 +85,7 @@ def _used(record: StepRecord) -> dict[str, Any]:
 def remember(run: Run, record: StepRecord, ended: Ended) -> None:
     """Fill a record in as it was when the step ended."""
     record.status, record.reason, record.error = ended.status, ended.reason, ended.error
-    record.attempts, record.output = ended.attempts, ended.value
+    record.attempts, record.output = ended.attempts, restored(run, ended)
     record.started_at = None if ended.started is None else run.moment(ended.started)
     record.ended_at = run.moment(ended.at)
     used = ended.used

@@ -28,7 +28,9 @@ class Recall:
     def __init__(self, journal: Journal, trail: str, attempt: int) -> None:
         self.journal = journal
         self.trail = trail if attempt == 1 else f"{trail}#{attempt}"
-        self.gate = Gate(journal.recorded.children.get(self.trail, ()))
+        recorded = journal.recorded
+        is_loose = self.trail in recorded.loose
+        self.gate = Gate(recorded.children.get(self.trail, ()), is_loose=is_loose)
         self.made = 0
         self._asked: dict[str, int] = {}
         self._trails: set[str] = set()
@@ -68,17 +70,18 @@ class Recall:
         Raises:
             NodelingError: It was given something else (`container.nondeterministic`).
         """
-        job = child.job
-        job.of = self
-        job.at_once = job.done
+        job, log = child.job, child.job.log
+        if log is None:
+            raise AssertionError("a run with a journal has it everywhere")
+        log.of, log.at_once = self, job.done
         self.made += 1
         self.gate.made()
         if job.done:
             return
         recorded = self.journal.recorded
-        job.given = hash_of_given(start.vars, start.inputs)
+        log.given = hash_of_given(start.vars, start.inputs)
         before = recorded.given.get(job.trail)
-        if before is not None and before != job.given:
+        if before is not None and before != log.given:
             raise NodelingError(
                 f"{job.trail} was given something else before the run was resumed",
                 code="container.nondeterministic",
@@ -90,9 +93,9 @@ class Recall:
 
     def ended(self, child: ChildRun) -> None:
         """A child has ended."""
-        job = child.job
-        if job.answer is None:
-            job.write_end(self.journal)
+        log = child.job.log
+        if child.job.answer is None and log is not None:
+            log.write_end()
 
     def told(self, child: ChildRun) -> None:
         """Whoever waited for the child knows."""

@@ -12,16 +12,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nodeling.errors import ConfigError, StoreError
+from nodeling.errors import ConfigError
 from nodeling_runtime.blob_values import RunBlobs
 from nodeling_runtime.dispatch.base import CallError, Dispatcher
 from nodeling_runtime.engine.child import Place
 from nodeling_runtime.engine.context import Frame
 from nodeling_runtime.engine.events import Events, Listener
 from nodeling_runtime.engine.failure import refused_input
-from nodeling_runtime.engine.journal import MOST_EVENTS, Journal
+from nodeling_runtime.engine.journal import Journal
 from nodeling_runtime.engine.permits import Permits
 from nodeling_runtime.engine.record import StepRecord
+from nodeling_runtime.engine.run_log import RunLog
 from nodeling_runtime.engine.scope_job import ScopeJob
 from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.engine.top import parts_of
@@ -100,12 +101,12 @@ class Run:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._work_root: tempfile.TemporaryDirectory[str] | None = None
         self._work_lock = threading.Lock()
-        self._job: ScopeJob | None = None
+        self.job: ScopeJob | None = None
         self._ends_at: float | None = None
-        self._timed_out: float | None = None
-        self._too_long: int | None = None
+        self.timed_out: float | None = None
         self._cleanup: asyncio.TimerHandle | None = None
         self._doom: StepRecord | None = None  # the step whose failure nothing in the run may handle
+        self.log = None if journal is None else RunLog(self, journal)
         self.leaked = 0
         self.cancelled_from_outside = False
 
@@ -156,11 +157,9 @@ class Run:
                 self._work_root = tempfile.TemporaryDirectory(prefix="nodeling-", ignore_cleanup_errors=True)
             return self._work_root.name
 
-    def step_ended(self, record: StepRecord, *, is_noted: bool = False) -> None:
-        """Tell of a step's end, once that is kept: where it `is_noted` not yet, that comes next."""
+    def step_ended(self, record: StepRecord) -> None:
+        """Tell of a step's end."""
         if self.events.active:
-            if self.journal is not None and not is_noted:
-                self.journal.expect()
             self.events.emit(
                 "step.finished",
                 record.path,
@@ -179,12 +178,13 @@ class Run:
         self._loop = asyncio.get_running_loop()
         self.clock = self._loop.time
         started, began = time.time(), self.clock()
-        if self.journal is not None:
-            started = self._take_up(self.journal)
+        if self.log is not None:
+            started = self.log.began
             began = self.moment(started)
         self.events.emit("run.started", workflow=self.workflow.name, version=self.workflow.version)
         record = StepRecord("", self.workflow.name, "")
-        frame = Frame(plan_of(self.workflow.scope), None, {})
+        given = {} if self.journal is None else self.journal.recorded.set_by_hand
+        frame = Frame(plan_of(self.workflow.scope), None, given)
         body = self.request.get("body")
         refusal = None
         if self.workflow.inputs is not None:
@@ -193,8 +193,8 @@ class Run:
             if refusal is None:
                 parts = parts_of(self, self.workflow, self.request)
                 top = Place("", None, None)
-                job = self._job = ScopeJob(self, self.workflow.scope, frame, top, parts, record, None)
-                if self.journal is not None and await self._is_suspended(self.journal):
+                job = self.job = ScopeJob(self, self.workflow.scope, frame, top, parts, record, None)
+                if self.log is not None and await self.log.is_suspended():
                     job.scope_run.recollect()
                     status, error = "suspended", None
                 else:
@@ -208,8 +208,8 @@ class Run:
             if self._work_root is not None:
                 self._work_root.cleanup()
         duration = (self.clock() - began) * 1_000
-        if self.journal is not None and status != "suspended":
-            await self._write_end(self.journal, status, error, record)
+        if self.log is not None and status != "suspended":
+            await self.log.write_end(status, error, record)
         self.events.emit("run.finished", status=status, error=error, duration_ms=round(duration, 3))
         records = {
             step.name: frame.records[step.index] or StepRecord(step.name, step.name, step.node)
@@ -233,68 +233,18 @@ class Run:
 
     def cancel(self, reason: str = "cancelled") -> None:
         """End the run: `always` steps still run, within the cleanup time. A second call ends those too."""
-        job = self._job
+        job = self.job
         if job is None or job.done:
             return
         first = job.ending is None
-        if self.journal is not None:
-            how = "cancel" if first else "hurry"
-            data = {"reason": reason, "how": how, "limit_ms": self._timed_out}
-            self.journal.note("scope.cancelled", "", data)
+        if self.log is not None:
+            self.log.write_cancel(reason, "cancel" if first else "hurry", self.timed_out)
         if first:
             job.end(reason)
             limit = self.workflow.settings.cleanup_timeout_ms / 1_000
             self._cleanup = asyncio.get_running_loop().call_later(limit, self.cancel, reason)
         else:
             job.hurry(reason)
-
-    # -- the journal
-
-    def _take_up(self, journal: Journal) -> float:
-        """Connect the run with its journal; when it was first started."""
-        journal.redactor = self.redactor
-        journal.told, journal.failed, journal.grown = self._told, self._cut_off, self._grown
-        return journal.recorded.created or time.time()
-
-    async def _is_suspended(self, journal: Journal) -> bool:
-        """Whether a step is in doubt: then nothing goes on until somebody has looked at it."""
-        doubtful = journal.recorded.doubtful()
-        for path, begun in doubtful:
-            if not begun.is_in_doubt:
-                journal.note("step.in_doubt", path, {"attempt": begun.attempts})
-        if doubtful:
-            journal.note("run.suspended", "", {"reason": "in_doubt", "steps": [path for path, _ in doubtful]})
-            await journal.kept()
-        return bool(doubtful)
-
-    async def _write_end(
-        self, journal: Journal, status: str, error: dict[str, Any] | None, record: StepRecord
-    ) -> None:
-        """The run has ended when that is kept, and not before.
-
-        Raises:
-            StoreError: It is not kept.
-        """
-        value = None if record.output is None or status != "succeeded" else record.output.data
-        journal.note("run.ended", "", {"status": status, "error": error}, value)
-        await journal.kept()
-
-    def _told(self, reason: str) -> None:
-        """Somebody asked the run to end, from another process."""
-        if self._job is not None and self._job.ending is None:
-            self.cancel(reason)
-
-    def _cut_off(self, error: StoreError) -> None:
-        """Nothing is kept any more, so nothing more is done."""
-        if self._job is not None and not self._job.done:
-            self.cancel(str(error.code))
-            self._job.hurry(str(error.code))
-
-    def _grown(self, count: int) -> None:
-        self.events.emit("run.long_history", events=count, most=MOST_EVENTS)
-        if count >= MOST_EVENTS:
-            self._too_long = count
-            asyncio.get_running_loop().call_soon(self.cancel, "history_limit")
 
     def end_from_within(self, how: str, record: StepRecord) -> None:
         """A node asked for the end of the run: it ends next, for what is in the middle of something now."""
@@ -304,13 +254,13 @@ class Run:
             asyncio.get_running_loop().call_soon(self._end_from_within, how)
 
     def _end_from_within(self, how: str) -> None:
-        if self._job is None or self._job.done:
+        if self.job is None or self.job.done:
             return
         if how == "stop":
-            if self.journal is not None:
-                self.journal.note("scope.cancelled", "", {"reason": "stopped", "how": "stop"})
-            self._job.scope_run.stop()
-        elif self._job.ending is None:
+            if self.log is not None:
+                self.log.write_cancel("stopped", "stop")
+            self.job.scope_run.stop()
+        elif self.job.ending is None:
             self.cancel("aborted")
 
     async def _drive(self, job: ScopeJob) -> None:
@@ -331,26 +281,14 @@ class Run:
             self._ends_at = (self.clock() if began is None else self.moment(began)) + limit / 1_000
             timer = loop.call_at(self._ends_at, self._expire, limit)
         team.wake()
-        if self.journal is not None:
-            self._resume_ending(self.journal, job)
+        if self.log is not None:
+            self._cleanup = self.log.resume_ending(job, self.workflow.settings.cleanup_timeout_ms)
         try:
             await self._outlast(done)
         finally:
             for handle in (timer, self._cleanup):
                 if handle is not None:
                     handle.cancel()
-
-    def _resume_ending(self, journal: Journal, job: ScopeJob) -> None:
-        """A run that was being ended, or was to be, is so before anything else."""
-        loop = asyncio.get_running_loop()
-        cancels = [one for one in journal.recorded.cancels.get("", ()) if one.how != "stop"]
-        if cancels:
-            first = cancels[0]
-            job.ending, self._timed_out = first.reason, first.limit_ms
-            due = self.moment(first.at) + self.workflow.settings.cleanup_timeout_ms / 1_000
-            self._cleanup = loop.call_at(due, self.cancel, first.reason)
-        elif journal.recorded.cancel is not None:
-            loop.call_soon(self.cancel, journal.recorded.cancel)  # behind the worker's first step
 
     async def _outlast(self, done: asyncio.Future[None]) -> None:
         """Wait for the end; every cancellation from outside cancels the run once more."""
@@ -365,20 +303,20 @@ class Run:
             self.cancelled_from_outside = True
 
     def _expire(self, limit_ms: float) -> None:
-        if self._job is not None and self._job.ending is not None:
+        if self.job is not None and self.job.ending is not None:
             return  # it is ending already, and cleans up within a time of its own
-        self._timed_out = limit_ms
+        self.timed_out = limit_ms
         self.cancel("run_timeout")
 
     def _verdict(self, record: StepRecord) -> tuple[str, dict[str, Any] | None]:
-        if self._too_long is not None:
-            message = f"its history has {self._too_long} events, and something in it does not end"
+        if self.log is not None and self.log.events is not None:
+            message = f"its history has {self.log.events} events, and something in it does not end"
             error = CallError("run.history_limit", message, "StoreError", False)
             return "failed", {**error.to_json(), "step": None, "others": []}
-        if self._timed_out is not None and record.status == "cancelled":
-            details = {"limit": "run_timeout", "limit_ms": self._timed_out}
+        if self.timed_out is not None and record.status == "cancelled":
+            details = {"limit": "run_timeout", "limit_ms": self.timed_out}
             error = CallError(
-                9005, f"timed out after {self._timed_out:.0f} ms", "TimeoutError", details=details
+                9005, f"timed out after {self.timed_out:.0f} ms", "TimeoutError", details=details
             )
             return "failed", {**error.to_json(), "step": None, "others": []}
         doom = self._doom

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nodeling.errors import NodelingError
 from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.engine.context import Delta, Frame, Merge, View
@@ -16,8 +15,8 @@ from nodeling_runtime.engine.failure import engine_error
 from nodeling_runtime.engine.names import Fields, Names
 from nodeling_runtime.engine.noting import note_end, remember
 from nodeling_runtime.engine.record import StepRecord
-from nodeling_runtime.engine.recorded import Cancel, Ended, Recorded, error_data, error_of
 from nodeling_runtime.engine.scheduler import Scheduler
+from nodeling_runtime.engine.scope_log import decided, replay
 from nodeling_runtime.engine.step import StepJob, scope_end_of
 from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.expressions.errors import ExpressionError
@@ -26,7 +25,7 @@ from nodeling_runtime.workflow.model import Scope
 from nodeling_runtime.workflow.plan import CANCELLED, FAILED, SKIPPED, SUCCEEDED
 
 if TYPE_CHECKING:
-    from nodeling_runtime.engine.journal import Journal
+    from nodeling_runtime.engine.recorded import Ended
     from nodeling_runtime.engine.run import Run
     from nodeling_runtime.expressions.template import Template
 
@@ -63,7 +62,7 @@ class ScopeRun:
         self.scheduler.begin()
         journal = self.engine.journal
         if journal is not None and journal.resumes:
-            self._replay(journal.recorded)
+            replay(self, journal.recorded)
         self._pump()
         await self._done
         return str(self.scheduler.outcome)
@@ -73,50 +72,9 @@ class ScopeRun:
         journal = self.engine.journal
         if journal is not None and self.scheduler.outcome is None:
             self.scheduler.begin()
-            self._replay(journal.recorded)
+            replay(self, journal.recorded)
 
-    def _replay(self, recorded: Recorded) -> None:
-        """Tell the scheduler what has happened, in its order; what it then has started is what still runs."""
-        past: list[tuple[int, int | None, Ended | Cancel]] = []
-        for step in range(len(self.plan.steps)):
-            ended = recorded.ends.get(self._place(step))
-            if ended is not None and not ended.at_once:
-                past.append((ended.seq, step, ended))
-        past.extend((cancel.seq, None, cancel) for cancel in recorded.cancels.get(self.trail, ()))
-        started: dict[int, None] = {}
-        cancelled: dict[int, tuple[int, str, int]] = {}
-        for _, ended_step, fact in sorted(past, key=lambda one: one[0]):
-            self._collect(started, cancelled)
-            if isinstance(fact, Cancel):
-                self._end_again(fact)
-            elif ended_step is not None:
-                if ended_step not in started:
-                    said = (
-                        f"the history says that {self._place(ended_step)} ran; this workflow does not run it"
-                    )
-                    raise NodelingError(said, code="run.history")
-                del started[ended_step]
-                cancelled.pop(ended_step, None)
-                self._remember(ended_step, fact)
-        self._collect(started, cancelled)
-        self.scheduler.starts = list(started)
-        self.scheduler.cancels = [cancelled[step] for step in started if step in cancelled]
-
-    def _end_again(self, fact: Cancel) -> None:
-        if fact.how == "stop":
-            self.scheduler.stop()
-        elif fact.how == "hurry":
-            self.scheduler.hurry(fact.reason)
-        else:
-            self.scheduler.cancel(fact.reason)
-
-    def _collect(self, started: dict[int, None], cancelled: dict[int, tuple[int, str, int]]) -> None:
-        scheduler = self.scheduler
-        started.update(dict.fromkeys(scheduler.starts))
-        cancelled.update({cancel[0]: cancel for cancel in scheduler.cancels})
-        scheduler.starts, scheduler.cancels = [], []
-
-    def _remember(self, step: int, ended: Ended) -> None:
+    def remember(self, step: int, ended: Ended) -> None:
         """A step had ended: it is as if it did so now."""
         record = self._record(step)
         remember(self.engine, record, ended)
@@ -139,7 +97,7 @@ class ScopeRun:
             self.scheduler.cancel("aborted")
         self.scheduler.finish(step, STATUS[record.status], record.reason, final=how in ("fail", "stop"))
 
-    def _place(self, step: int) -> str:
+    def place(self, step: int) -> str:
         """A step's place in the history."""
         name = self.plan.steps[step].name
         return f"{self.trail}/{name}" if self.trail else name
@@ -175,7 +133,7 @@ class ScopeRun:
             view = self.frame.view(past & self._succeeded, "last", failed=[source])
             return truth(condition.evaluate(self._names(step, view)), "a link's `if`")
 
-        return decided(self.engine.journal, self._place(step), f"link {number}", decide)
+        return decided(self.engine.journal, self.place(step), f"link {number}", decide)
 
     def admit(self, step: int, satisfied: list[int]) -> bool:
         """Freeze what the step sees, then evaluate its `if`."""
@@ -192,7 +150,7 @@ class ScopeRun:
         if model.condition is None:
             return True
         decide = partial(truth_of, model.condition, self._names(step, view))
-        return decided(self.engine.journal, self._place(step), "if", decide)
+        return decided(self.engine.journal, self.place(step), "if", decide)
 
     def settled(self, step: int, status: int, reason: str | None, error: Exception | None) -> None:
         """A step ended without having run."""
@@ -204,12 +162,12 @@ class ScopeRun:
         record.ended_at = self.engine.clock()
         journal = self.engine.journal
         if journal is not None:
-            known = journal.recorded.ends.get(self._place(step))
+            known = journal.recorded.ends.get(self.place(step))
             if known is not None:
                 remember(self.engine, record, known)  # listeners were told of it then
                 return
-            note_end(self.engine, journal, self._place(step), record, {}, at_once=True)
-        self.engine.step_ended(record, is_noted=True)
+            note_end(self.engine, journal, self.place(step), record, {}, at_once=True)
+        self.engine.step_ended(record)
 
     def phase_begins(self, phase: str) -> None:
         """What failed in the body becomes `ctx.error`."""
@@ -239,8 +197,8 @@ class ScopeRun:
         if not isinstance(job, StepJob):
             raise AssertionError("a scope runs steps")
         step, record = job.step.index, job.record
-        if self.engine.journal is not None:
-            job.write_end(self.engine.journal)
+        if job.log is not None:
+            job.log.write_end()
         del self._jobs[step]
         if record.status == "succeeded":
             self.frame.outputs[step] = record.output
@@ -279,7 +237,7 @@ class ScopeRun:
         record.status = "ready"
         record.waited_for = self._sources(step)
         path = f"{self.path}/{model.name}" if self.path else model.name
-        parts, trail = self._parts_for(step), self._place(step)
+        parts, trail = self._parts_for(step), self.place(step)
         job = StepJob(self.engine, model, self._views[step], path, parts, record=record, trail=trail)
         job.team = self.team
         return job
@@ -398,29 +356,6 @@ class ScopeRun:
     def failure(self) -> CallError:
         """Why the scope failed."""
         return self._scope_error() or self.error or CallError("internal", "the scope failed")
-
-
-def decided(journal: Journal | None, place: str, what: str, decide: Callable[[], bool]) -> bool:
-    """A decision: the one that was made before, else a new one, which is written down.
-
-    Raises:
-        NodelingError: It could not be made, now or then.
-    """
-    if journal is None:
-        return decide()
-    known = journal.recorded.decisions.get((place, what))
-    if known is not None:
-        error = error_of(known.get("error"))
-        if error is not None:
-            raise NodelingError(error.message, code=error.code, details=error.details)
-        return bool(known["is"])
-    try:
-        is_so = decide()
-    except NodelingError as error:
-        journal.note("decision", place, {"what": what, "error": error_data(engine_error(error))})
-        raise
-    journal.note("decision", place, {"what": what, "is": is_so})
-    return is_so
 
 
 def truth_of(condition: Template, names: Names) -> bool:

@@ -11,9 +11,10 @@ from nodeling.errors import NodelingError
 from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.engine.context import Delta, Frame, Merge, View
 from nodeling_runtime.engine.failure import engine_error, refused_input, without_view
-from nodeling_runtime.engine.noting import note_end, remember
+from nodeling_runtime.engine.job_log import ScopeLog
 from nodeling_runtime.engine.record import StepRecord
-from nodeling_runtime.engine.scope import Parts, ScopeRun, decided, truth_of
+from nodeling_runtime.engine.scope import Parts, ScopeRun, truth_of
+from nodeling_runtime.engine.scope_log import decided
 from nodeling_runtime.engine.step import StepJob
 from nodeling_runtime.engine.team import Job
 from nodeling_runtime.values import InvalidValue
@@ -22,9 +23,6 @@ from nodeling_runtime.workflow.model import Scope, Step, Workflow
 if TYPE_CHECKING:
     from nodeling_runtime.engine.child import Place
     from nodeling_runtime.engine.gate import Gate
-    from nodeling_runtime.engine.journal import Journal
-    from nodeling_runtime.engine.recall import Recall
-    from nodeling_runtime.engine.recorded import Begun
     from nodeling_runtime.engine.run import Run
 
 
@@ -42,18 +40,12 @@ class ScopeJob(Job):
         merge: Merge | None,
         timeout_ms: float | None = None,
     ) -> None:
-        super().__init__()
         self.engine = run
         self.record = record
         self.delta: Delta = {}
         self.partial: Delta = {}  # what its steps wrote before it failed or was ended
         self.trail = place.path if place.own is None else place.own
-        self.of: Recall | None = None  # the history of the container it is a child of
-        self.given: str | None = None  # a hash of what that gave it
-        self.at_once = False  # it ended in the moment that made it
-        self._begun: Begun | None = None
-        if run.journal is not None and run.journal.resumes:
-            self._begun = run.journal.recorded.begun.get(self.trail)
+        self.log = None if run.journal is None else ScopeLog(self, run.journal, self.trail)
         self.scope_run = ScopeRun(run, scope, frame, place.path, parts, place.inner)
         self._merge = merge
         self._timeout_ms = timeout_ms
@@ -73,11 +65,11 @@ class ScopeJob(Job):
     async def run(self) -> None:
         """Run the scope and conclude."""
         record = self.record
-        if self.gate is not None and await self._passes(self.gate):
+        if self.log is not None and self.gate is not None and await self._has_ended(self.log, self.gate):
             return
         self._begin()
         if self.counted is not None:
-            self.counted()
+            self.counted(self)
         if self._workflow is not None:
             refusal = refused_input(*self._workflow)
             if refusal is not None:
@@ -95,41 +87,19 @@ class ScopeJob(Job):
         self._judge(outcome)
 
     def _begin(self) -> None:
-        record, run, journal = self.record, self.engine, self.engine.journal
-        record.status, record.attempts = "running", 1
-        record.started_at = run.clock() if self._begun is None else run.moment(self._begun.started)
-        if journal is not None and self.of is not None and self._begun is None:
-            now = run.now()
-            data = {"attempt": 1, "name": record.name, "node": record.node, "container": True, "ready": now}
-            journal.note(
-                "step.started", self.trail, data if self.given is None else {**data, "given": self.given}
-            )
+        record = self.record
+        record.status, record.started_at, record.attempts = "running", self.engine.clock(), 1
+        if self.log is not None:
+            self.log.write_start()
 
-    async def _passes(self, gate: Gate) -> bool:
+    async def _has_ended(self, log: ScopeLog, gate: Gate) -> bool:
         """Wait for this child's turn among those of a resumed container. True when it had ended before."""
-        if self.answer is None:
-            await gate.opened()
+        ended = await log.answer(self, gate)
+        if ended is None:
             return False
-        await gate.turn(self.trail)
-        remember(self.engine, self.record, self.answer)
-        self.delta = self.partial = self.answer.delta
+        self.delta = self.partial = ended.delta
         self.done = True
         return True
-
-    def write_end(self, journal: Journal) -> None:
-        """Write down how the scope ended."""
-        delta = self.delta if self.record.status == "succeeded" else self.partial
-        attempt = None if self.record.started_at is None else 1
-        note_end(
-            self.engine,
-            journal,
-            self.trail,
-            self.record,
-            delta,
-            attempt=attempt,
-            of=self.of,
-            at_once=self.at_once,
-        )
 
     def interrupt(self) -> None:
         """A scope ends by ending its steps; its own task is left to see that."""

@@ -24,7 +24,7 @@ _WRAP = """
   const kinds = ["Object", "Array", "String", "Number", "Boolean", "Null", "Date"];
   const tag = Object.prototype.toString;
   const kindOf = (value) => tag.call(value).slice(8, -1);
-  const scope = { ctx: {}, func: {} };
+  const scope = { ctx: { vars: {} }, func: {} }; // there are variables, also where none is read that exists
   for (const [path, found] of parse(text)) {
     if (found.length === 0) continue;
     let at = scope;

@@ -44,6 +44,7 @@ class Store(Protocol):
     """Where runs are kept. Every method may be called from any thread."""
 
     url: str
+    files: Path | None  # where files of runs' outputs lie, a folder for each run; None: it keeps none
     heartbeat_seconds: float | None  # how often `heartbeat` must be called; None where claims need none
 
     # -- runs and claims
@@ -104,6 +105,9 @@ class Store(Protocol):
 
     def cancels(self, claims: Sequence[Claim]) -> dict[str, str]:
         """Which of these runs were asked to end, and why."""
+
+    def await_work(self, seconds: float) -> None:
+        """Wait, at most so long, until there may be a run for `claim_next`. A hint: ask anyway."""
 
     # -- reading
 

@@ -85,6 +85,7 @@ class MemoryStore:
     """Runs in a dictionary."""
 
     url = "memory:"
+    files: Path | None = None
     heartbeat_seconds: float | None = None
 
     def __init__(self) -> None:
@@ -199,6 +200,10 @@ class MemoryStore:
         with self._lock:
             rows = [self._runs[claim.run_id].row() for claim in claims if claim.run_id in self._runs]
             return {row.run_id: row.cancel for row in rows if row.cancel is not None}
+
+    def await_work(self, seconds: float) -> None:
+        """Nobody says anything here: wait."""
+        time.sleep(seconds)
 
     # -- reading
 

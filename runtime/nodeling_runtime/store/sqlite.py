@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -69,6 +70,7 @@ class SqliteStore(SqliteReading):
             StoreError: It cannot be used, and why.
         """
         self.url = f"sqlite:///{path}"
+        self.files: Path | None = path.with_name("blobs")
         self._wal = path.with_name(f"{path.name}-wal")
         self._longest_log = LONGEST_LOG
         self._guard = threading.RLock()
@@ -193,8 +195,10 @@ class SqliteStore(SqliteReading):
         """Delete runs that have ended, in small transactions, and give their pages back."""
         gone = base.surplus(self.runs(RunFilter(statuses=CLOSED)), keep, time.time())
         for start in range(0, len(gone), PRUNE_BATCH):
+            batch = gone[start : start + PRUNE_BATCH]
             with self._transaction() as db:
-                self._forget(db, gone[start : start + PRUNE_BATCH])
+                self._forget(db, batch)
+            self._forget_files(batch)
         if gone:
             with self._guard, spoken(self.path):
                 self._db.execute("PRAGMA incremental_vacuum").fetchall()
@@ -207,6 +211,7 @@ class SqliteStore(SqliteReading):
             if row.status in OPEN:
                 raise base.still_open(row)
             self._forget(db, [run_id])
+        self._forget_files([run_id])
 
     def backup(self, target: Path) -> None:
         """Copy the file, in one read transaction."""
@@ -356,6 +361,12 @@ class SqliteStore(SqliteReading):
             db.execute("DELETE FROM run WHERE id = ?", (run_id,))
         db.execute("DELETE FROM blob WHERE hash NOT IN (SELECT blob FROM event WHERE blob IS NOT NULL)")
         db.execute("DELETE FROM definition WHERE hash NOT IN (SELECT definition FROM run)")
+
+    def _forget_files(self, run_ids: list[str]) -> None:
+        """Remove the files of runs that are gone."""
+        for run_id in run_ids:
+            if self.files is not None:
+                shutil.rmtree(self.files / run_id, ignore_errors=True)
 
     def _write_back(self) -> None:
         """Write a long log back into the database, unless another process is at it.

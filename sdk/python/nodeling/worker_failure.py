@@ -74,7 +74,7 @@ def failure_of(error: BaseException, *, is_loaded: bool = True) -> dict[str, Any
             "retryable": error.retryable,
             "retry_after_ms": error.retry_after_ms,
             "started": None if error.started else False,
-            "details": error.details,
+            "details": {"hint": error.hint, **error.details} if error.hint else error.details,
             "cause": _cause(error, MAX_CAUSES),
         }
     name = type(error).__name__

@@ -250,6 +250,42 @@ def test_a_runner_that_was_stopped_for_long_is_not_overtaken_and_goes_on(project
     sound(project)
 
 
+WRITES = "def run(ctx, inputs):\n    return {'file': ctx.write_blob(b'\\x00raw bytes\\xff' * 1000)}\n"
+READS = """
+def run(ctx, inputs):
+    with ctx.open_blob(inputs["file"]) as file:
+        return len(file.read())
+"""
+
+
+def test_a_file_in_an_output_is_there_after_a_resume_and_gone_with_its_run(project: Path) -> None:
+    write_node(project, "writes", WRITES)
+    write_node(project, "reads", READS)
+    reads = {"name": "b", "node": "reads", "inputs": {"file": "${steps.a.output.file}"}}
+    write_workflow(project, {"steps": [{"name": "a", "node": "writes"}, reads]})
+    assert dying(project, "run", "flow.json", at="sent:2").code == -9
+    (row,) = listed()
+    kept = list((project / ".nodeling" / "blobs" / row["run_id"]).iterdir())
+    assert [file.stat().st_size for file in kept] == [11_000]
+    done = call("runs", "resume", row["run_id"], "--json", "--quiet")
+    assert (done.code, done.data["output"]) == (0, 11_000)
+    store = open_store(str(project / ".nodeling" / "runs.db"))
+    store.delete(row["run_id"])
+    store.close()
+    assert not kept[0].exists()
+
+
+def test_a_value_too_large_for_memory_is_itself_again_after_a_resume(project: Path) -> None:
+    write_node(project, "large", "def run(ctx, inputs):\n    return {'text': 'x' * (17 * 2**20)}\n")
+    write_node(project, "size", "def run(ctx, inputs):\n    return len(inputs['text'])\n")
+    measure = {"name": "b", "node": "size", "inputs": {"text": "${steps.a.output.text}"}}
+    write_workflow(project, {"steps": [{"name": "a", "node": "large"}, measure]})
+    assert dying(project, "run", "flow.json", at="sent:2").code == -9
+    (row,) = listed()
+    done = call("runs", "resume", row["run_id"], "--json", "--quiet")
+    assert (done.code, done.data["output"]) == (0, 17 * 2**20)
+
+
 # -- cancelling and signals
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +205,9 @@ def test_values_of_the_second_generation(given: Any, wanted: Any) -> None:
         ("js/vars.fetch.data", "js/(ctx.vars.fetch.data ?? ctx.vars.fetch)"),
         ("js/vars.other.data", "js/vars.other.data"),
         ("js/data.slice(0, 10)", "js/data.slice(0, 10)"),
+        ("js/'a ${ctx.request.body.x}' + 'b'", "js/`a ${ctx.request.body.x}` + 'b'"),
+        ("js/${ctx.request.body.n} + 1", "js/(ctx.request.body.n) + 1"),
+        ("js/`a ${ctx.request.body.x}`", "js/`a ${ctx.request.body.x}`"),
     ],
 )
 def test_values_of_the_first_generation(given: str, wanted: str) -> None:
@@ -268,6 +273,7 @@ def test_any_javascript_without_a_known_path_comes_back_as_it_is(text: str) -> N
         ({"id": "a", "loop": {"while": "aIndex < 3", "do": []}}, "blok.loop", "count in a step"),
         ({"id": "a", "branch": {"then": []}}, "blok.shape", ""),
         ({"id": "a", "use": "n", "inputs": {"x": {"$ref": {"path": []}}}}, "blok.shape", ""),
+        ({"id": "a", "wait": {"until": 10**15}}, "blok.shape", ""),
         ({"id": "a"}, "blok.shape", ""),
         ("no step", "blok.shape", ""),
     ],
@@ -309,6 +315,55 @@ def test_an_api_call_is_a_request_whose_body_is_the_output() -> None:
     request, body = step["steps"]
     assert request["inputs"] == {"url": "https://h/", "method": "POST", "json": {"a": 1}}
     assert body["inputs"]["value"] == '${steps["call-request"].output.body}'
+
+
+@pytest.mark.parametrize(("node", "fails"), [("json-schema", True), ("json-validator", False)])
+def test_data_that_does_not_fit_its_schema_fails_or_is_told(project: Path, node: str, fails: bool) -> None:
+    schema = {"type": "array", "items": {"$ref": "#/$defs/n"}, "$defs": {"n": {"type": "integer"}}}
+    data = {"$ref": {"step": "@trigger", "path": ["body"]}}
+    step = {"id": "judged", "use": f"@blokjs/{node}", "inputs": {"schema": schema, "data": data}}
+    document = converted([step])
+    (project / "f.json").write_text(json.dumps(document), encoding="utf-8")
+    assert nodeling.run(project / "f.json", [1, 2]).output["valid"] is True
+    wrong = nodeling.run(project / "f.json", [1, "x"])
+    assert (wrong.status == "failed") is fails
+    assert fails or wrong.output["valid"] is False
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with what was sent."""
+
+    def do_POST(self) -> None:
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(b'{"sent":' + sent + b"}")
+
+    def log_message(self, *args: Any) -> None:
+        return
+
+
+def test_an_api_call_of_the_first_generation_sends_what_the_step_before_gave(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODELING_HTTP_ALLOW", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            steps = [
+                {"name": name, "node": node} for name, node in (("a", "lookup"), ("b", "@blok/api-call"))
+            ]
+            call = {"url": f"http://127.0.0.1:{server.server_port}/", "method": "POST"}
+            nodes = {"a": {"inputs": {"id": 4}}, "b": {"inputs": call}}
+            text = json.dumps({"name": "f", "trigger": {}, "steps": steps, "nodes": nodes})
+            (project / "f.json").write_text(text, encoding="utf-8")
+            result = nodeling.run(project / "f.json")
+        finally:
+            server.shutdown()
+            thread.join(30)
+    assert result.output == {"sent": {"id": 4, "name": "customer 4"}}, result.error
 
 
 def test_a_name_that_is_borne_twice_is_told_apart_and_read_as_before() -> None:

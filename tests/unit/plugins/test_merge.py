@@ -53,7 +53,7 @@ def test_what_is_there_is_kept_in_its_order(values: dict[str, Any], named: bool,
     keyed = values if named else dict(enumerate(given_values))
     found = merged(values=given_values, strategy=strategy)
     assert found["result"] == model(strategy, keyed, named)
-    assert [*found["available"], *found["missing"]].__len__() == len(values)
+    assert sorted(map(str, [*found["available"], *found["missing"]])) == sorted(map(str, keyed))
     assert all(keyed[name] is None for name in found["missing"])
 
 

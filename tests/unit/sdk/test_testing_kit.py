@@ -196,16 +196,16 @@ def test_a_fake_can_fail_and_remembers_each_call():
 
 
 def test_a_fake_hides_the_node_of_that_name(tmp_path):
-    home = tmp_path / "nodes" / "http-request"
+    home = tmp_path / "nodes" / "ask-server"
     home.mkdir(parents=True)
-    (home / "config.json").write_text('{"name": "http-request", "version": "1.0.0"}', encoding="utf-8")
+    (home / "config.json").write_text('{"name": "ask-server", "version": "1.0.0"}', encoding="utf-8")
     (home / "node.py").write_text("def run(ctx, inputs):\n    return 'real'\n", encoding="utf-8")
     file = tmp_path / "flow.json"
     file.write_text(
-        json.dumps({"name": "f", "steps": [{"name": "a", "node": "http-request"}]}), encoding="utf-8"
+        json.dumps({"name": "f", "steps": [{"name": "a", "node": "ask-server"}]}), encoding="utf-8"
     )
     assert run_workflow(file).output == "real"
-    assert run_workflow(file, nodes={"http-request": "fake"}).output == "fake"
+    assert run_workflow(file, nodes={"ask-server": "fake"}).output == "fake"
 
 
 def test_a_fake_says_when_a_version_keeps_it_out():

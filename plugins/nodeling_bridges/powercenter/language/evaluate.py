@@ -25,7 +25,7 @@ STATUS_NUMBERS = {
     "SUCCEEDED": 1,
 }
 
-parsed = lru_cache(maxsize=4096)(parse)
+parsed = lru_cache(maxsize=2048)(parse)
 
 
 def evaluate(text: str, lookup: Lookup) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -28,7 +29,9 @@ class Go(Toolchain):
         """Compile the package of the entry; what it needs is taken from the user's own Go caches."""
         package = PurePosixPath(job.node.entry).parent
         flags = ("-trimpath", "-buildvcs=false", "-o", str(job.out / BINARY))
-        job.run(job.node.program("go"), "build", *flags, f"./{package}")
+        has_cache = any(name in os.environ for name in ("GOCACHE", "XDG_CACHE_HOME", "HOME"))
+        env = {} if has_cache else {"GOCACHE": str(job.cache)}
+        job.run(job.node.program("go"), "build", *flags, f"./{package}", env=env)
 
     def command(self, node: SourceNode) -> Sequence[str]:
         """The program, told what its manifest says."""

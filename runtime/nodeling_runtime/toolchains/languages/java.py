@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import shutil
 from collections.abc import Sequence
@@ -12,7 +14,9 @@ from nodeling.toolchain import Job, Program, SourceNode, Toolchain, files_below
 from nodeling_runtime.toolchains.languages.options import worker_options
 
 MAVEN = PurePosixPath("src/main")
-JAR, ARCHIVE, LAUNCHER = "node.jar", "node.jsa", "launch.sh"
+JAR, LAUNCHER = "node.jar", "launch.sh"
+ARCHIVED = "archived"  # a file that names the folder of the SDK's archived classes
+SDK_JAR, SDK_ARCHIVE = "nodeling.jar", "nodeling.jsa"
 RELEASE = "17"
 JDK = "default-jdk-headless"
 # One collector thread fits a small process; an archive of another JVM is ignored, and not worth a warning.
@@ -28,6 +32,7 @@ class Java(Toolchain):
     needs = (Program("java", "default-jre-headless"),)
     build_needs = (Program("javac", JDK), Program("jar", JDK), Program("java", JDK))
     channel = "fd"
+    revision = 2
 
     def sources(self, node: SourceNode) -> Sequence[Path]:
         """The classes, their resources and the jars in `lib`; tests and Maven's own files are not built."""
@@ -50,9 +55,7 @@ class Java(Toolchain):
         job.run(node.program("jar"), "--create", "--file", str(job.out / JAR), "-C", str(classes), ".", *more)
         shutil.copyfile(sdk_file("java", LAUNCHER), job.out / LAUNCHER)
         if (classes / "nodeling" / "Training.class").is_file():
-            dump = f"-XX:ArchiveClassesAtExit={job.out / ARCHIVE}"
-            training = (*OPTIONS, dump, "-cp", _class_path(node, job.out), "nodeling.Training")
-            job.run(node.program("java"), *training)
+            (job.out / ARCHIVED).write_text(str(_archive(job, classes)), encoding="utf-8")
         shutil.rmtree(classes)
 
     def command(self, node: SourceNode) -> Sequence[str]:
@@ -62,16 +65,16 @@ class Java(Toolchain):
         memory = node.manifest.limits.get("memory_mb")
         # The heap leaves room for the rest of a JVM: what it would take beyond the limit is a kill.
         heap = (f"-Xmx{max(16, int(memory) * 3 // 4)}m",) if memory else ()
-        archive = node.built_file(ARCHIVE)
+        ahead, archive = _archived(node)
         return (
             "/bin/sh",
             str(node.built_file(LAUNCHER)),
             node.program("java"),
             *OPTIONS,
-            *((f"-XX:SharedArchiveFile={archive}",) if archive.is_file() else ()),
+            *archive,
             *heap,
             "-cp",
-            _class_path(node, node.built_file(JAR).parent),
+            os.pathsep.join(map(str, (*ahead, node.built_file(JAR), *_jars(node)))),
             ".".join(main.parts),
             *worker_options(node),
         )
@@ -89,5 +92,36 @@ def _jars(node: SourceNode) -> list[Path]:
     return sorted((node.folder / "lib").glob("*.jar"))
 
 
-def _class_path(node: SourceNode, built: Path) -> str:
-    return os.pathsep.join(map(str, (built / JAR, *_jars(node))))
+def _archive(job: Job, classes: Path) -> Path:
+    """The folder that holds the SDK's classes as the JVM maps them: one for all nodes with the same SDK.
+
+    A JVM takes an archive only with the very jar it was made of, at the same place, so it is made where it
+    stays. The node's own jar holds these classes too, for when that folder is gone.
+    """
+    state = hashlib.sha256()
+    for path in files_below(classes / "nodeling"):
+        state.update(path.name.encode() + b"\0" + path.read_bytes())
+    home = job.cache / f"sdk-{state.hexdigest()[:16]}"
+    if not (home / SDK_ARCHIVE).is_file():
+        home.mkdir(exist_ok=True)
+        jar, archive = job.out / SDK_JAR, job.out / SDK_ARCHIVE
+        job.run(job.node.program("jar"), "--create", "--file", str(jar), "-C", str(classes), "nodeling")
+        with contextlib.suppress(FileExistsError):  # another builder was faster
+            os.link(jar, home / SDK_JAR)
+        jar.unlink()
+        dump = f"-XX:ArchiveClassesAtExit={archive}"
+        training = (*OPTIONS, dump, "-cp", str(home / SDK_JAR), "nodeling.Training")
+        job.run(job.node.program("java"), *training)
+        archive.replace(home / SDK_ARCHIVE)
+    return home
+
+
+def _archived(node: SourceNode) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """What stands first on the class path, and the option that goes with it; nothing where it is gone."""
+    mark = node.built_file(ARCHIVED)
+    if not mark.is_file():
+        return (), ()
+    home = Path(mark.read_text(encoding="utf-8"))
+    if not ((home / SDK_JAR).is_file() and (home / SDK_ARCHIVE).is_file()):
+        return (), ()
+    return (home / SDK_JAR,), (f"-XX:SharedArchiveFile={home / SDK_ARCHIVE}",)

@@ -42,6 +42,7 @@ def value(script: str, table: FunctionTable) -> Any:
     ("script", "wanted"),
     [
         ("ctx.vars.rows.slice().sort()", [1, 2, 3]),
+        ("ctx.vars.absent ?? new Date(7).getTime()", 7),
         ("[...new Set(vars.rows)].length", 3),
         ("data.concat(vars.rows).sort((a, b) => b - a)", [9, 3, 2, 1]),
         ("ctx.request.body.n.toFixed(2)", "1.50"),

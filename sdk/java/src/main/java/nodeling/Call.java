@@ -122,7 +122,7 @@ public final class Call {
 
     /** Writes a variable; later steps see it when this call succeeds. */
     public synchronized void set(String key, Object value) {
-        delta.put(checked(key), new JsonWriter(true).whole(value));
+        delta.put(checked(key), Json.write(value));
     }
 
     /** Removes a variable for later steps. */
@@ -235,10 +235,10 @@ public final class Call {
 
     /** Makes a file of what is read, and gives the reference to return in the output. */
     public Blob writeBlob(InputStream from, String mediaType) throws IOException {
-        if (worker == null || !worker.canSpill) {
+        if (worker == null || worker.folder == null) {
             throw new IOException("the host takes no blobs");
         }
-        return ProtocolBlobs.write(worker.blobDir(), from, mediaType, "raw");
+        return ProtocolBlobs.write(worker.folder, from, mediaType, "raw");
     }
 
     /** A private folder for this call, which is removed when the call ends. */

@@ -40,7 +40,7 @@ public final class Json {
      * @throws InvalidValueException something in it may not travel
      */
     public static String write(Object value) {
-        return new JsonWriter(false).whole(value);
+        return new JsonWriter().whole(value);
     }
 
     static String text(byte[] data, int from, int to) {

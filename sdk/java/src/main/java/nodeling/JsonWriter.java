@@ -21,12 +21,7 @@ final class JsonWriter {
 
     private final StringBuilder out = new StringBuilder();
     private final StringBuilder at = new StringBuilder(); // the JSON pointer of what is being written
-    private final boolean escapesBlobs; // whether a node's own key $blob is told from a reference
     private int depth;
-
-    JsonWriter(boolean escapesBlobs) {
-        this.escapesBlobs = escapesBlobs;
-    }
 
     String whole(Object value) {
         value(value);
@@ -45,7 +40,7 @@ final class JsonWriter {
         } else if (value instanceof Collection<?> list) {
             list(list.iterator());
         } else if (value instanceof Blob blob) {
-            out.append(new JsonWriter(false).whole(blob.reference()));
+            object(blob.reference());
         } else if (value instanceof Record record) {
             record(record);
         } else {
@@ -163,7 +158,7 @@ final class JsonWriter {
         if (!isFirst) {
             out.append(',');
         }
-        text(escapesBlobs ? ProtocolBlobs.escaped(key) : key);
+        text(key);
         out.append(':');
         int length = at.length();
         at.append('/').append(Json.escaped(key));

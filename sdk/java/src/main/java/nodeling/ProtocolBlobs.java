@@ -1,5 +1,6 @@
 package nodeling;
 
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -44,7 +45,7 @@ final class ProtocolBlobs {
         if (folder == null) {
             throw new BlobException("there is a blob, and no blob folder was named");
         }
-        if (name == null || name.isEmpty() || name.equals(".") || name.equals("..") || name.indexOf('/') >= 0 || name.indexOf(0) >= 0) {
+        if (!isPlain(name)) {
             throw new BlobException("the blob '" + name + "' is not a plain name in the blob folder");
         }
         try (DirectoryStream<Path> listing = Files.newDirectoryStream(folder)) {
@@ -135,9 +136,70 @@ final class ProtocolBlobs {
         }
     }
 
-    /** A key of a node's own value, as it stands on the wire: $blob gets one more $, for it is no {@link Blob}. */
-    static String escaped(String key) {
-        return key.equals(KEY) || isEscaped(key) ? "$" + key : key;
+    /** Whether an object is a reference to a file that is in the folder: nobody guesses such a name. */
+    private static boolean namesFile(Object value, Path folder) {
+        if (folder == null || !(value instanceof Map<?, ?> map) || map.size() != 1 || !(map.get(KEY) instanceof Map<?, ?> about)) {
+            return false;
+        }
+        return about.get("path") instanceof String name && isPlain(name) && Files.exists(folder.resolve(name), LinkOption.NOFOLLOW_LINKS);
+    }
+
+    private static boolean isPlain(String name) {
+        return name != null && !name.isEmpty() && !name.equals(".") && !name.equals("..") && name.indexOf('/') < 0 && name.indexOf(0) < 0;
+    }
+
+    /** What makes an item of a container anew. */
+    private interface Step {
+        Object of(Object item) throws IOException;
+    }
+
+    /** A container with its items made anew and its own keys escaped; a reference stays as it is. */
+    private static Object inner(Object value, Path folder, Step step) throws IOException {
+        if (value instanceof Map<?, ?> map && !namesFile(value, folder)) {
+            Map<String, Object> found = new LinkedHashMap<>();
+            for (Map.Entry<?, ?> entry : map.entrySet()) {
+                String key = (String) entry.getKey();
+                found.put(key.equals(KEY) || isEscaped(key) ? "$" + key : key, step.of(entry.getValue()));
+            }
+            return found;
+        }
+        if (value instanceof List<?> list) {
+            List<Object> found = new ArrayList<>(list.size());
+            for (Object item : list) {
+                found.add(step.of(item));
+            }
+            return found;
+        }
+        return value;
+    }
+
+    /** A JSON value for the wire: a key $blob that is no reference gets one more $. */
+    static Object escape(Object value, Path folder) throws IOException {
+        return inner(value, folder, item -> escape(item, folder));
+    }
+
+    /** A JSON value for the wire, with whatever in it is long and holds no reference in a file. */
+    static Object putAside(Object value, Path folder, int limit) throws IOException {
+        if (namesFile(value, folder)) {
+            return value;
+        }
+        byte[] data = Json.bytes(Json.write(value));
+        if (data.length < limit) {
+            return escape(value, folder);
+        }
+        return holdsReference(value, folder) ? inner(value, folder, item -> putAside(item, folder, limit)) : writeJson(folder, data);
+    }
+
+    private static boolean holdsReference(Object value, Path folder) {
+        if (value instanceof Map<?, ?> map) {
+            return namesFile(value, folder) || map.values().stream().anyMatch(item -> holdsReference(item, folder));
+        }
+        return value instanceof List<?> list && list.stream().anyMatch(item -> holdsReference(item, folder));
+    }
+
+    /** Puts a long value into a file. */
+    static Blob writeJson(Path folder, byte[] data) throws IOException {
+        return write(folder, new ByteArrayInputStream(data), "application/json", "json");
     }
 
     /** Whether a key is $blob behind at least one more $. */

@@ -28,7 +28,7 @@ final class Records {
         }
         if (value == null) {
             if (kind.isPrimitive()) {
-                throw misfit(at, "missing, and a " + kind.getName() + " cannot be null");
+                throw misfit(at, "missing, and of type " + kind.getName() + ", which cannot be null");
             }
             return kind == Optional.class ? Optional.empty() : null;
         }
@@ -61,7 +61,7 @@ final class Records {
         if (value instanceof Boolean && kind == boolean.class) {
             return value;
         }
-        throw misfit(at, shown(value) + ", not a " + kind.getSimpleName());
+        throw misfit(at, shown(value) + ", not of type " + kind.getSimpleName());
     }
 
     private static Object generic(Object value, ParameterizedType type, String at) {
@@ -85,7 +85,7 @@ final class Records {
             map.forEach((key, item) -> found.put(key, convert(item, inner[1], at + "/" + Json.escaped((String) key))));
             return found;
         }
-        throw misfit(at, shown(value) + ", not a " + kind.getSimpleName());
+        throw misfit(at, shown(value) + ", not of type " + kind.getSimpleName());
     }
 
     private static Object record(Object value, Class<?> kind, String at) {

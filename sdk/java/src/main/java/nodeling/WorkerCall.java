@@ -1,5 +1,6 @@
 package nodeling;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -16,7 +17,7 @@ final class WorkerCall {
     final Protocol.Invoke asked;
     final Protocol.Greeting host;
     final WorkerMask mask;
-    final boolean canSpill;
+    final Path folder; // where the host takes blobs; null where it takes none
     private final Worker worker;
     private final Call call;
     private final boolean isStreaming; // the host wants chunks
@@ -40,7 +41,7 @@ final class WorkerCall {
         this.asked = asked;
         this.host = host;
         mask = new WorkerMask(asked.secrets().values());
-        canSpill = protocol.uses("blob") && host.blobDir() != null;
+        folder = protocol.uses("blob") ? blobDir() : null;
         Object stream = asked.meta().get("stream");
         isStreaming = protocol.uses("stream") && (stream instanceof Map || Boolean.TRUE.equals(stream));
         credit = isStreaming && protocol.uses("credit") && Protocol.map(stream).get("credit") instanceof Long n ? n : null;
@@ -158,12 +159,12 @@ final class WorkerCall {
     }
 
     private String resultBody(Object output) throws Exception {
-        String data = new JsonWriter(true).whole(output);
+        String data = Json.write(output);
         if (kept != null && chunks == 0 && data.equals("null")) {
             data = "[" + String.join(",", kept) + "]";
             Json.read(data); // the list is one level more
         }
-        StringBuilder body = new StringBuilder("\"output\":").append(spilled(data));
+        StringBuilder body = new StringBuilder("\"output\":").append(wire(data));
         body.append(call.written());
         if (chunks > 0) {
             body.append(",\"chunks\":").append(chunks);
@@ -178,17 +179,15 @@ final class WorkerCall {
         return body.toString();
     }
 
-    /** Puts what is large into a file, and gives what stands for it. */
-    private String spilled(String data) throws Exception {
-        if (!canSpill || data.length() < host.spillBytes() / 3) { // a character is three bytes at the most
-            return data;
+    /** What travels: what is long goes into a file, and a node's own keys are told from references. */
+    private String wire(String data) throws IOException {
+        byte[] bytes = folder != null && data.length() >= host.spillBytes() / 3 ? Json.bytes(data) : null; // 3 bytes a character
+        boolean isLong = bytes != null && bytes.length >= host.spillBytes();
+        if (!data.contains("blob")) {
+            return isLong ? Json.write(ProtocolBlobs.writeJson(folder, bytes)) : data;
         }
-        byte[] bytes = Json.bytes(data);
-        if (bytes.length < host.spillBytes()) {
-            return data;
-        }
-        Blob blob = ProtocolBlobs.write(blobDir(), new java.io.ByteArrayInputStream(bytes), "application/json", "json");
-        return Json.write(blob);
+        Object value = Json.read(data);
+        return Json.write(folder == null ? ProtocolBlobs.escape(value, null) : ProtocolBlobs.putAside(value, folder, host.spillBytes()));
     }
 
     // --- What a call says on its way ----------------------------------------------------------------------------------
@@ -198,14 +197,14 @@ final class WorkerCall {
     }
 
     void chunk(Object value) throws Exception {
-        String data = new JsonWriter(true).whole(value);
+        String data = Json.write(value);
         if (!isStreaming) {
             synchronized (this) {
                 kept.add(data);
             }
             return;
         }
-        data = spilled(data);
+        data = wire(data);
         awaitCredit();
         String params = "{\"id\":" + Json.write(id()) + ",\"seq\":" + chunks + ",\"data\":" + data + "}";
         if (!worker.tell("stream", "chunk", id(), params)) {

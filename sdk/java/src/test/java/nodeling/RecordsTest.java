@@ -34,11 +34,11 @@ final class RecordsTest {
     }
 
     void whatDoesNotFitIsToldWithItsPlace() {
-        same(refusal("{\"name\":\"a\"}", Item.class), "/many is missing, and a int cannot be null");
-        same(refusal("{\"name\":\"a\",\"many\":1.5}", Item.class), "/many is 1.5, not a int");
-        same(refusal("{\"name\":\"a\",\"many\":4294967296}", Item.class), "/many is 4294967296, not a int");
-        same(refusal("{\"name\":[],\"many\":1}", Item.class), "/name is a list, not a String");
-        same(refusal("{\"items\":[{\"name\":7,\"many\":1}]}", Order.class), "/items/0/name is 7, not a String");
+        same(refusal("{\"name\":\"a\"}", Item.class), "/many is missing, and of type int, which cannot be null");
+        same(refusal("{\"name\":\"a\",\"many\":1.5}", Item.class), "/many is 1.5, not of type int");
+        same(refusal("{\"name\":\"a\",\"many\":4294967296}", Item.class), "/many is 4294967296, not of type int");
+        same(refusal("{\"name\":[],\"many\":1}", Item.class), "/name is a list, not of type String");
+        same(refusal("{\"items\":[{\"name\":7,\"many\":1}]}", Order.class), "/items/0/name is 7, not of type String");
         same(refusal("[1]", Item.class), "it is a list, not an object");
     }
 }

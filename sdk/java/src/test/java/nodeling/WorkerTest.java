@@ -9,6 +9,8 @@ import java.io.InputStreamReader;
 import java.io.PipedInputStream;
 import java.io.PipedOutputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -174,13 +176,36 @@ final class WorkerTest {
         })) {
             host.invoke(2, "\"input\":\"sent\",\"context\":{\"vars\":{\"sent\":null}}");
             Map<String, Object> result = host.result();
-            same(result.get("vars"), Map.of("made", Map.of("$$blob", 1L)));
+            same(result.get("vars"), Map.of("made", Map.of("$blob", 1L)));
             same(result.get("deleted"), List.of("gone"));
             host.invoke(3, "\"input\":\"known\"");
             host.result();
             host.invoke(4, "\"input\":\"other\"");
             same(ProtocolErrors.data(host.error()).get("code"), "context.not_sent");
         }
+    }
+
+    void aLongValueThatHoldsAReferenceIsPutAsideInParts() throws Exception {
+        Path folder = Files.createTempDirectory("blobs-");
+        Files.writeString(folder.resolve("given"), "x");
+        String given = "{\"$blob\":{\"path\":\"given\",\"size\":1,\"media_type\":\"text/plain\",\"encoding\":\"raw\"}}";
+        try (Host host = new Host(1, (call, input) -> {
+            same(((Blob) input).path(), "given");
+            return Map.of("given", input, "long", List.of("z".repeat(500), Map.of("$blob", 1)), "$blob", "mine");
+        })) {
+            host.send("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"node/hello\",\"params\":{\"protocol\":[1],\"features\":[\"blob\"],\"limits\":"
+                    + "{\"spill_bytes\":300},\"blob_dir\":" + Json.write(folder) + "}}");
+            host.next();
+            host.invoke(2, "\"input\":" + given);
+            Map<String, Object> output = Protocol.map(host.result().get("output"));
+            same(output.get("given"), Json.read(given));
+            same(output.get("$$blob"), "mine");
+            String name = (String) Protocol.map(Protocol.map(output.get("long")).get("$blob")).get("path");
+            same(Files.readString(folder.resolve(name)), "[\"" + "z".repeat(500) + "\",{\"$blob\":1}]");
+            Files.delete(folder.resolve(name));
+        }
+        Files.delete(folder.resolve("given"));
+        Files.delete(folder);
     }
 
     void aShutdownWaitsForTheLastCallAndRefusesNewOnes() throws Exception {
