@@ -57,6 +57,11 @@ class Journal:
         self._limits = [MOST_EVENTS, MANY_EVENTS]
         self._look_again()
 
+    @property
+    def writer(self) -> Writer:
+        """The store's thread."""
+        return self._writer
+
     # -- writing
 
     def note(

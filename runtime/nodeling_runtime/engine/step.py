@@ -20,12 +20,15 @@ from nodeling_runtime.engine.names import Names
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.source import StepSource
 from nodeling_runtime.engine.team import Job, Slot, absorb
+from nodeling_runtime.expressions.record import to_plain
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.values import NULL, Value
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
-from nodeling_runtime.workflow.model import Step
+from nodeling_runtime.workflow.model import Cache, Circuit, Step
 
 if TYPE_CHECKING:
+    from nodeling_runtime.engine.cached import Entry
+    from nodeling_runtime.engine.circuit import Breaker
     from nodeling_runtime.engine.gate import Gate
     from nodeling_runtime.engine.run import Run
 
@@ -76,6 +79,8 @@ class StepJob(Job):
         self._unresponsive = False
         self._is_bounded = False  # whether the call that is under way ends by itself when it is told to
         self._is_permitted = False
+        self._breaker: Breaker | None = None
+        self._entry: Entry | None = None  # where an output of its is kept for later calls
         record.ready_at = run.clock()
         journal = run.journal
         self.log = None if journal is None else StepLog(self, journal, self.trail)
@@ -90,8 +95,8 @@ class StepJob(Job):
         try:
             if self.log is not None and self.gate is not None and await self._has_ended(self.log, self.gate):
                 return
-            if not self._is_permitted:
-                await self._begin()
+            if not self._is_permitted and await self._begin():
+                return
             while True:
                 await self._get_ready()
                 outcome = await self._attempt(mine)
@@ -107,7 +112,8 @@ class StepJob(Job):
             if mine == self.generation:
                 self._conclude_error(refused_step(error))
 
-    async def _begin(self) -> None:
+    async def _begin(self) -> bool:
+        """Get the permits. True when it is over with that: no call is to be made."""
         self._arm_deadline()
         if not self.step.is_container:
             for permits in self.engine.permits_for(self.step.spec):
@@ -115,6 +121,10 @@ class StepJob(Job):
                     await permits.acquire()
                 self._holds.append(permits)
         self._is_permitted = True
+        if self.step.cache is not None and await self._takes_over(self.step.cache):
+            return True
+        if self.step.circuit is not None and await self._is_refused(self.step.circuit):
+            return True
         if self.record.started_at is None:
             self.record.started_at = self.engine.clock()
         self.record.status = "running"
@@ -129,6 +139,36 @@ class StepJob(Job):
                 waited_for=list(self.record.waited_for),
                 container=self.step.is_container,
             )
+        return False
+
+    async def _takes_over(self, cache: Cache) -> bool:
+        """Whether an earlier call's output is there, and is this step's now."""
+        from nodeling_runtime.engine.cached import REASON, Entry
+
+        self._prepare()
+        key = None if cache.key is None else to_plain(cache.key.evaluate(self.names))
+        shared, mine = self.engine.shared, self.generation
+        self._entry = Entry(shared, self.step.spec, self._inputs or NULL, self._config, key, cache.ttl_ms)
+        hit = await self._entry.read()
+        if hit is None or mine != self.generation or self.ending is not None:
+            return False
+        self.engine.events.emit("step.cached", self.path, run=hit.run_id, by=hit.step, at=hit.at)
+        self._entry = None
+        self._succeed(hit.outcome, REASON)
+        return True
+
+    async def _is_refused(self, circuit: Circuit) -> bool:
+        """Whether the node failed so often lately that it is not called now."""
+        from nodeling_runtime.engine.circuit import Breaker
+
+        breaker = Breaker(self.engine.shared, circuit, self.step.spec.name)
+        refusal, mine = await breaker.enter(self.engine.now()), self.generation
+        if refusal is None:
+            self._breaker = breaker
+            return False
+        if mine == self.generation:
+            self._conclude_error(refusal)
+        return True
 
     def _arm_deadline(self) -> None:
         limit = self._duration(self.step.deadline_ms, "deadline")
@@ -355,14 +395,17 @@ class StepJob(Job):
         """End with an error that the engine found before the node was asked."""
         self._conclude_error(error)
 
-    def _succeed(self, outcome: Outcome) -> None:
+    def _succeed(self, outcome: Outcome, reason: str | None = None) -> None:
         try:
             self.delta = self._writes(outcome)
         except NodelingError as error:
             self._conclude_error(refused_step(error))
             return
         self.record.output = outcome.output
-        self._conclude("succeeded", None)
+        if self._entry is not None:
+            run = self.engine
+            self._entry.keep(outcome, run.redactor, run.id, self.step.name, run.now())
+        self._conclude("succeeded", reason)
 
     def _writes(self, outcome: Outcome) -> Delta:
         name, index = self.step.name, self.step.index
@@ -403,6 +446,8 @@ class StepJob(Job):
         self._holds.clear()
         record = self.record
         record.status, record.reason, record.ended_at = status, reason, self.engine.clock()
+        if self._breaker is not None:
+            self._breaker.leave(self.engine.now(), status, record.error)
         if self.log is not None:
             self.log.journal.expect()  # whoever is told is told when that is kept
         self.engine.step_ended(record)
