@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -38,7 +37,7 @@ class PoolRun:
         self._closed: float | None = None
         self._runs: list[ChildRun] = []
         self._by_job: dict[Job, ChildRun] = {}
-        self._running: set[ChildRun] = set()
+        self._running: set[Job] = set()
         self._peak = 0
         self._exhausted = False
         self._starts: Iterator[Start] = iter(())
@@ -149,7 +148,7 @@ class PoolRun:
             if child.job.done:
                 self._end(child.job)
                 continue
-            child.job.counted = functools.partial(self._count, child)
+            child.job.counted = self._count
             # Every worker that waits doubles those that are on their way: children that never wait need two
             # workers, a hundred that do have theirs after seven turns of the loop.
             self._team.wake(self._team.at_work)
@@ -179,13 +178,15 @@ class PoolRun:
         self._by_job[child.job] = child
         return child
 
-    def _count(self, child: ChildRun) -> None:
-        self._running.add(child)
-        self._peak = max(self._peak, len(self._running))
+    def _count(self, job: Job) -> None:
+        running = self._running
+        running.add(job)
+        if len(running) > self._peak:
+            self._peak = len(running)
 
     def _end(self, job: Job) -> None:
         child = self._by_job.pop(job)
-        self._running.discard(child)
+        self._running.discard(job)
         self._flow.ended(child)
         if self._settled is not None:
             try:

@@ -40,7 +40,6 @@ class ScopeJob(Job):
         merge: Merge | None,
         timeout_ms: float | None = None,
     ) -> None:
-        super().__init__()
         self.engine = run
         self.record = record
         self.delta: Delta = {}
@@ -70,7 +69,7 @@ class ScopeJob(Job):
             return
         self._begin()
         if self.counted is not None:
-            self.counted()
+            self.counted(self)
         if self._workflow is not None:
             refusal = refused_input(*self._workflow)
             if refusal is not None:

@@ -15,7 +15,7 @@ from typing import Protocol
 from nodeling.errors import StoreError
 from nodeling_runtime.store.writer import Writer
 
-MOST_KEPT = 4_096  # entries without a store; the oldest go first
+MOST_KEPT = 10_000  # entries without a store; the oldest go first
 
 Change = Callable[[bytes | None], bytes | None]
 

@@ -12,7 +12,7 @@ import contextlib
 import contextvars
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS
 
@@ -74,18 +74,18 @@ class Slot:
 class Job:
     """Something a worker runs. Ends exactly once, by `conclude`."""
 
-    def __init__(self) -> None:
-        self.team: Team | None = None
-        self.counted: Callable[[], None] | None = None  # called when the work itself begins
-        self.done = False
-        self.ending: str | None = None
-        self.generation = 0
-        self.task: asyncio.Task[None] | None = None
-        self.slot: Slot | None = None  # of the worker that is at it
-        self.answer: Ended | None = None  # how it had ended before the run was resumed
-        self.gate: Gate | None = None  # of a container that is resumed
-        self._interrupted = False
-        self._grace: asyncio.TimerHandle | None = None
+    # Most jobs change few of these, so what each begins with is kept once.
+    team: Team | None = None
+    counted: Callable[[Any], None] | None = None  # called with the job when the work itself begins
+    done = False
+    ending: str | None = None
+    generation = 0
+    task: asyncio.Task[None] | None = None
+    slot: Slot | None = None  # of the worker that is at it
+    answer: Ended | None = None  # how it had ended before the run was resumed
+    gate: Gate | None = None  # of a container that is resumed
+    _interrupted = False
+    _grace: asyncio.TimerHandle | None = None
 
     @property
     def begun(self) -> bool:
