@@ -175,7 +175,8 @@ DYNAMIC: dict[str, set[str]] = {
 }
 AREAS = {code.partition(".")[0] for code in CODES if isinstance(code, str)}
 NOT_CODES = {
-    "ctx.request", "ctx.vars", "engine.lag",
+    "config.execution", "ctx.request", "ctx.vars", "engine.lag",
+    "run.taken", "run.lost", "run.handed_over", "store.away",
     "run.started", "run.finished", "run.created", "run.claimed", "run.cancel_requested", "run.suspended",
     "run.ended", "run.restarted", "run.long_history",
     "node.py", "node.sh", "node.c", "node.jar", "node.jsa", "node.mjs", "node.ts",

@@ -106,6 +106,9 @@ class Store(Protocol):
     def cancels(self, claims: Sequence[Claim]) -> dict[str, str]:
         """Which of these runs were asked to end, and why."""
 
+    def await_work(self, seconds: float) -> None:
+        """Wait, at most so long, until there may be a run for `claim_next`. A hint: ask anyway."""
+
     # -- reading
 
     def run(self, run_id: str) -> RunRow | None:

@@ -201,6 +201,10 @@ class MemoryStore:
             rows = [self._runs[claim.run_id].row() for claim in claims if claim.run_id in self._runs]
             return {row.run_id: row.cancel for row in rows if row.cancel is not None}
 
+    def await_work(self, seconds: float) -> None:
+        """Nobody says anything here: wait."""
+        time.sleep(seconds)
+
     # -- reading
 
     def run(self, run_id: str) -> RunRow | None:

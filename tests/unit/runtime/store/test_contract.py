@@ -26,12 +26,12 @@ from nodeling_runtime.store.model import (
     RunLimit,
 )
 from nodeling_runtime.store.verify import verify, verify_run
-from stores import PLACES, Place
+from stores import KINDS, Place, place_of
 
 
-@pytest.fixture(params=sorted(PLACES))
+@pytest.fixture(params=KINDS)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    found = PLACES[request.param](tmp_path)
+    found = place_of(request.param, tmp_path, request)
     yield found
     found.close()
 
