@@ -253,6 +253,24 @@ def test_code_that_loops_for_ever_ends_at_the_task_timeout() -> None:
     assert caught.value.results["fine"]["result"] != os.getpid()
 
 
+def test_a_class_that_does_not_end_is_given_up_at_the_task_timeout() -> None:
+    never = threading.Event()
+
+    class Stuck(Node):
+        def run(self, **inputs: Any) -> dict[str, Any]:
+            never.wait(PATIENCE)
+            return {}
+
+    workflow = Workflow("stuck")
+    workflow.add_node("stuck", Stuck())
+    workflow.runtime_config = {"task_timeout": 300}
+    try:
+        with pytest.raises(WorkflowExecutionError, match="timed out after 300 ms"):
+            LocalRuntime().execute(workflow)
+    finally:
+        never.set()
+
+
 def test_code_that_eats_memory_ends_at_the_memory_limit() -> None:
     workflow = Workflow("greedy")
     workflow.add_node("eat", PythonCodeNode(name="eat", code="x = bytearray(200 * 2**20); result = len(x)"))
