@@ -51,13 +51,16 @@ def main():
     with serving(lambda site, path, body: (200, {"taken": True})) as site, mailbox() as mail:
         workflow = Workflow("news")
         workflow.add_node("news", PythonCodeNode(name="news", code="result = f'{boat} is late'"))
-        workflow.add_node(
-            "email",
-            NotificationNode(
-                channel="email", smtp_host="127.0.0.1", smtp_port=mail.server_address[1], smtp_security="none",
-                sender="harbour@example.com", recipient="crew@example.com", title="News",
-            ),
-        )  # fmt: skip
+        letter = NotificationNode(
+            channel="email",
+            smtp_host="127.0.0.1",
+            smtp_port=mail.server_address[1],
+            smtp_security="none",
+            sender="harbour@example.com",
+            recipient="crew@example.com",
+            title="News",
+        )
+        workflow.add_node("email", letter)
         for channel in ("sms", "push", "webhook"):
             gateway = f"{site.url}/{channel}"
             workflow.add_node(channel, NotificationNode(channel=channel, url=gateway, recipient="crew"))
