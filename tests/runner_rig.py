@@ -27,7 +27,9 @@ from nodeling_runtime.dispatch.base import idempotency_key
 from nodeling_runtime.engine.durable import Keeper, enqueue
 from nodeling_runtime.engine.loaded import load_file
 from nodeling_runtime.engine.options import run_options
-from nodeling_runtime.store.model import MOST_RECOVERIES, OPEN, RunFilter
+from nodeling_runtime.store.base import Store
+from nodeling_runtime.store.model import MOST_RECOVERIES, OPEN, Batch, Claim, Fact, Fenced, RunFilter
+from nodeling_runtime.store.opening import open_store
 
 FLOW = Path(__file__).parent / "fixtures" / "durable" / "shared.yaml"
 PATIENCE = 300.0  # beyond the last disturbance
@@ -108,6 +110,24 @@ class Rig:
         loaded = load_file(FLOW)
         self.ids = [enqueue(self.keeper, loaded, run_options({})).run.run_id for _ in range(count)]
         self.report.runs = count
+
+    def oversleep(self) -> tuple[Store, Claim]:
+        """Take a run, and say nothing more: an owner whose own clock does not warn him."""
+        store = open_store(self.url, "fast")
+        claim = store.claim_next("who oversleeps")
+        if claim is None:
+            raise AssertionError("runs were queued, and nobody else is there yet")
+        return store, claim
+
+    def wake(self, store: Store, claim: Claim) -> None:
+        """He wants to write as if nothing had happened."""
+        fact = Fact("run.ended", time.time(), data={"status": "succeeded", "error": None}, value=b"null")
+        (answer,) = store.append([Batch(claim, (fact,))])
+        if isinstance(answer, Fenced):
+            self.report.stale_writes_refused += 1
+        else:
+            self.report.faults.append(f"{claim.run_id}: a write of an owner who was overtaken was kept")
+        store.close()
 
     def staff(self, count: int) -> None:
         while len(self.workers) < count:
@@ -208,7 +228,7 @@ class Rig:
         report.faults += [f"{run_id} was finished by {finished[run_id]} workers" for run_id in twice]
         lost = [line for line in lines if line["event"] == "run.lost"]
         report.runs_lost_by_workers = len(lost)
-        report.stale_writes_refused = sum(1 for line in lost if line.get("refused"))
+        report.stale_writes_refused += sum(1 for line in lost if line.get("refused"))
         report.faults += [f"blocked: {line}" for line in lines if line["event"] == "run.blocked"]
 
 
@@ -227,9 +247,11 @@ def main() -> None:
     rig = Rig(given.folder, given.store, given.seed, given.lease)
     try:
         rig.queue(given.runs)
+        sleeper = rig.oversleep()
         rig.staff(given.workers)
         rig.disturb(given.pauses, given.kills)
         rig.finish()
+        rig.wake(*sleeper)
         rig.judge()
     finally:
         rig.close()

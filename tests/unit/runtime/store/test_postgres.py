@@ -39,8 +39,8 @@ def url(tmp_path: Path, postgres: str) -> Iterator[str]:
 def opened(url: str) -> Iterator[Open]:
     stores: list[PostgresStore] = []
 
-    def open_one(more: str = "") -> PostgresStore:
-        stores.append(PostgresStore(url + more, "off"))
+    def open_one(durability: str = "off") -> PostgresStore:
+        stores.append(PostgresStore(url, durability))
         return stores[-1]
 
     yield open_one
@@ -140,11 +140,11 @@ def test_an_older_schema_is_brought_up_and_a_newer_one_is_refused(opened: Open, 
     good = "ALTER TABLE run ADD COLUMN colour text"
     broken = Migration(len(steps) + 1, (good, "SELECT * FROM nowhere"), 1)
     with pytest.raises(StoreError):
-        migrate(address, "off", [*steps, broken])
+        migrate(address, [*steps, broken])
     opened()  # nothing of it was kept
     newer = [*steps, Migration(len(steps) + 1, (good, "UPDATE run SET colour = 'red'"), 1)]
-    migrate(address, "off", newer)
-    migrate(address, "off", newer)
+    migrate(address, newer)
+    migrate(address, newer)
     with pytest.raises(StoreError) as error:
         opened()
     assert error.value.code == "store.newer"
@@ -278,7 +278,7 @@ def test_a_server_that_crashes_and_comes_back_costs_a_store_nothing(
     opened: Open, postgres_server: Server
 ) -> None:
     """FAULTS 59: connections are made again; what was acknowledged is there, what was not is not."""
-    store = opened()
+    store = opened("full")
     claim = begun(store)
     store.append([Batch(claim, (decided(0),))])
     answers: list[Any] = []
