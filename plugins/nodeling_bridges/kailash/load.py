@@ -66,7 +66,7 @@ def document_of(
     """
     if not graph.nodes:
         draft.fault("shape", "/nodes", "the workflow has no node")
-    steps = Lowering(graph, draft, custom).steps() if not draft.faults else _faults_too(graph, draft, custom)
+    steps = Lowering(graph, draft, custom).steps()
     if draft.faults:
         said = "; ".join(fault.message for fault in draft.faults)
         message = f"{draft.source.name} cannot be converted as it is: {said}"
@@ -82,12 +82,6 @@ def document_of(
         document["settings"] = {"max_concurrent": graph.limits.max_parallel_tasks}
     document["steps"] = steps
     return document
-
-
-def _faults_too(graph: Graph, draft: Draft, custom: Any) -> list[Any]:
-    """Look for further faults, so that all are told at once."""
-    Lowering(graph, draft, custom).steps()
-    return []
 
 
 def _judge_memory(graph: Graph, draft: Draft, custom: Mapping[str, Any]) -> None:

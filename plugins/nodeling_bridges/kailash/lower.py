@@ -39,8 +39,11 @@ class Lowering:
         self.graph = graph
         self.draft = draft
         self.custom = dict(custom or {})
+        self._broken: set[str] = set()  # what cannot be looked into, for a fault that has been told
         self.types = {name: self._type(entry.type, entry.pointer) for name, entry in graph.nodes.items()}
+        self._broken.update(name for name, kind in self.types.items() if not self._is_known(kind))
         self.links = [one for one in graph.connections if self._is_sound(one)]
+        self._broken.update(one.target for one in graph.connections if one not in self.links)
         self._tools = Tools(draft, graph.limits)
         self._into: dict[str, list[Connection]] = {name: [] for name in graph.nodes}
         for one in self.links:
@@ -51,14 +54,18 @@ class Lowering:
     def steps(self) -> list[Step]:
         """The steps, sources first; what is wrong is among the draft's faults."""
         edges = [(one.source, one.target) for one in self.links]
-        for circle in cycles(self.graph.nodes, edges):
+        circles = cycles(self.graph.nodes, edges)
+        for circle in circles:
             back = next(one for one in self.links if (one.source, one.target) == (circle[-1], circle[0]))
             said = " → ".join([*circle, circle[0]])
             hint = "write what repeats as one PythonCodeNode, or as a native `while`"
             self.draft.fault("cycle", back.pointer, f"these nodes wait for one another: {said}", hint)
-        if self.draft.faults:
+        for name in self.graph.nodes:
+            self._judge_config(name)
+        if circles:
             return []
-        return [self._step(name) for name in sources_first(self.graph.nodes, edges)]
+        whole = [name for name in sources_first(self.graph.nodes, edges) if name not in self._broken]
+        return [self._step(name) for name in whole]
 
     # -- what is sound
 
@@ -72,6 +79,9 @@ class Lowering:
             self.draft.fault("node_type", place, f"no type of node is called {name!r}", hint)
             return custom_type(name)
         return CATALOGUE[name]
+
+    def _is_known(self, kind: NodeType) -> bool:
+        return kind.name in CATALOGUE or kind in [one for _, one in self.custom.values()]
 
     def _is_sound(self, one: Connection) -> bool:
         nodes = self.graph.nodes
@@ -104,7 +114,6 @@ class Lowering:
 
     def _step(self, name: str) -> Step:
         entry, kind = self.graph.nodes[name], self.types[name]
-        self._judge_config(name)
         given = Given(entry, kind)
         arrivals = self._arrivals(name)
         for target, found in arrivals.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from nodeling_runtime.engine.run import (
     needed_secrets,
     needed_workers,
 )
+from nodeling_runtime.engine.run_limits import refuse_limit
 from nodeling_runtime.formats import open_workflow
 from nodeling_runtime.project import resolve_secrets
 from nodeling_runtime.values import Value
@@ -44,7 +45,7 @@ MOST_PREWARMED = 4  # workers that start together with a run; the others start w
 
 
 async def execute(
-    loaded: Loaded, options: RunOptions, begin: Callable[[], Journal] | None = None
+    loaded: Loaded, options: RunOptions, begin: Callable[[], Journal | Awaitable[Journal]] | None = None
 ) -> RunOutcome:
     """Run a loaded workflow on the running loop.
 
@@ -54,7 +55,7 @@ async def execute(
         begin: Makes the run's journal, once nothing is in the way of the run; None: nothing is kept.
 
     Raises:
-        ConfigError: The workflow has faults, or a secret is missing.
+        ConfigError: The workflow has faults, a secret is missing, or its runs cannot be counted.
         StoreError: The run cannot be kept.
     """
     from nodeling_runtime.dispatch.exec import ExecDispatcher
@@ -70,7 +71,12 @@ async def execute(
     if absent is not None:
         raise absent
     failures = await build_ahead(needed_processes(workflow), options.on_build)
-    journal = None if begin is None else begin()
+    journal = None
+    if begin is None:
+        refuse_limit(workflow)
+    else:
+        begun = begin()
+        journal = await begun if isinstance(begun, Awaitable) else begun
     workers = WorkerDispatcher(launcher=lambda spec: launch_of(spec, failures))
     dispatchers: dict[str, Dispatcher] = {
         "inprocess": InProcessDispatcher(),

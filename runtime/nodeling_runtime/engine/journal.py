@@ -61,6 +61,11 @@ class Journal:
         writer.pulse.watch(claim, self._found)
         self._look()
 
+    @property
+    def writer(self) -> Writer:
+        """The store's thread."""
+        return self._writer
+
     # -- writing
 
     def note(

@@ -24,6 +24,7 @@ from nodeling_runtime.engine.permits import Permits
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.run_log import RunLog
 from nodeling_runtime.engine.scope_job import ScopeJob
+from nodeling_runtime.engine.shared import IN_PROCESS, Shared, StoreState
 from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.engine.top import parts_of
 from nodeling_runtime.engine.watchdog import watched
@@ -90,6 +91,7 @@ class Run:
         self.redactor = Redactor(secrets.values())
         after = None if journal is None else journal.when_kept
         self.events = Events(self.id, options.listeners, self.redactor, after)
+        self.shared: Shared = IN_PROCESS if journal is None else StoreState(journal.writer)
         self.blobs = RunBlobs()
         self.request = {part: self.blobs.contained(value) for part, value in options.request.items()}
         self.step_names = frozenset(step.name for step in all_steps(workflow.scope))

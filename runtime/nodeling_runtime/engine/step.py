@@ -21,12 +21,15 @@ from nodeling_runtime.engine.names import Names
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.source import StepSource
 from nodeling_runtime.engine.team import Job, Slot, absorb
+from nodeling_runtime.expressions.record import to_plain
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.values import NULL, Value
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
-from nodeling_runtime.workflow.model import Step
+from nodeling_runtime.workflow.model import Cache, Circuit, Step
 
 if TYPE_CHECKING:
+    from nodeling_runtime.engine.cached import Entry
+    from nodeling_runtime.engine.circuit import Breaker
     from nodeling_runtime.engine.gate import Gate
     from nodeling_runtime.engine.run import Run
 
@@ -54,6 +57,8 @@ class StepJob(Job):
     _unresponsive = False
     _is_bounded = False  # whether the call that is under way ends by itself when it is told to
     _is_permitted = False
+    _breaker: Breaker | None = None
+    _entry: Entry | None = None  # where an output of its is kept for later calls
 
     def __init__(
         self,
@@ -99,8 +104,8 @@ class StepJob(Job):
         try:
             if self.log is not None and self.gate is not None and await self._has_ended(self.log, self.gate):
                 return
-            if not self._is_permitted:
-                await self._begin()
+            if not self._is_permitted and await self._begin():
+                return
             while True:
                 if self._delay_ms is None and self.log is None:
                     self.record.attempts += 1
@@ -128,7 +133,8 @@ class StepJob(Job):
         else:
             await self.log.count()
 
-    async def _begin(self) -> None:
+    async def _begin(self) -> bool:
+        """Get the permits. True when it is over with that: no call is to be made."""
         if self.step.deadline_ms is not None:
             self._arm_deadline()
         if not self.step.is_container:
@@ -137,6 +143,10 @@ class StepJob(Job):
                     await permits.acquire()
                 self._holds.append(permits)
         self._is_permitted = True
+        if self.step.cache is not None and await self._takes_over(self.step.cache):
+            return True
+        if self.step.circuit is not None and await self._is_refused(self.step.circuit):
+            return True
         if self.record.started_at is None:
             self.record.started_at = self.engine.clock()
         self.record.status = "running"
@@ -151,6 +161,36 @@ class StepJob(Job):
                 waited_for=list(self.record.waited_for),
                 container=self.step.is_container,
             )
+        return False
+
+    async def _takes_over(self, cache: Cache) -> bool:
+        """Whether an earlier call's output is there, and is this step's now."""
+        from nodeling_runtime.engine.cached import REASON, Entry
+
+        inputs = self._inputs = self._prepared(calling_of(self.view.frame, self.step))
+        key = None if cache.key is None else to_plain(cache.key.evaluate(self.names))
+        shared, mine = self.engine.shared, self.generation
+        self._entry = Entry(shared, self.step.spec, inputs, self._config, key, cache.ttl_ms)
+        hit = await self._entry.read()
+        if hit is None or mine != self.generation or self.ending is not None:
+            return False
+        self.engine.events.emit("step.cached", self.path, run=hit.run_id, by=hit.step, at=hit.at)
+        self._entry = None
+        self._succeed(hit.outcome, REASON)
+        return True
+
+    async def _is_refused(self, circuit: Circuit) -> bool:
+        """Whether the node failed so often lately that it is not called now."""
+        from nodeling_runtime.engine.circuit import Breaker
+
+        breaker = Breaker(self.engine.shared, circuit, self.step.spec.name)
+        refusal, mine = await breaker.enter(self.engine.now()), self.generation
+        if refusal is None:
+            self._breaker = breaker
+            return False
+        if mine == self.generation:
+            self._conclude_error(refusal)
+        return True
 
     def _arm_deadline(self) -> None:
         limit = self._duration(self.step.deadline_ms, "deadline")
@@ -390,14 +430,17 @@ class StepJob(Job):
         """End with an error that the engine found before the node was asked."""
         self._conclude_error(error)
 
-    def _succeed(self, outcome: Outcome) -> None:
+    def _succeed(self, outcome: Outcome, reason: str | None = None) -> None:
         try:
             self.delta = self._writes(outcome)
         except NodelingError as error:
             self._conclude_error(refused_step(error))
             return
         self.record.output = outcome.output
-        self._conclude("succeeded", None)
+        if self._entry is not None:
+            run = self.engine
+            self._entry.keep(outcome, run.redactor, run.id, self.step.name, run.now())
+        self._conclude("succeeded", reason)
 
     def _writes(self, outcome: Outcome) -> Delta:
         name, index = self.step.name, self.step.index
@@ -439,6 +482,8 @@ class StepJob(Job):
             self._holds.clear()
         record = self.record
         record.status, record.reason, record.ended_at = status, reason, self.engine.clock()
+        if self._breaker is not None:
+            self._breaker.leave(self.engine.now(), status, record.error)
         if self.log is not None:
             self.log.journal.expect()  # whoever is told is told when that is kept
         self.engine.step_ended(record)

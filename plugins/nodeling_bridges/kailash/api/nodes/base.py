@@ -162,6 +162,10 @@ def implementation(node: Node) -> Callable[..., Any]:
                 raise NodeError(
                     f"{node.name} needs {name!r}, which nothing gives", code=4001, retryable=False
                 )
+            if values.get(name) is not None and not _fits(values[name], said.type):
+                given = type(values[name]).__name__
+                message = f"{name!r} of {node.name} is {said.type.__name__}, not {given}"
+                raise NodeError(message, code=4001, retryable=False)
             if said.choices and values.get(name) is not None and values[name] not in said.choices:
                 message = f"{name!r} of {node.name} cannot be {values[name]!r}"
                 hint = suggestion(str(values[name]), [str(one) for one in said.choices])
@@ -179,6 +183,15 @@ def implementation(node: Node) -> Callable[..., Any]:
         return _outputs(node, node.run(**prepared(inputs)))
 
     return works
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a JSON value is of a type; what is no class says nothing."""
+    if wanted is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if wanted is int and isinstance(value, bool):
+        return False
+    return wanted not in (bool, int, str, list, dict) or isinstance(value, wanted)
 
 
 def _outputs(node: Node, given: Any) -> Any:
