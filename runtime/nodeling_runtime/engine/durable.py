@@ -24,6 +24,7 @@ from nodeling_runtime.engine.loaded import Loaded
 from nodeling_runtime.engine.pinned import Policy, changed_nodes, load_pinned, pinned_definition
 from nodeling_runtime.engine.recorded import fold
 from nodeling_runtime.engine.run import RunOptions, RunOutcome
+from nodeling_runtime.engine.run_limits import run_limit, waited_for
 from nodeling_runtime.engine.stored import stored_result
 from nodeling_runtime.store.base import Store, hash_of, not_found
 from nodeling_runtime.store.model import CLOSED, Claim, Created, NewRun, RunRow
@@ -78,16 +79,18 @@ async def run_durably(
 
     Raises:
         KnownRunError: A run with this key and this input is there.
-        StoreError: The run cannot be kept, or the key belongs to another request.
+        StoreError: The run cannot be kept, the key belongs to another request, or there are as many runs of
+            the workflow as may be.
     """
     new = _asked_for(loaded, options, key, target, keeper.owner)
     async with held(keeper) as hold:
 
-        def begin() -> Journal:
+        async def begin() -> Journal:
             created = keeper.store.create(new)
-            if created.claim is None:
+            if created.existed:
                 raise KnownRunError(created.run)
-            return hold.journal(created.claim)
+            claim = created.claim or await waited_for(keeper, created.run, options.listeners)
+            return hold.journal(claim)
 
         return await execute(loaded, options, begin)
 
@@ -228,6 +231,7 @@ def _asked_for(
         labels=dict(workflow.labels),
         options={"max_concurrent": options.max_concurrent, "timeout_ms": options.timeout_ms},
         owner=owner,
+        limit=run_limit(workflow),
     )
 
 

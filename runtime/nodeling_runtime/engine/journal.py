@@ -61,6 +61,11 @@ class Journal:
         writer.pulse.watch(claim, self._found)
         self._look()
 
+    @property
+    def writer(self) -> Writer:
+        """The store's thread."""
+        return self._writer
+
     # -- writing
 
     def note(
@@ -172,6 +177,7 @@ class Journal:
             answer = StoreError(
                 f"run {self.claim.run_id} was taken over by {owner}; nothing more of it is recorded here",
                 code="store.fenced",
+                details={"refused": count},
             )
         if isinstance(answer, StoreError):
             self._lose(answer)

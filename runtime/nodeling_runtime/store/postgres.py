@@ -79,7 +79,7 @@ class PostgresStore(PostgresReading):
         self.url = address.shown
         self.files: Path | None = None  # runners on several machines share no folder
         self.heartbeat_seconds: float | None = address.lease_seconds / 3
-        migrate(address, durability)
+        migrate(address)
         super().__init__(address, durability)
         self._claims: dict[str, Claim] = {}
         self._claims_guard = threading.Lock()
@@ -366,10 +366,10 @@ class PostgresStore(PostgresReading):
             _note(db, row, epoch, [base.dying(row, now)])
             db.execute("UPDATE run SET owner = NULL, lease_until = '-infinity' WHERE id = %s", (row.run_id,))
             return _row(db, row.run_id)
-        if skips and most is not None and row.status == "queued":
+        if most is not None and row.status == "queued":
             self._lock_limit(db, row.workflow)
             if db.execute(_RUNNING, (row.workflow, row.run_id)).fetchone()[0] >= most:
-                raise _Crowded(row.workflow)
+                raise _Crowded(row.workflow) if skips else base.full(row.workflow, most)
         if row.status not in CLOSED:
             _note(db, row, epoch, [base.claiming(row, owner, recoveries, now)])
         return Claim(row.run_id, owner, epoch, recovers)

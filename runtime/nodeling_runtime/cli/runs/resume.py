@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nodeling_runtime.engine.durable import Keeper
     from nodeling_runtime.engine.loaded import Loaded
 
-HELD = ("run.held", "run.ended", "run.dead")
+HELD = ("run.held", "run.ended", "run.dead", "run.limit")
 
 
 @click.command("resume")

@@ -469,6 +469,9 @@ def test_one_more_than_the_limit_waits_until_one_has_ended(store: Store) -> None
     assert second.claim is None
     assert second.run.status == "queued"
     assert store.claim_next("w") is None
+    with pytest.raises(StoreError) as error:
+        store.claim("r2", "w")
+    assert error.value.code == "run.limit"
     close_run(store, claim)
     found = store.claim_next("w")
     assert found is not None
