@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,9 @@ from nodeling_runtime.engine.run import (
     RunOptions,
     RunOutcome,
     missing_secrets,
-    needed_processes,
-    needed_secrets,
-    needed_workers,
+    needs_of,
 )
+from nodeling_runtime.engine.run_limits import refuse_limit
 from nodeling_runtime.formats import open_workflow
 from nodeling_runtime.project import resolve_secrets
 from nodeling_runtime.values import Value
@@ -44,7 +43,7 @@ MOST_PREWARMED = 4  # workers that start together with a run; the others start w
 
 
 async def execute(
-    loaded: Loaded, options: RunOptions, begin: Callable[[], Journal] | None = None
+    loaded: Loaded, options: RunOptions, begin: Callable[[], Journal | Awaitable[Journal]] | None = None
 ) -> RunOutcome:
     """Run a loaded workflow on the running loop.
 
@@ -54,7 +53,7 @@ async def execute(
         begin: Makes the run's journal, once nothing is in the way of the run; None: nothing is kept.
 
     Raises:
-        ConfigError: The workflow has faults, or a secret is missing.
+        ConfigError: The workflow has faults, a secret is missing, or its runs cannot be counted.
         StoreError: The run cannot be kept.
     """
     from nodeling_runtime.dispatch.exec import ExecDispatcher
@@ -64,13 +63,19 @@ async def execute(
     from nodeling_runtime.toolchains.launching import launch_of
 
     workflow = loaded.ready()
-    wanted = needed_secrets(workflow)
+    needs = needs_of(workflow)
+    wanted = needs.secrets
     secrets = resolve_secrets(wanted, Path(loaded.document.name).parent) if wanted else {}
     absent = missing_secrets(wanted, secrets)
     if absent is not None:
         raise absent
-    failures = await build_ahead(needed_processes(workflow), options.on_build)
-    journal = None if begin is None else begin()
+    failures = await build_ahead(needs.processes, options.on_build)
+    journal = None
+    if begin is None:
+        refuse_limit(workflow)
+    else:
+        begun = begin()
+        journal = await begun if isinstance(begun, Awaitable) else begun
     workers = WorkerDispatcher(launcher=lambda spec: launch_of(spec, failures))
     dispatchers: dict[str, Dispatcher] = {
         "inprocess": InProcessDispatcher(),
@@ -78,7 +83,7 @@ async def execute(
         "worker": workers,
     }
     try:
-        for spec in needed_workers(workflow)[:MOST_PREWARMED]:
+        for spec in needs.workers[:MOST_PREWARMED]:
             workers.warm(spec)
         return await Run(workflow, options, dispatchers, secrets, journal).execute()
     finally:
@@ -100,7 +105,7 @@ def prewarm(workflow: Workflow) -> None:
     from nodeling_runtime.toolchains.launching import launch_of
 
     launches = []
-    for spec in needed_workers(workflow)[:MOST_PREWARMED]:
+    for spec in needs_of(workflow).workers[:MOST_PREWARMED]:
         try:
             launch = launch_of(spec)
         except Refused:

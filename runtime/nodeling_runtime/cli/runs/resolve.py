@@ -77,7 +77,7 @@ def _decided(events: list[Event], recorded: Recorded, path: str, begun: Begun, h
     error = None
     if how == "fail":
         message = "its process died while it ran, and somebody decided that it failed"
-        error = {"code": "step.in_doubt", "message": message, "type": "StoreError", "retryable": False}
+        error = {"code": "run.in_doubt", "message": message, "type": "StoreError", "retryable": False}
     data = {
         "name": started.data["name"],
         "node": started.data["node"],

@@ -8,7 +8,7 @@ use super::mask::Mask;
 use super::{lock, Worker};
 use crate::cancel::CancelToken;
 use crate::context::Context;
-use crate::error::{code, Error};
+use crate::error::{code, Code, Error};
 use crate::protocol::blobs::{holds_blob, resolve, travelling, write_blob, Aside};
 use crate::protocol::errors::body;
 use crate::protocol::frames::contains;
@@ -64,7 +64,6 @@ pub(crate) struct Call {
     node: String,
     input: Mutex<Option<Value>>,
     may_hold_blobs: bool,
-    is_late: bool,
     wants_progress: bool,
     level: usize,
     takes_blobs: bool,
@@ -104,7 +103,6 @@ impl Call {
             node: invoke.node,
             input: Mutex::new(Some(invoke.input)),
             may_hold_blobs: invoke.may_hold_blobs,
-            is_late: deadline.is_some_and(|deadline| deadline <= SystemTime::now()),
             wants_progress: invoke.meta.get("progress").is_some_and(|asked| *asked == true),
             level: level_of(level),
             takes_blobs: session.features.contains("blob"),
@@ -140,15 +138,13 @@ impl Call {
             _ => Error::cancelled(),
         };
         self.mask.error(&mut error);
-        if error.0.code == Error::cancelled().0.code {
-            error.0.traceback = None;
-        }
         self.flush_progress(worker);
-        let started = match (is_started, error.0.code == Error::cancelled().0.code) {
-            (false, _) => Some(false),
-            (true, true) => Some(true),
-            (true, false) => None,
-        };
+        let is_cancelled = error.0.code == Code::Number(code::CANCELLED);
+        if is_cancelled {
+            error.0.traceback = None; // where it was made is the SDK's own business
+        }
+        // An error of a call that ran says nothing of it: whoever ran had started.
+        let started = (!is_started || is_cancelled).then_some(is_started);
         let cap = lock(&worker.session).max_frame_bytes;
         failure_frame(&self.id, &body(&error, started), cap)
     }
@@ -158,8 +154,8 @@ impl Call {
         if self.cancel.is_cancelled() {
             return Some(Error::cancelled());
         }
-        if self.is_late {
-            let said = "the deadline had passed when the call arrived";
+        if self.deadline.is_some_and(|deadline| deadline <= SystemTime::now()) {
+            let said = "the deadline had passed before the call began";
             return Some(Error::new(said).code(code::DEADLINE_EXCEEDED));
         }
         if !name.is_empty() && !self.node.is_empty() && self.node != name {
