@@ -87,9 +87,8 @@ def table(group: Mapping[str, Any]) -> list[str]:
     """A written group as lines of text."""
     lines = [f"{group['title']}: {group['what']}", ""]
     width = max(len(row["label"]) for row in group["rows"])
-    lines.append(
-        f"  {'':{width}} {group['unit']:>12} {'middle half':>24}  {'x ' if group['base'] else ''}{group['base']}"
-    )
+    beside = f"x {group['base']}" if group["base"] else ""
+    lines.append(f"  {'':{width}} {group['unit']:>12} {'middle half':>24}  {beside}")
     for row in group["rows"]:
         middle = f"{number(row['low'])} .. {number(row['high'])}"
         ratio = "" if row["ratio"] is None else number(row["ratio"]["median"])
