@@ -188,6 +188,7 @@ class Journal:
             answer = StoreError(
                 f"run {self.claim.run_id} was taken over by {owner}; nothing more of it is recorded here",
                 code="store.fenced",
+                details={"refused": count},
             )
         if isinstance(answer, StoreError):
             self._lose(answer)

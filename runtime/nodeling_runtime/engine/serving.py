@@ -174,7 +174,7 @@ class Server:
         except StoreError as error:
             if error.code in GONE:
                 event = "run.handed_over" if error.code == "store.handed_over" else "run.lost"
-                self._tell(event, run_id=run_id, message=error.message)
+                self._tell(event, run_id=run_id, message=error.message, **error.details)
             elif error.code in AWAY:
                 self._tell("run.lost", run_id=run_id, error=error.to_json())
             else:

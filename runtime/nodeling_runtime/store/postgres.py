@@ -79,7 +79,7 @@ class PostgresStore(PostgresReading):
         self.url = address.shown
         self.files: Path | None = None  # runners on several machines share no folder
         self.heartbeat_seconds: float | None = address.lease_seconds / 3
-        migrate(address, durability)
+        migrate(address)
         super().__init__(address, durability)
         self._claims: dict[str, Claim] = {}
         self._claims_guard = threading.Lock()

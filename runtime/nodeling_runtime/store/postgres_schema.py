@@ -15,14 +15,14 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 _VERSION = "SELECT key, value FROM meta WHERE key IN ('schema_version', 'min_reader')"
 
 
-def migrate(address: Address, durability: str, steps: list[Migration] | None = None) -> None:
+def migrate(address: Address, steps: list[Migration] | None = None) -> None:
     """Bring the schema to this program's: all the steps that it lacks, in one transaction.
 
     Raises:
         StoreError: It is no store of runs, a newer program's, or the server is too old.
     """
     chosen = migrations("postgres") if steps is None else steps
-    once(address, durability, lambda db: _migrate(db, address, chosen))
+    once(address, "full", lambda db: _migrate(db, address, chosen))
 
 
 def _migrate(db: Db, address: Address, steps: list[Migration]) -> None:
