@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def command(one: str, other: str, store: str | None, as_json: bool) -> int:
     """Compare the steps of the runs ONE and OTHER: how they ended, what they gave, how long they took.
 
-    The exit code is 1 when a status or an output differs. Times are shown, and are no difference.
+    The exit code is 1 when a status or an output differs. Times are shown, and are no difference,
+    nor is the `execution_info` of a container.
     """
     from nodeling_runtime.cli.runs.history import steps_of
 
@@ -61,7 +62,11 @@ def _compared(path: str, one: Told | None, other: Told | None) -> dict[str, Any]
 
 
 def _at(side: dict[str, Any] | None, key: str) -> Any:
-    return None if side is None else side[key]
+    """What is compared: of a container's output all but what was measured."""
+    found = None if side is None else side[key]
+    if isinstance(found, dict) and "execution_info" in found:
+        return {name: value for name, value in found.items() if name != "execution_info"}
+    return found
 
 
 def _line(step: dict[str, Any]) -> str:
