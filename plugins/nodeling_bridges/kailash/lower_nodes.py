@@ -52,12 +52,11 @@ class Tools:
         self.refuse(given, key, f"`{key}` cannot be {said!r}", suggestion(str(said), known))
         return default
 
-    def code(self, given: Given, inputs: Step) -> Step:
+    def code(self, inputs: Step) -> Step:
         """A step that runs lines of Python within the run's bounds."""
         found: Step = {"node": "python-code", "inputs": inputs}
-        times = [one for one in (given.plain("timeout"), self.limits.task_timeout) if one is not None]
-        if times:
-            inputs["timeout_ms"] = max(1, min(MOST_CODE_MS, int(min(times))))
+        if self.limits.task_timeout is not None:
+            inputs["timeout_ms"] = max(1, min(MOST_CODE_MS, int(self.limits.task_timeout)))
         if self.limits.memory_limit is not None:
             inputs["memory_mb"] = max(LEAST_MB, min(MOST_MB, self.limits.memory_limit))
         return found
@@ -187,11 +186,19 @@ def _merge(given: Given, tools: Tools) -> Step:
 
 
 def _python(given: Given, tools: Tools) -> Step:
-    code = given.plain("code", "")
+    code = given.plain("code")
+    if not isinstance(code, str):
+        tools.refuse(given, "code", "it needs `code`, a text")
+        code = ""
+    for key in ("input_types", "output_type"):
+        if given.has(key):
+            tools.draft.note(
+                given.entry.pointer, f"`{key}` of {given.entry.id!r} is left out: types are not judged"
+            )
     variables = given.extras()
     try:
-        output = programs.gives(str(code))
-        unfed = [name for name in programs.free_names(str(code)) if name not in variables]
+        output = programs.gives(code)
+        unfed = [name for name in programs.free_names(code) if name not in variables]
     except ConfigError as error:
         tools.refuse(given, "code", error.message)
         return {"node": "python-code", "inputs": {"code": ""}}
@@ -200,7 +207,10 @@ def _python(given: Given, tools: Tools) -> Step:
     inputs: Step = {"code": given.value("code"), "inputs": given.variables(variables)}
     if output != "result":
         inputs["output"] = output
-    return tools.code(given, inputs)
+    step = tools.code(inputs)
+    if given.plain("description"):
+        step["description"] = str(given.plain("description"))
+    return step
 
 
 def from_request(node: str, name: str) -> str:
@@ -211,19 +221,19 @@ def from_request(node: str, name: str) -> str:
 
 
 def _transformer(given: Given, tools: Tools) -> Step:
-    said = given.plain("transformations", [])
+    said = given.plain("transformations")
     texts = [said] if isinstance(said, str) else said
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         tools.refuse(given, "transformations", "`transformations` is a list of texts")
         texts = []
     values = {"data": given.value("data"), "transformations": literal(texts), "more": given.extras()}
-    return tools.code(given, {"code": programs.TRANSFORM, "inputs": values})
+    return tools.code({"code": programs.TRANSFORM, "inputs": values})
 
 
 def _files(given: Given, tools: Tools) -> Step:
     operation = tools.choice(given, "operation", programs.FILE_OPERATIONS, "read")
     values = {"files": given.value("files"), "operation": operation, "process": given.value("process")}
-    return tools.code(given, {"code": programs.PROCESS_FILES, "inputs": values})
+    return tools.code({"code": programs.PROCESS_FILES, "inputs": values})
 
 
 def _filter(given: Given, tools: Tools) -> Step:

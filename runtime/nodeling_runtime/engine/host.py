@@ -25,9 +25,7 @@ from nodeling_runtime.engine.run import (
     RunOptions,
     RunOutcome,
     missing_secrets,
-    needed_processes,
-    needed_secrets,
-    needed_workers,
+    needs_of,
 )
 from nodeling_runtime.engine.run_limits import refuse_limit
 from nodeling_runtime.formats import open_workflow
@@ -65,12 +63,13 @@ async def execute(
     from nodeling_runtime.toolchains.launching import launch_of
 
     workflow = loaded.ready()
-    wanted = needed_secrets(workflow)
+    needs = needs_of(workflow)
+    wanted = needs.secrets
     secrets = resolve_secrets(wanted, Path(loaded.document.name).parent) if wanted else {}
     absent = missing_secrets(wanted, secrets)
     if absent is not None:
         raise absent
-    failures = await build_ahead(needed_processes(workflow), options.on_build)
+    failures = await build_ahead(needs.processes, options.on_build)
     journal = None
     if begin is None:
         refuse_limit(workflow)
@@ -84,7 +83,7 @@ async def execute(
         "worker": workers,
     }
     try:
-        for spec in needed_workers(workflow)[:MOST_PREWARMED]:
+        for spec in needs.workers[:MOST_PREWARMED]:
             workers.warm(spec)
         return await Run(workflow, options, dispatchers, secrets, journal).execute()
     finally:
@@ -106,7 +105,7 @@ def prewarm(workflow: Workflow) -> None:
     from nodeling_runtime.toolchains.launching import launch_of
 
     launches = []
-    for spec in needed_workers(workflow)[:MOST_PREWARMED]:
+    for spec in needs_of(workflow).workers[:MOST_PREWARMED]:
         try:
             launch = launch_of(spec)
         except Refused:

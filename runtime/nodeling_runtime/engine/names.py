@@ -78,6 +78,8 @@ class Vars(Record):
 class Steps(Record):
     """`steps`: the ancestors in this scope and in those around it."""
 
+    __slots__ = ("_view",)
+
     def __init__(self, view: View) -> None:
         self._view = view
 
@@ -103,6 +105,8 @@ class Steps(Record):
 
 class StepFields(Record):
     """One step, as far as it has come."""
+
+    __slots__ = ("_frame", "_index", "_name", "_record")
 
     def __init__(self, name: str, frame: Frame, index: int) -> None:
         self._name = name

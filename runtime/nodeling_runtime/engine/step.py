@@ -11,13 +11,14 @@ from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome, idempot
 from nodeling_runtime.dispatch.straight import straight
 from nodeling_runtime.engine.attempts import KILLED_DEADLINE, next_delay_ms
 from nodeling_runtime.engine.calling import Calling, calling_of
-from nodeling_runtime.engine.context import UNWRITTEN, Delta, View, Write, join_deltas
+from nodeling_runtime.engine.context import UNWRITTEN, Delta, Frame, View, Write, join_deltas
 from nodeling_runtime.engine.failure import refused_step
 from nodeling_runtime.engine.flow import FlowHandle
 from nodeling_runtime.engine.given import judged, prepared
 from nodeling_runtime.engine.job_log import StepLog
 from nodeling_runtime.engine.keys import container_keys
 from nodeling_runtime.engine.names import Names
+from nodeling_runtime.engine.permits import Permits
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.source import StepSource
 from nodeling_runtime.engine.team import Job, Slot, absorb
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from nodeling_runtime.engine.run import Run
 
 Parts = Callable[[str], Any]
+NOTHING_SET: dict[str, Any] = {}
+NO_PERMITS: list[Permits] = []
 
 
 class StepJob(Job):
@@ -57,6 +60,8 @@ class StepJob(Job):
     _unresponsive = False
     _is_bounded = False  # whether the call that is under way ends by itself when it is told to
     _is_permitted = False
+    _config = NOTHING_SET  # never written to: a step's own takes its place
+    _holds = NO_PERMITS
     _breaker: Breaker | None = None
     _entry: Entry | None = None  # where an output of its is kept for later calls
 
@@ -82,8 +87,6 @@ class StepJob(Job):
         self.record = record
         self._default_timeout_ms = default_timeout_ms
         self._overlay = overlay
-        self._config: dict[str, Any] = {}
-        self._holds: list[Any] = []
         record.ready_at = run.clock()
         if run.journal is not None:
             self.log = StepLog(self, run.journal, self.trail)
@@ -102,9 +105,7 @@ class StepJob(Job):
         """All attempts, from the permits to the end."""
         mine = self.generation
         try:
-            if self.log is not None and self.gate is not None and await self._has_ended(self.log, self.gate):
-                return
-            if not self._is_permitted and await self._begin():
+            if not self._begins_at_once() and await self._is_over_before():
                 return
             while True:
                 if self._delay_ms is None and self.log is None:
@@ -133,20 +134,50 @@ class StepJob(Job):
         else:
             await self.log.count()
 
-    async def _begin(self) -> bool:
-        """Get the permits. True when it is over with that: no call is to be made."""
+    def _begins_at_once(self) -> bool:
+        """Begin, unless there is something to wait for before that."""
+        if self._is_permitted:
+            return True
+        step = self.step
+        if self.gate is not None or step.cache is not None or step.circuit is not None:
+            return False
+        if not step.is_container and self.engine.permits_for(step.spec):
+            return False
+        if step.deadline_ms is not None:
+            self._arm_deadline()
+        self._begin()
+        return True
+
+    async def _is_over_before(self) -> bool:
+        """Wait for its turn and its permits, and begin. True when it is over with that: no call is made."""
+        if self.log is not None and self.gate is not None and await self._has_ended(self.log, self.gate):
+            return True
         if self.step.deadline_ms is not None:
             self._arm_deadline()
         if not self.step.is_container:
             for permits in self.engine.permits_for(self.step.spec):
                 if not permits.try_acquire():
                     await permits.acquire()
-                self._holds.append(permits)
+                self._holds = [*self._holds, permits]
         self._is_permitted = True
         if self.step.cache is not None and await self._takes_over(self.step.cache):
             return True
         if self.step.circuit is not None and await self._is_refused(self.step.circuit):
             return True
+        self._begin()
+        return False
+
+    async def _has_ended(self, log: StepLog, gate: Gate) -> bool:
+        """Wait for this child's turn among those of a resumed container. True when it had ended before."""
+        ended = await log.answer(self, gate)
+        if ended is None:
+            return False
+        self.delta, self.done, self.ending_scope = ended.delta, True, ended.ends
+        self._end_above()
+        return True
+
+    def _begin(self) -> None:
+        self._is_permitted = True
         if self.record.started_at is None:
             self.record.started_at = self.engine.clock()
         self.record.status = "running"
@@ -161,7 +192,6 @@ class StepJob(Job):
                 waited_for=list(self.record.waited_for),
                 container=self.step.is_container,
             )
-        return False
 
     async def _takes_over(self, cache: Cache) -> bool:
         """Whether an earlier call's output is there, and is this step's now."""
@@ -200,15 +230,6 @@ class StepJob(Job):
             if self.log is not None and self.log.begun is not None and self.record.ready_at is not None:
                 due = self.record.ready_at + limit / 1_000
             self._deadline = loop.call_at(due, self._expire, "deadline", limit)
-
-    async def _has_ended(self, log: StepLog, gate: Gate) -> bool:
-        """Wait for this child's turn among those of a resumed container. True when it had ended before."""
-        ended = await log.answer(self, gate)
-        if ended is None:
-            return False
-        self.delta, self.done, self.ending_scope = ended.delta, True, ended.ends
-        self._end_above()
-        return True
 
     async def _back_off(self) -> None:
         delay, self._delay_ms = self._delay_ms or 0.0, None
@@ -479,7 +500,7 @@ class StepJob(Job):
         if self._holds:
             for permits in reversed(self._holds):
                 permits.release()
-            self._holds.clear()
+            self._holds = NO_PERMITS
         record = self.record
         record.status, record.reason, record.ended_at = status, reason, self.engine.clock()
         if self._breaker is not None:
@@ -494,6 +515,30 @@ class StepJob(Job):
         how = self.scope_end
         if how is not None and self.ending_scope is not None and self.ending_scope[1] == "top":
             self.engine.end_from_within(how, self.record)
+
+    def beside(
+        self,
+        step: Step,
+        frame: Frame,
+        path: str,
+        parts: Parts,
+        record: StepRecord,
+        timeout_ms: float | None,
+        overlay: Mapping[str, Any] | None,
+        trail: str | None,
+    ) -> StepJob:
+        """The job of a child of this container that is in no scope's order."""
+        return StepJob(
+            self.engine,
+            step,
+            frame.view(0, None),
+            path,
+            parts,
+            record=record,
+            default_timeout_ms=timeout_ms,
+            overlay=overlay,
+            trail=trail,
+        )
 
     def inner_view(self) -> View:
         """What a step behind this one would see. Only a child that is alone in its frame is asked."""

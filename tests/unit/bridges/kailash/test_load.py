@@ -350,6 +350,69 @@ def test_a_failure_that_nobody_looks_at_fails_the_run_and_one_that_a_switch_sees
     assert result.outputs["else"] == [404, f"{server.url} answered 404"]
 
 
+def test_who_only_wants_an_answer_is_skipped_where_a_switch_deals_with_the_failure(server: Server) -> None:
+    server.answer("/gone", 404, b"no")
+    data = {
+        "nodes": {
+            "ask": {"type": "RestClientNode", "config": {"url": f"{server.url}/gone"}},
+            "check": {"type": "SwitchNode", "config": {"condition": "success"}},
+            "use": {"type": "PythonCodeNode", "config": {"code": "result = answer.upper()"}},
+        },
+        "connections": [
+            {"source_node": "ask", "target_node": "check"},
+            {
+                "source_node": "ask",
+                "source_output": "response",
+                "target_node": "use",
+                "target_input": "answer",
+            },
+        ],
+    }
+    result = native(load(data)).run()
+    assert result.succeeded
+    assert result.steps["use"].status == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "said"),
+    [
+        ("MergeNode", {"merge_stratgy": "first"}, "did you mean 'merge_strategy'?"),
+        ("SwitchNode", {"condition": "n", "n": 1, "conditon_field": "n"}, "did you mean 'condition_field'?"),
+        ("PythonCodeNode", {"code": "result = rows", "row": 1}, "no parameter 'row'"),
+        ("PythonCodeNode", {"cod": "result = 1"}, "did you mean 'code'?"),
+        ("PythonCodeNode", {"code": 3}, "needs `code`, a text"),
+        (
+            "DataTransformer",
+            {"transformation": ["lambda x: x"], "data": 1},
+            "did you mean 'transformations'?",
+        ),
+        ("DataTransformer", {"transformations": [3], "data": 1}, "is a list of texts"),
+        ("HTTPRequestNode", {"url": "http://x", "method": "GTE"}, "did you mean 'GET'?"),
+        ("SwitchNode", {}, "neither `condition` nor `condition_field`"),
+        ("SwitchNode", {"condition": "nobody == 1"}, "reads 'nobody', which nothing brings"),
+        ("NotificationNode", {"channel": "email", "message": "x"}, "an e-mail needs `smtp_host`"),
+    ],
+)
+def test_a_misspelt_or_senseless_parameter_is_refused(kind: str, config: dict[str, Any], said: str) -> None:
+    found = faults({"nodes": {"x": {"type": kind, "config": config}}, "connections": []})
+    assert any(said in f"{message} {hint}" for _, message, hint in found), found
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [("PythonCodeNode", "code"), ("DataTransformer", "transformations"), ("FileProcessorNode", "process")],
+)
+def test_code_never_arrives_with_data(kind: str, target: str) -> None:
+    data = {
+        "nodes": {
+            "a": {"type": "PythonCodeNode", "config": {"code": "result = 'import os'"}},
+            "b": {"type": kind, "config": {}},
+        },
+        "connections": [{"from_node": "a", "from_output": "result", "to_node": "b", "to_input": target}],
+    }
+    assert any("cannot arrive" in message for _, message, _ in faults(data))
+
+
 def test_a_type_may_be_bound_to_a_node_of_ours(tmp_path: Path) -> None:
     file = tmp_path / "bound.json"
     data = {
