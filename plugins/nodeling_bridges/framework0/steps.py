@@ -306,7 +306,7 @@ class Steps:
             draft.fault("framework0.expression", place, f"a condition is a text, not {condition!r:.60}")
         else:
             try:
-                found["if"] = draft.expressions.condition(condition)
+                found["if"] = draft.expressions.condition(condition, draft.where(place))
             except SyntaxFault as fault:
                 draft.expression_fault(fault, condition, place)
 
