@@ -5,8 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["CATALOGUE", "NodeType", "custom_type"]
+__all__ = ["CATALOGUE", "ERROR", "FIXED", "METADATA", "WHOLE", "NodeType", "custom_type"]
 
+# What shapes the document, or is code: it belongs to the workflow, and never arrives with data.
+FIXED = {
+    "code",
+    "transformations",
+    "process",
+    "operation",
+    "condition",
+    "condition_field",
+    "operator",
+    "case_prefix",
+    "merge_type",
+    "merge_strategy",
+    "required_inputs",
+    "skip_none",
+    "rules",
+    "fail_on_invalid",
+    "channel",
+    "field",
+    "pattern",
+    "recursive",
+    "response_format",
+    "path_params",
+}
+METADATA = ("name", "description", "input_types", "output_type")  # of a code node; data may bear these names
 WHOLE = ""  # the output itself
 ERROR = "!error"  # the error of a step that failed, where somebody looks at it
 
@@ -94,7 +118,6 @@ _TYPES = (
             "value",
             "cases",
             "case_prefix",
-            "default_field",
             "input_data",
         ),
         {
@@ -122,18 +145,17 @@ _TYPES = (
     ),
     NodeType(
         "PythonCodeNode",
-        ("name", "code", "input_types", "output_type", "description", "timeout"),
+        ("code", *METADATA),
         {"result": WHOLE, "output": WHOLE},
         "input_data",
-        required=("code",),
         takes_any=True,
         gives_any=True,
     ),
     NodeType(
         "DataTransformer",
-        ("transformations", "data", "timeout"),
+        ("transformations", "data"),
         {"result": WHOLE, "output": WHOLE, "data": WHOLE},
-        required=("data", "transformations"),
+        required=("data",),
         takes_any=True,
     ),
     NodeType(
@@ -181,7 +203,7 @@ _TYPES = (
     ),
     NodeType(
         "FileProcessorNode",
-        ("files", "operation", "process", "timeout"),
+        ("files", "operation", "process"),
         {"results": WHOLE, "result": WHOLE},
         "files",
         "results",
@@ -223,7 +245,7 @@ _TYPES = (
         ),
         {"result": WHOLE},
         "message",
-        required=("channel", "message"),
+        required=("message",),
     ),
     NodeType(
         "LLMAgentNode",

@@ -7,14 +7,17 @@ decided, and runs when one of them has come; with `route_data` it runs in any ca
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from nodeling_bridges.kailash.catalogue import CATALOGUE, ERROR, NodeType, custom_type
+from nodeling.errors import nearest
+from nodeling_bridges.kailash.catalogue import CATALOGUE, ERROR, FIXED, NodeType, custom_type
 from nodeling_bridges.kailash.draft import Draft, suggestion
 from nodeling_bridges.kailash.lower_nodes import HANDLING, LOWERINGS, Tools, from_request
 from nodeling_bridges.kailash.model import ROUTE, Connection, Graph
 from nodeling_bridges.kailash.order import cycles, sources_first
+from nodeling_bridges.kailash.programs import mentioned
 from nodeling_bridges.kailash.values import Given, reference
 
 __all__ = ["Lowering"]
@@ -101,6 +104,12 @@ class Lowering:
             message = f"{target.name} {one.target!r} has no input {one.input!r}"
             self.draft.fault("connection", one.pointer, message, suggestion(one.input, target.parameters))
             return False
+        if one.input in FIXED and one.input in target.parameters and target.name in CATALOGUE:
+            message = (
+                f"{one.input!r} of {target.name} {one.target!r} is part of the workflow, and cannot arrive"
+            )
+            self.draft.fault("connection", one.pointer, message)
+            return False
         return True
 
     def _watches(self, one: Connection) -> bool:
@@ -130,13 +139,10 @@ class Lowering:
         if name in self._watched:
             step["on_error"] = "continue"
         if self.graph.limits.task_timeout is not None and made["node"] != "kailash-switch":
-            step["timeout"] = self._timeout(made)
+            step["timeout"] = f"{max(1, round(self.graph.limits.task_timeout))}ms"
         if any(self._may_not_come(one) for one in self._into[name]):
             self._conditional.add(name)
         return step
-
-    def _timeout(self, made: Step) -> str:
-        return f"{self.graph.limits.task_timeout:g}ms"
 
     def _lowered(self, given: Given) -> Step:
         lower = LOWERINGS.get(given.kind.name)
@@ -150,14 +156,25 @@ class Lowering:
 
     def _judge_config(self, name: str) -> None:
         entry, kind = self.graph.nodes[name], self.types[name]
-        if kind.takes_any and kind.name != MERGE:
-            return
         for key in entry.config:
-            if key not in kind.parameters and key not in ("id", "name"):
-                message = f"{entry.type} {name!r} has no parameter {key!r}"
+            own = key in kind.parameters or key in ("id", "name")
+            if not (own or (kind.takes_any and self._may_be_given(name, key))):
+                message = f"{kind.name} {name!r} has no parameter {key!r}"
                 self.draft.fault(
                     "parameter", f"{entry.pointer}/{key}", message, suggestion(key, kind.parameters)
                 )
+
+    def _may_be_given(self, name: str, key: str) -> bool:
+        """Whether a node that takes inputs of any name can mean this one, and none that is nearly so."""
+        kind, config = self.types[name], self.graph.nodes[name].config
+        if kind.name == MERGE:
+            return re.fullmatch(r"data\d+", key) is not None
+        if kind.name not in ("PythonCodeNode", "DataTransformer"):
+            return kind.name not in CATALOGUE or nearest(key, kind.parameters) is None
+        said = config.get("code") or config.get("transformations") or ""
+        texts = said if isinstance(said, list) else [said]
+        names = [mentioned(text) for text in texts if isinstance(text, str)]
+        return any(one is None or key in one for one in names)
 
     def _ask_for(self, given: Given) -> None:
         """Have the run's input give what is needed and nobody gives."""
@@ -227,7 +244,7 @@ class Lowering:
         handles = self._handles(name)
         found: dict[str, Any] = {}
         for one in self._into[name]:
-            if one.source in self._watched:
+            if one.source in self._watched and self._looks(name, one.source):
                 found[one.source] = {"step": one.source, "on": ["success", "failure"]}
             elif handles:
                 found[one.source] = {"step": one.source, "on": _ENDED}
@@ -236,6 +253,10 @@ class Lowering:
             else:
                 found[one.source] = one.source
         return list(found.values())
+
+    def _looks(self, name: str, source: str) -> bool:
+        """Whether a node looks at how a request ended, or only wants its answer."""
+        return any(self._watches(one) for one in self._into[name] if one.source == source)
 
     def _handles(self, name: str) -> bool:
         if self.types[name].name != MERGE:

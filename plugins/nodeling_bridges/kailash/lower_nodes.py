@@ -52,12 +52,11 @@ class Tools:
         self.refuse(given, key, f"`{key}` cannot be {said!r}", suggestion(str(said), known))
         return default
 
-    def code(self, given: Given, inputs: Step) -> Step:
+    def code(self, inputs: Step) -> Step:
         """A step that runs lines of Python within the run's bounds."""
         found: Step = {"node": "python-code", "inputs": inputs}
-        times = [one for one in (given.plain("timeout"), self.limits.task_timeout) if one is not None]
-        if times:
-            inputs["timeout_ms"] = max(1, min(MOST_CODE_MS, int(min(times))))
+        if self.limits.task_timeout is not None:
+            inputs["timeout_ms"] = max(1, min(MOST_CODE_MS, int(self.limits.task_timeout)))
         if self.limits.memory_limit is not None:
             inputs["memory_mb"] = max(LEAST_MB, min(MOST_MB, self.limits.memory_limit))
         return found
@@ -94,7 +93,7 @@ def _http(given: Given, tools: Tools) -> Step:
         inputs["expect"] = word[tools.choice(given, "response_format", word, "auto")]
     if given.has("base_url"):
         base, rest = str(given.value("base_url")).rstrip("/"), str(given.value("resource", "")).lstrip("/")
-        said = {key: str(one) for key, one in dict(given.plain("path_params", {})).items()}
+        said = {key: str(literal(one)) for key, one in dict(given.plain("path_params", {})).items()}
         for key, one in said.items():
             rest = rest.replace("{" + key + "}", one)
         inputs.setdefault("url", f"{base}/{rest}" if rest else base)
@@ -111,7 +110,7 @@ def _switch(given: Given, tools: Tools) -> Step:
     inputs: Step = {"data": given.value("input_data") if given.has("input_data") else given.extras()}
     if given.has("cases"):
         inputs["cases"] = given.value("cases")
-        inputs["prefix"] = given.plain("case_prefix", "case_")
+        inputs["prefix"] = given.value("case_prefix", "case_")
         inputs["value"] = f"${{{_name(given, str(given.plain('condition_field', 'input_data')))} ?? null}}"
         return {"node": "kailash-switch", "inputs": inputs}
     try:
@@ -178,7 +177,7 @@ def _merge(given: Given, tools: Tools) -> Step:
         if wanted > len(values):
             tools.refuse(given, "required_inputs", f"{wanted} are required, and {len(values)} are connected")
     elif wanted is not None:
-        inputs["required_inputs"] = wanted if isinstance(wanted, list) else [str(wanted)]
+        inputs["required_inputs"] = literal(wanted if isinstance(wanted, list) else [str(wanted)])
     elif given.plain("skip_none", strategy in ("concat", "zip", "merge_dict")):
         inputs["required_inputs"] = []
     if strategy == "zip":
@@ -187,11 +186,19 @@ def _merge(given: Given, tools: Tools) -> Step:
 
 
 def _python(given: Given, tools: Tools) -> Step:
-    code = given.plain("code", "")
+    code = given.plain("code")
+    if not isinstance(code, str):
+        tools.refuse(given, "code", "it needs `code`, a text")
+        code = ""
+    for key in ("input_types", "output_type"):
+        if given.has(key):
+            tools.draft.note(
+                given.entry.pointer, f"`{key}` of {given.entry.id!r} is left out: types are not judged"
+            )
     variables = given.extras()
     try:
-        output = programs.gives(str(code))
-        unfed = [name for name in programs.free_names(str(code)) if name not in variables]
+        output = programs.gives(code)
+        unfed = [name for name in programs.free_names(code) if name not in variables]
     except ConfigError as error:
         tools.refuse(given, "code", error.message)
         return {"node": "python-code", "inputs": {"code": ""}}
@@ -200,7 +207,10 @@ def _python(given: Given, tools: Tools) -> Step:
     inputs: Step = {"code": given.value("code"), "inputs": given.variables(variables)}
     if output != "result":
         inputs["output"] = output
-    return tools.code(given, inputs)
+    step = tools.code(inputs)
+    if given.plain("description"):
+        step["description"] = str(given.plain("description"))
+    return step
 
 
 def from_request(node: str, name: str) -> str:
@@ -211,19 +221,19 @@ def from_request(node: str, name: str) -> str:
 
 
 def _transformer(given: Given, tools: Tools) -> Step:
-    said = given.plain("transformations", [])
+    said = given.plain("transformations")
     texts = [said] if isinstance(said, str) else said
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         tools.refuse(given, "transformations", "`transformations` is a list of texts")
         texts = []
     values = {"data": given.value("data"), "transformations": literal(texts), "more": given.extras()}
-    return tools.code(given, {"code": programs.TRANSFORM, "inputs": values})
+    return tools.code({"code": programs.TRANSFORM, "inputs": values})
 
 
 def _files(given: Given, tools: Tools) -> Step:
     operation = tools.choice(given, "operation", programs.FILE_OPERATIONS, "read")
     values = {"files": given.value("files"), "operation": operation, "process": given.value("process")}
-    return tools.code(given, {"code": programs.PROCESS_FILES, "inputs": values})
+    return tools.code({"code": programs.PROCESS_FILES, "inputs": values})
 
 
 def _filter(given: Given, tools: Tools) -> Step:
@@ -265,7 +275,7 @@ def _json_write(given: Given, tools: Tools) -> Step:
 def _directory(given: Given, tools: Tools) -> Step:
     pattern = str(given.plain("pattern", "*"))
     inputs = given.renamed({"directory_path": "root", "include_hidden": "hidden"})
-    inputs["pattern"] = f"**/{pattern}" if given.plain("recursive", False) else pattern
+    inputs["pattern"] = literal(f"**/{pattern}" if given.plain("recursive", False) else pattern)
     return {"node": "files", "inputs": inputs}
 
 
@@ -319,7 +329,7 @@ def _rule(rule: Any, given: Given, tools: Tools) -> Step:
     except ConfigError as error:
         tools.refuse(given, "rules", error.message, error.hint)
         that = "true"
-    kept = {key: said[key] for key in ("level", "message") if key in said}
+    kept = {key: literal(said[key]) for key in ("level", "message") if key in said}
     return {"name": literal(str(name)), "that": f"${{{that}}}", **kept}
 
 
@@ -348,9 +358,9 @@ def _notification(given: Given, tools: Tools) -> Step:
         "allow": "allow",
     }
     inputs = given.renamed(names)
-    extra = {"channel": channel, **given.renamed({"recipient": "recipient", "data": "data"})}
+    extra = {"channel": literal(channel), **given.renamed({"recipient": "recipient", "data": "data"})}
     inputs["data"] = extra
-    inputs["channel"] = "webhook" if given.has("url") else channel
+    inputs["channel"] = "webhook" if given.has("url") else literal(channel)
     if given.has("timeout"):
         inputs["timeout_ms"] = given.value("timeout")
     return {"node": "notify", "inputs": inputs}

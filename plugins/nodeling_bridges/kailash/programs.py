@@ -11,7 +11,7 @@ import symtable
 
 from nodeling.errors import ConfigError
 
-__all__ = ["PROCESS_FILES", "TRANSFORM", "free_names", "gives"]
+__all__ = ["FILE_OPERATIONS", "PROCESS_FILES", "TRANSFORM", "free_names", "gives", "mentioned"]
 
 TRANSFORM = """\
 scope = {**inputs["more"], "data": inputs["data"]}
@@ -82,6 +82,16 @@ def gives(code: str) -> str | list[str]:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and not node.id.startswith("_")
     ]
     return list(dict.fromkeys(top)) or "result"
+
+
+def mentioned(code: str) -> set[str] | None:
+    """The names that some lines mention; None where they may look up any."""
+    try:
+        tree = ast.parse(code.strip())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return None if found & {"locals", "globals", "vars", "dir", "inputs", "eval", "exec"} else found
 
 
 def free_names(code: str) -> list[str]:

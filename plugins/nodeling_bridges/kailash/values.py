@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nodeling_bridges.kailash.catalogue import ERROR, NodeType
+from nodeling_bridges.kailash.catalogue import ERROR, METADATA, NodeType
 from nodeling_bridges.kailash.model import NodeEntry
 
 __all__ = ["Given", "literal", "member", "reference"]
@@ -98,8 +98,10 @@ class Given:
 
     def extras(self) -> dict[str, Any]:
         """What is given under names that the type itself does not have."""
-        names = [*self.entry.config, *self.arriving]
-        return {name: self.value(name) for name in names if name not in self.kind.parameters}
+        own = (*self.kind.parameters, "id", "name")
+        said = [name for name in self.entry.config if name not in own]
+        come = [name for name in self.arriving if name not in self.kind.parameters or name in METADATA]
+        return {name: self.value(name) for name in dict.fromkeys([*said, *come])}
 
     def variables(self, names: Mapping[str, Any]) -> Any:
         """An object of values, without those that do not arrive: as one expression where there are such."""

@@ -318,9 +318,7 @@ def test_text_is_code_in_a_process_of_its_own_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [RestClientNode, HTTPRequestNode])
-def test_a_private_address_is_refused_and_a_switch_does_not_hide_it(
-    kind: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_private_address_is_refused(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NODELING_HTTP_ALLOW", raising=False)
     workflow = Workflow("metadata")
     workflow.add_node("ask", kind(url="http://169.254.169.254/latest/meta-data/"))
@@ -367,6 +365,31 @@ def test_a_circuit_lets_one_call_through_when_its_time_is_over() -> None:
     breaker.record("w", "n", "succeeded")
     assert breaker.state("w", "n") == "closed"
     assert breaker.state("other", "n") == "closed"
+
+
+def test_a_circuit_that_was_to_be_tried_and_was_not_is_tried_the_next_time(server: Server) -> None:
+    server.answer("/sick", 503, b"")
+    workflow = Workflow("tried")
+    workflow.add_node("first", PythonCodeNode(name="first", code="result = 1 / divisor"))
+    workflow.add_node("ask", RestClientNode(url=f"{server.url}/sick"))
+    workflow.connect("first", "ask", mapping={"result": "params"})
+    runtime = LocalRuntime(circuit_breaker={"failure_threshold": 1, "recovery_timeout": 0})
+    workflow.nodes["first"].config["code"] = "result = {'n': 1 / divisor}"
+    for divisor in (1, 0, 1):
+        with pytest.raises(WorkflowExecutionError):
+            runtime.execute(workflow, parameters={"divisor": divisor})
+    assert len(server.asked) == 2
+
+
+def test_code_without_a_result_gives_the_variables_that_it_sets() -> None:
+    workflow = Workflow("several")
+    workflow.add_node(
+        "code", PythonCodeNode(name="code", code="import math\na = math.floor(2.5)\nb = [a, 1]")
+    )
+    workflow.add_node("next", PythonCodeNode(name="next", code="result = sum(both)"))
+    workflow.connect("code", "next", mapping={"b": "both"})
+    results, _ = LocalRuntime().execute(workflow)
+    assert results == {"code": {"a": 2, "b": [2, 1]}, "next": {"result": 3}}
 
 
 @pytest.mark.parametrize("wrong", [{"failure_treshold": 1}, {"failure_threshold": 0}])

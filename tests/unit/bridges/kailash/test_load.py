@@ -17,6 +17,7 @@ from nodeling.formats import Source
 from nodeling_bridges.kailash.hooks import recognises
 from nodeling_bridges.kailash.load import load
 from nodeling_runtime.cli.main import cli
+from nodeling_runtime.expressions.template import compile_template
 from unit.plugins.http_stage import Server, served
 
 CODE = "result = {'total': sum(numbers), 'rows': [{'n': n} for n in numbers]}"
@@ -273,6 +274,34 @@ def test_text_that_looks_like_an_expression_stays_text() -> None:
     assert native(load(data)).run().outputs["a"] == ["${ctx.env.HOME}", "js/1+1", "$${x}", "js/1"]
 
 
+HOSTILE = "${ctx.env.HOME}"
+HOLDERS: list[tuple[str, dict[str, Any]]] = [
+    ("SwitchNode", {"condition_field": "n", "n": 1, "cases": [HOSTILE], "case_prefix": HOSTILE}),
+    ("SwitchNode", {"condition": f"n == '{HOSTILE}'", "n": HOSTILE}),
+    ("SwitchNode", {"condition_field": HOSTILE, "n": 1}),
+    ("RESTClientNode", {"base_url": "http://x", "resource": "{a}", "path_params": {"a": HOSTILE}}),
+    ("RestClientNode", {"url": HOSTILE, "headers": {HOSTILE: HOSTILE}}),
+    ("ValidationNode", {"data": [], "rules": [{"condition": "a > 1", "name": HOSTILE, "message": HOSTILE}]}),
+    ("NotificationNode", {"channel": HOSTILE, "message": HOSTILE, "title": HOSTILE}),
+    ("DirectoryReaderNode", {"directory_path": HOSTILE, "pattern": HOSTILE}),
+    ("FilterNode", {"data": [], "field": HOSTILE, "value": HOSTILE}),
+    ("DataTransformer", {"data": HOSTILE, "transformations": [HOSTILE]}),
+    ("PythonCodeNode", {"code": f"result = a, '{HOSTILE}'", "a": {HOSTILE: HOSTILE}}),
+    ("MergeNode", {"data1": HOSTILE, "required_inputs": [HOSTILE]}),
+]
+
+
+@pytest.mark.parametrize(("kind", "config"), HOLDERS)
+def test_no_text_of_a_configuration_becomes_an_expression(kind: str, config: dict[str, Any]) -> None:
+    try:
+        document = load({"nodes": {HOSTILE: {"type": kind, "config": config}}, "connections": []})
+    except ConfigError:
+        return  # refused is as good
+    (step,) = document["steps"]
+    read = [str(reference) for _, reference in compile_template({**step, "name": "", "needs": []}).references]
+    assert not any(one.startswith("ctx.env") for one in read), read
+
+
 def test_route_data_runs_both_branches_and_the_one_not_taken_gets_nothing() -> None:
     data = {
         "nodes": {
@@ -348,6 +377,69 @@ def test_a_failure_that_nobody_looks_at_fails_the_run_and_one_that_a_switch_sees
     result = native(load(seen)).run()
     assert result.succeeded
     assert result.outputs["else"] == [404, f"{server.url} answered 404"]
+
+
+def test_who_only_wants_an_answer_is_skipped_where_a_switch_deals_with_the_failure(server: Server) -> None:
+    server.answer("/gone", 404, b"no")
+    data = {
+        "nodes": {
+            "ask": {"type": "RestClientNode", "config": {"url": f"{server.url}/gone"}},
+            "check": {"type": "SwitchNode", "config": {"condition": "success"}},
+            "use": {"type": "PythonCodeNode", "config": {"code": "result = answer.upper()"}},
+        },
+        "connections": [
+            {"source_node": "ask", "target_node": "check"},
+            {
+                "source_node": "ask",
+                "source_output": "response",
+                "target_node": "use",
+                "target_input": "answer",
+            },
+        ],
+    }
+    result = native(load(data)).run()
+    assert result.succeeded
+    assert result.steps["use"].status == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "said"),
+    [
+        ("MergeNode", {"merge_stratgy": "first"}, "did you mean 'merge_strategy'?"),
+        ("SwitchNode", {"condition": "n", "n": 1, "conditon_field": "n"}, "did you mean 'condition_field'?"),
+        ("PythonCodeNode", {"code": "result = rows", "row": 1}, "no parameter 'row'"),
+        ("PythonCodeNode", {"cod": "result = 1"}, "did you mean 'code'?"),
+        ("PythonCodeNode", {"code": 3}, "needs `code`, a text"),
+        (
+            "DataTransformer",
+            {"transformation": ["lambda x: x"], "data": 1},
+            "did you mean 'transformations'?",
+        ),
+        ("DataTransformer", {"transformations": [3], "data": 1}, "is a list of texts"),
+        ("HTTPRequestNode", {"url": "http://x", "method": "GTE"}, "did you mean 'GET'?"),
+        ("SwitchNode", {}, "neither `condition` nor `condition_field`"),
+        ("SwitchNode", {"condition": "nobody == 1"}, "reads 'nobody', which nothing brings"),
+        ("NotificationNode", {"channel": "email", "message": "x"}, "an e-mail needs `smtp_host`"),
+    ],
+)
+def test_a_misspelt_or_senseless_parameter_is_refused(kind: str, config: dict[str, Any], said: str) -> None:
+    found = faults({"nodes": {"x": {"type": kind, "config": config}}, "connections": []})
+    assert any(said in f"{message} {hint}" for _, message, hint in found), found
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [("PythonCodeNode", "code"), ("DataTransformer", "transformations"), ("FileProcessorNode", "process")],
+)
+def test_code_never_arrives_with_data(kind: str, target: str) -> None:
+    data = {
+        "nodes": {
+            "a": {"type": "PythonCodeNode", "config": {"code": "result = 'import os'"}},
+            "b": {"type": kind, "config": {}},
+        },
+        "connections": [{"from_node": "a", "from_output": "result", "to_node": "b", "to_input": target}],
+    }
+    assert any("cannot arrive" in message for _, message, _ in faults(data))
 
 
 def test_a_type_may_be_bound_to_a_node_of_ours(tmp_path: Path) -> None:

@@ -26,5 +26,7 @@ class AsyncLocalRuntime(Runtime):
             WorkflowExecutionError: A node failed, and nothing dealt with it.
         """
         prepared, options = self.prepare(workflow, inputs)
-        result = await prepared.native.arun(options.pop("inputs"), **options)
+        with self.judging(workflow, prepared) as heard:
+            result = await prepared.native.arun(options.pop("inputs"), **options)
+            heard.append(result)
         return results_of(result, prepared.kinds), result.run_id

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 from nodeling.errors import ConfigError
+from nodeling.results import RunResult
 from nodeling_bridges.kailash.api.runtime.circuit import CircuitBreaker, CircuitBreakerConfig
 from nodeling_bridges.kailash.api.runtime.results import results_of
 from nodeling_bridges.kailash.api.workflow.graph import Prepared, Workflow
@@ -67,28 +69,35 @@ class Runtime:
             options["store"] = self.store
         if self.time_limit is not None:
             options["timeout"] = self.time_limit
-        if self.circuits is not None:
-            self._break_circuits(self.circuits, workflow.workflow_id, prepared, options)
         return prepared, options
 
-    def _break_circuits(
-        self, circuits: CircuitBreaker, workflow: str, prepared: Prepared, options: dict[str, Any]
-    ) -> None:
-        cut = set()
-        for step in prepared.native.document["steps"]:
-            why = circuits.admit(workflow, step["name"])
-            if why is not None:
-                kept = {key: step[key] for key in ("name", "needs", "if", "on_error") if key in step}
-                step.clear()
-                step.update(kept, node="kailash-circuit", inputs=dict(why))
-                cut.add(step["name"])
+    @contextmanager
+    def judging(self, workflow: Workflow, prepared: Prepared) -> Iterator[list[RunResult]]:
+        """Cut nodes whose circuit is open out of a run; hear from its result how the others ended."""
+        heard: list[RunResult] = []
+        circuits, name = self.circuits, workflow.workflow_id
+        admitted = [] if circuits is None else _admitted(circuits, name, prepared)
+        try:
+            yield heard
+        finally:
+            ended = heard[0].steps if heard else {}
+            if circuits is not None:
+                for node in admitted:
+                    circuits.record(name, node, ended[node].status if node in ended else "cancelled")
 
-        def hear(event: Mapping[str, Any]) -> None:
-            if event["event"] == "step.finished" and event.get("name") in prepared.kinds:
-                if event["name"] not in cut:
-                    circuits.record(workflow, event["name"], event["status"])
 
-        options["on_event"] = hear
+def _admitted(circuits: CircuitBreaker, workflow: str, prepared: Prepared) -> list[str]:
+    """The nodes that may be called; in the place of the others stands what says why they may not."""
+    found = []
+    for step in prepared.native.document["steps"]:
+        why = circuits.admit(workflow, step["name"])
+        if why is None:
+            found.append(step["name"])
+            continue
+        kept = {key: step[key] for key in ("name", "needs", "if", "on_error") if key in step}
+        step.clear()
+        step.update(kept, node="kailash-circuit", inputs=dict(why))
+    return found
 
 
 class LocalRuntime(Runtime):
@@ -112,7 +121,9 @@ class LocalRuntime(Runtime):
             message = "there is no task manager; give the runtime a `store`"
             raise ConfigError(message, code="kailash.option")
         prepared, options = self.prepare(workflow, parameters)
-        result = prepared.native.run(options.pop("inputs"), **options)
+        with self.judging(workflow, prepared) as heard:
+            result = prepared.native.run(options.pop("inputs"), **options)
+            heard.append(result)
         return results_of(result, prepared.kinds), result.run_id
 
     def __enter__(self) -> LocalRuntime:

@@ -34,5 +34,7 @@ class ParallelRuntime(Runtime):
         prepared, options = self.prepare(workflow, parameters)
         if time_limit is not None:
             options["timeout"] = time_limit
-        result = await prepared.native.arun(options.pop("inputs"), **options)
+        with self.judging(workflow, prepared) as heard:
+            result = await prepared.native.arun(options.pop("inputs"), **options)
+            heard.append(result)
         return results_of(result, prepared.kinds), result.run_id

@@ -33,13 +33,11 @@ def _outputs(step: StepResult, kind: NodeType) -> Any:
     if step.status != "succeeded":
         return None
     output = step.output
+    if kind.name == "SwitchNode" and isinstance(output["condition_result"], bool):
+        return {"true_output": None, "false_output": None, **output}
     if kind.gives_any:
-        return output if isinstance(output, dict) and kind.main_output != "result" else _named(output, kind)
+        return {"result": output} if kind.main_output == "result" else output
     return {name: _at(output, path) for name, path in kind.outputs.items()}
-
-
-def _named(output: Any, kind: NodeType) -> dict[str, Any]:
-    return {kind.main_output: output}
 
 
 def _at(output: Any, path: str) -> Any:

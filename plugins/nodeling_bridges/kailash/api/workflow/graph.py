@@ -13,7 +13,7 @@ from nodeling.errors import ConfigError
 from nodeling.formats import Source
 from nodeling.node import NodeDefinition, node
 from nodeling_bridges.kailash.api.nodes.base import Node, class_called, implementation, known_types
-from nodeling_bridges.kailash.catalogue import NodeType
+from nodeling_bridges.kailash.catalogue import NodeType, custom_type
 from nodeling_bridges.kailash.document import graph_of
 from nodeling_bridges.kailash.draft import Draft, suggestion
 from nodeling_bridges.kailash.limits import limits_of
@@ -222,6 +222,12 @@ class Workflow:
         native = nodeling.Workflow.from_document(document)
         native.definitions.update(definitions)
         kinds = {name: one.kind() for name, one in self.nodes.items()}
+        for step in document["steps"]:
+            inputs = step.get("inputs")
+            if isinstance(inputs, dict) and isinstance(
+                inputs.get("output"), list
+            ):  # code whose variables are its outputs
+                kinds[step["name"]] = custom_type("PythonCodeNode")
         return Prepared(native, kinds, [fault.message for fault in draft.notes])
 
     def _graph(self, entries: dict[str, NodeEntry], limits: Limits) -> Graph:
