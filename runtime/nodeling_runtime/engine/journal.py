@@ -61,7 +61,8 @@ class Journal:
         self._open: set[str] = set()  # the calls whose start is written down and whose end is not
         self._hands_over = False
         writer.pulse.watch(claim, self._found)
-        self._look()
+        if writer.store.heartbeat_seconds is not None:
+            self._look()
 
     @property
     def writer(self) -> Writer:
