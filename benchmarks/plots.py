@@ -1,4 +1,4 @@
-"""Bars as SVG, without a library: from zero where figures are near each other, else on a logarithmic scale."""
+"""Bars as SVG, without a library: from zero where figures are near each other, else logarithmic."""
 
 from __future__ import annotations
 
