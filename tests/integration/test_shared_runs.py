@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +20,9 @@ from nodeling_runtime.store.model import RunFilter
 from nodeling_runtime.store.opening import open_store
 from nodeling_runtime.store.verify import verify
 from stores import PostgresPlace
+
+if TYPE_CHECKING:
+    from postgres_server import Server
 
 TESTS = Path(__file__).parents[1]
 RUNS = int(os.environ.get("NODELING_SHARED_RUNS", "0"))  # 2000 for a release
@@ -142,6 +145,10 @@ def status(store: Store, run_id: str) -> str:
     row = store.run(run_id)
     assert row is not None
     return row.status
+
+
+def results_of(store: Store, run_id: str) -> list[tuple[str, str]]:
+    return [(result.path, result.status) for result in store.results(run_id)]
 
 
 def wait_for_status(store: Store, run_id: str, wanted: str) -> None:
@@ -336,6 +343,27 @@ def test_a_worker_that_sleeps_beyond_its_lease_loses_its_runs_and_records_nothin
         assert store.events(run_id) == history
         assert {attempt.epoch for attempt in store.attempts(run_id) if attempt.state == "succeeded"} == {2}
         assert first.said("run.finished") == []
+        assert verify(store) == []
+    finally:
+        store.close()
+
+
+def test_a_worker_outlives_a_crash_of_the_server(
+    flow: Path, shared: str, hire: Hire, postgres_server: Server
+) -> None:
+    """FAULTS 59: it connects again, and what it had in hand is kept once."""
+    run_id = queue(shared)
+    worker = hire(shared)
+    wait_for(flow.parent / "started-a-1")
+    postgres_server.stop()
+    (flow.parent / "go").touch()
+    postgres_server.start()
+    store = open_store(shared)
+    try:
+        wait_for_status(store, run_id, "succeeded")
+        assert worker.stop() == 0
+        assert worker.said("worker.stopped") != []
+        assert [path for path, _ in results_of(store, run_id)] == ["a", "b"]
         assert verify(store) == []
     finally:
         store.close()

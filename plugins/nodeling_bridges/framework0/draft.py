@@ -44,6 +44,11 @@ class Draft:
         if position is not None:
             self.places[target] = position
 
+    def where(self, pointer: str) -> str:
+        """A place as an error shows it."""
+        position = self.source.locate(pointer)
+        return self.source.name if position is None else f"{self.source.name}:{position[0]}"
+
     def strangers(self, data: Mapping[str, Any], known: Iterable[str], pointer: str, what: str) -> None:
         """Note every key that means nothing here, with the nearest that does."""
         known = tuple(known)
@@ -119,7 +124,7 @@ class Draft:
             return value
         self.place(target, pointer)
         try:
-            return self.expressions.value(value)
+            return self.expressions.value(value, self.where(pointer))
         except SyntaxFault as fault:
             self.expression_fault(fault, value, pointer)
             return plain(value)

@@ -28,6 +28,7 @@ from nodeling_bridges.framework0.syntax import (
 __all__ = ["Expressions", "SyntaxFault"]
 
 TRUTH = "framework0_true"
+MISSING = "framework0_missing"
 LONGEST = 20_000
 _ROOTS = ("config", "context", "params")
 _COMPARING = ("==", "!=", "<", "<=", ">", ">=")
@@ -58,13 +59,15 @@ class Expressions:
     def __init__(self, params: str, known: tuple[str, ...] | None = None) -> None:
         self._params = params
         self._known = known
+        self._where = ""
 
-    def condition(self, text: str) -> str:
-        """A condition, in `#{…}` or bare.
+    def condition(self, text: str, where: str = "the recipe") -> str:
+        """A condition, in `#{…}` or bare; `where` is told when it leads nowhere.
 
         Raises:
             SyntaxFault: It is none.
         """
+        self._where = where
         stripped = text.strip()
         parts = split(stripped)
         if len(parts) == 1 and parts[0][0]:
@@ -73,12 +76,13 @@ class Expressions:
             raise SyntaxFault("a condition is one expression", 0, "write it whole inside #{…}, or without")
         return f"${{{self._truth(parse(stripped))}}}"
 
-    def value(self, text: str) -> str:
+    def value(self, text: str, where: str = "the recipe") -> str:
         """A text with `#{…}` in it: one alone keeps its type, several are parts of a text.
 
         Raises:
             SyntaxFault: An expression in it is none.
         """
+        self._where = where
         parts = split(text)
         if not any(is_code for is_code, _, _ in parts):
             return plain(text)
@@ -173,8 +177,10 @@ class Expressions:
     def _rooted(self, root: Name, keys: list[Node]) -> str:
         if not keys:
             raise SyntaxFault(f"{root.name!r} by itself is no value", root.at, f"write {root.name}.name")
-        places = self._places(root, keys)
-        return places[0] if len(places) == 1 else _first(places[:-1], places[-1])
+        said = ".".join(
+            [root.name, *(str(key.value) if isinstance(key, Constant) else "[…]" for key in keys)]
+        )
+        return _first(self._places(root, keys), f"{MISSING}({quoted(said)}, {quoted(self._where)})")
 
     def _places(self, root: Name, keys: list[Node]) -> list[str]:
         """Where a value may be: `config.a.b` is `a.b` of `config`, or `b` of `config.a`, or `config.a.b`."""

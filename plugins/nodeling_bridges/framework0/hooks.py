@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from nodeling.errors import WorkflowError
 from nodeling.formats import Format, Source
 from nodeling.hookspecs import hookimpl
 
@@ -32,6 +33,16 @@ def truth(value: Any) -> bool:
     return bool(value)
 
 
+def missing(what: str, where: str) -> Any:
+    """Fail: a name leads nowhere.
+
+    Raises:
+        WorkflowError: Always.
+    """
+    hint = "correct the name, or have a step before set it"
+    raise WorkflowError(f"{where}: {what} leads nowhere", code="framework0.unresolved", hint=hint)
+
+
 @hookimpl
 def nodeling_register_formats(register: Callable[[Format], None]) -> None:
     """Bring the format."""
@@ -40,5 +51,6 @@ def nodeling_register_formats(register: Callable[[Format], None]) -> None:
 
 @hookimpl
 def nodeling_register_expression_functions(register: Any) -> None:
-    """Bring the function."""
+    """Bring the functions."""
+    register("framework0_missing", missing, min_args=2, max_args=2, doc="Fails: a name leads nowhere.")
     register("framework0_true", truth, min_args=1, max_args=1, doc="Whether a value holds as a condition.")

@@ -139,13 +139,10 @@ class Lowering:
         if name in self._watched:
             step["on_error"] = "continue"
         if self.graph.limits.task_timeout is not None and made["node"] != "kailash-switch":
-            step["timeout"] = self._timeout(made)
+            step["timeout"] = f"{max(1, round(self.graph.limits.task_timeout))}ms"
         if any(self._may_not_come(one) for one in self._into[name]):
             self._conditional.add(name)
         return step
-
-    def _timeout(self, made: Step) -> str:
-        return f"{self.graph.limits.task_timeout:g}ms"
 
     def _lowered(self, given: Given) -> Step:
         lower = LOWERINGS.get(given.kind.name)

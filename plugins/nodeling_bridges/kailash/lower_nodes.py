@@ -93,7 +93,7 @@ def _http(given: Given, tools: Tools) -> Step:
         inputs["expect"] = word[tools.choice(given, "response_format", word, "auto")]
     if given.has("base_url"):
         base, rest = str(given.value("base_url")).rstrip("/"), str(given.value("resource", "")).lstrip("/")
-        said = {key: str(one) for key, one in dict(given.plain("path_params", {})).items()}
+        said = {key: str(literal(one)) for key, one in dict(given.plain("path_params", {})).items()}
         for key, one in said.items():
             rest = rest.replace("{" + key + "}", one)
         inputs.setdefault("url", f"{base}/{rest}" if rest else base)
@@ -110,7 +110,7 @@ def _switch(given: Given, tools: Tools) -> Step:
     inputs: Step = {"data": given.value("input_data") if given.has("input_data") else given.extras()}
     if given.has("cases"):
         inputs["cases"] = given.value("cases")
-        inputs["prefix"] = given.plain("case_prefix", "case_")
+        inputs["prefix"] = given.value("case_prefix", "case_")
         inputs["value"] = f"${{{_name(given, str(given.plain('condition_field', 'input_data')))} ?? null}}"
         return {"node": "kailash-switch", "inputs": inputs}
     try:
@@ -177,7 +177,7 @@ def _merge(given: Given, tools: Tools) -> Step:
         if wanted > len(values):
             tools.refuse(given, "required_inputs", f"{wanted} are required, and {len(values)} are connected")
     elif wanted is not None:
-        inputs["required_inputs"] = wanted if isinstance(wanted, list) else [str(wanted)]
+        inputs["required_inputs"] = literal(wanted if isinstance(wanted, list) else [str(wanted)])
     elif given.plain("skip_none", strategy in ("concat", "zip", "merge_dict")):
         inputs["required_inputs"] = []
     if strategy == "zip":
@@ -275,7 +275,7 @@ def _json_write(given: Given, tools: Tools) -> Step:
 def _directory(given: Given, tools: Tools) -> Step:
     pattern = str(given.plain("pattern", "*"))
     inputs = given.renamed({"directory_path": "root", "include_hidden": "hidden"})
-    inputs["pattern"] = f"**/{pattern}" if given.plain("recursive", False) else pattern
+    inputs["pattern"] = literal(f"**/{pattern}" if given.plain("recursive", False) else pattern)
     return {"node": "files", "inputs": inputs}
 
 
@@ -329,7 +329,7 @@ def _rule(rule: Any, given: Given, tools: Tools) -> Step:
     except ConfigError as error:
         tools.refuse(given, "rules", error.message, error.hint)
         that = "true"
-    kept = {key: said[key] for key in ("level", "message") if key in said}
+    kept = {key: literal(said[key]) for key in ("level", "message") if key in said}
     return {"name": literal(str(name)), "that": f"${{{that}}}", **kept}
 
 
@@ -358,9 +358,9 @@ def _notification(given: Given, tools: Tools) -> Step:
         "allow": "allow",
     }
     inputs = given.renamed(names)
-    extra = {"channel": channel, **given.renamed({"recipient": "recipient", "data": "data"})}
+    extra = {"channel": literal(channel), **given.renamed({"recipient": "recipient", "data": "data"})}
     inputs["data"] = extra
-    inputs["channel"] = "webhook" if given.has("url") else channel
+    inputs["channel"] = "webhook" if given.has("url") else literal(channel)
     if given.has("timeout"):
         inputs["timeout_ms"] = given.value("timeout")
     return {"node": "notify", "inputs": inputs}

@@ -77,6 +77,7 @@ class Server:
         self._tell = tell
         self._running: dict[asyncio.Task[None], Claim] = {}
         self._journals: dict[str, Journal] = {}
+        self._handing: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._store_calls = ThreadPoolExecutor(CALLS_AT_ONCE, "nodeling-claims")
         self._hint: asyncio.Future[None] | None = None
@@ -84,6 +85,8 @@ class Server:
     def stop(self) -> None:
         """Take no more runs, and hand over what is running."""
         self._stopping.set()
+        for journal in self._journals.values():
+            self._hand_over(journal)
 
     async def serve(self) -> None:
         """Serve until it is time to end.
@@ -93,13 +96,8 @@ class Server:
         """
         try:
             await self._take_all()
-            if self._stopping.is_set():
-                handing = [journal.hand_over(self._wanted.grace) for journal in self._journals.values()]
-                await asyncio.gather(*handing)
-            while self._running:
-                await self._wait_for(*self._running)
-                if self._stopping.is_set():  # told while the last runs were being waited for
-                    await asyncio.gather(*(j.hand_over(self._wanted.grace) for j in self._journals.values()))
+            while self._running or self._handing:
+                await asyncio.wait([*self._running, *self._handing], return_when="FIRST_COMPLETED")
         finally:
             self._store_calls.shutdown(wait=False)
 
@@ -153,15 +151,17 @@ class Server:
         """Wait for one of these, or to be stopped."""
         stopped = asyncio.ensure_future(self._stopping.wait())
         try:
-            if self._stopping.is_set() and these:
-                await asyncio.wait(these, return_when="FIRST_COMPLETED")
-            else:
-                await asyncio.wait([stopped, *these], return_when="FIRST_COMPLETED")
+            await asyncio.wait([stopped, *these], return_when="FIRST_COMPLETED")
         finally:
             stopped.cancel()
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._store_calls, call)
+
+    def _hand_over(self, journal: Journal) -> None:
+        task = asyncio.ensure_future(journal.hand_over(self._wanted.grace))
+        self._handing.add(task)
+        task.add_done_callback(self._handing.discard)
 
     # -- running
 
@@ -190,8 +190,7 @@ class Server:
 
     async def _run(self, claim: Claim, began: float) -> None:
         keeper = self._keeper
-        row = keeper.store.run(claim.run_id)
-        definition = None if row is None else keeper.store.definition(row.definition)
+        row, definition = await self._in_thread(lambda: _kept(keeper, claim.run_id))
         if row is None or definition is None:
             raise StoreError(f"run {claim.run_id} is gone", code="store.fenced")
         self._tell("run.taken", run_id=row.run_id, workflow=row.workflow, recovery=claim.is_recovery)
@@ -201,6 +200,8 @@ class Server:
 
         def begun(journal: Journal) -> None:
             self._journals[row.run_id] = journal
+            if self._stopping.is_set():  # its nodes were being built meanwhile
+                self._hand_over(journal)
 
         outcome = await resume_run(
             keeper,
@@ -233,3 +234,9 @@ class Server:
             await self._in_thread(suspend)
         except StoreError as more:
             self._tell("run.lost", run_id=claim.run_id, error=more.to_json())
+
+
+def _kept(keeper: Keeper, run_id: str) -> tuple[RunRow | None, bytes | None]:
+    """A run's row, and what it holds on to."""
+    row = keeper.store.run(run_id)
+    return row, None if row is None else keeper.store.definition(row.definition)

@@ -139,6 +139,8 @@ def is_lost(error: Exception) -> bool:
 
 def worded(error: Exception, address: Address) -> StoreError:
     """An error of psycopg's as one of ours."""
+    import psycopg
+
     state: str | None = getattr(error, "sqlstate", None)
     said = " ".join(str(error).split())
     details = {"sqlstate": state}
@@ -146,6 +148,8 @@ def worded(error: Exception, address: Address) -> StoreError:
         if (state or "").startswith(start):
             text = message.format(where=address.shown, said=said)
             return StoreError(text, code=code, hint=hint, details=details)
+    if isinstance(error, psycopg.DataError):
+        return StoreError(f"a value cannot be kept: {said}", code="store.contradiction", details=details)
     if is_lost(error):
         return StoreError(
             f"{address.shown} cannot be reached: {said}",

@@ -19,6 +19,7 @@ from nodeling_runtime.store.model import Appended, Claim, Fenced
 
 LOOK_SECONDS = 0.5  # how soon a run that has nothing to write learns that it was told to end
 STALE_BEATS = 2
+CLOSING_SECONDS = 2.0
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 Tell = Callable[[Appended | Fenced], None]
@@ -76,10 +77,10 @@ class Pulse:
         return self._clock() - watched.beat >= STALE_BEATS * beat
 
     def close(self) -> None:
-        """Say nothing more."""
+        """Say nothing more. A call of a store that is away ends when that is closed."""
         self._closing.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(CLOSING_SECONDS)
 
     def _work(self) -> None:
         beat = self._store.heartbeat_seconds

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodeling.errors import ConfigError
+from nodeling.errors import ConfigError, WorkflowError
 from nodeling.formats import Source, Wishes
 from nodeling_bridges.blok.hooks import recognises as is_blok
 from nodeling_bridges.framework0.expressions import Expressions, SyntaxFault
@@ -18,7 +18,6 @@ from nodeling_bridges.framework0.hooks import recognises, truth
 from nodeling_bridges.framework0.load import convert
 from nodeling_runtime.documents.reader import parse_document
 from nodeling_runtime.engine.loaded import function_table
-from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.record import Names, to_plain
 from nodeling_runtime.expressions.template import compile_template
 
@@ -142,9 +141,10 @@ def test_every_form_of_an_expression_gives_what_it_means(text: str, value: Any) 
     "text", ["#{config.nothing}", "#{params.nothing}", "a #{context.nothing.deep}", "#{config.a.c == 'x'}"]
 )
 def test_what_leads_nowhere_is_an_error_and_never_a_text(text: str) -> None:
-    with pytest.raises(ExpressionError) as error:
+    with pytest.raises(WorkflowError) as error:
         value_of(text)
-    assert error.value.code == "expr.no_such_key"
+    assert error.value.code == "framework0.unresolved"
+    assert "leads nowhere" in error.value.message
 
 
 @pytest.mark.parametrize(
@@ -276,6 +276,7 @@ def test_declared_parameters_bound_what_may_be_read() -> None:
     head = "parameters: [{name: env, required: true}, {name: mode, default: batch}]"
     start = converted(recipe(step("a", "args: {x: '#{params.mode}'}"), head=head)).document["steps"][0]
     assert start["inputs"]["parameters"] == {"env": {"required": True}, "mode": {"default": "batch"}}
+    assert start["inputs"]["open"] is False
     (fault,) = faults_of(recipe(step("a", "args: {x: '#{params.mod}'}"), head=head))
     assert "no parameter 'mod'" in fault
     assert "did you mean 'mode'?" in fault

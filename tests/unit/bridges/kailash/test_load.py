@@ -17,6 +17,7 @@ from nodeling.formats import Source
 from nodeling_bridges.kailash.hooks import recognises
 from nodeling_bridges.kailash.load import load
 from nodeling_runtime.cli.main import cli
+from nodeling_runtime.expressions.template import compile_template
 from unit.plugins.http_stage import Server, served
 
 CODE = "result = {'total': sum(numbers), 'rows': [{'n': n} for n in numbers]}"
@@ -271,6 +272,34 @@ def test_text_that_looks_like_an_expression_stays_text() -> None:
         "connections": [],
     }
     assert native(load(data)).run().outputs["a"] == ["${ctx.env.HOME}", "js/1+1", "$${x}", "js/1"]
+
+
+HOSTILE = "${ctx.env.HOME}"
+HOLDERS: list[tuple[str, dict[str, Any]]] = [
+    ("SwitchNode", {"condition_field": "n", "n": 1, "cases": [HOSTILE], "case_prefix": HOSTILE}),
+    ("SwitchNode", {"condition": f"n == '{HOSTILE}'", "n": HOSTILE}),
+    ("SwitchNode", {"condition_field": HOSTILE, "n": 1}),
+    ("RESTClientNode", {"base_url": "http://x", "resource": "{a}", "path_params": {"a": HOSTILE}}),
+    ("RestClientNode", {"url": HOSTILE, "headers": {HOSTILE: HOSTILE}}),
+    ("ValidationNode", {"data": [], "rules": [{"condition": "a > 1", "name": HOSTILE, "message": HOSTILE}]}),
+    ("NotificationNode", {"channel": HOSTILE, "message": HOSTILE, "title": HOSTILE}),
+    ("DirectoryReaderNode", {"directory_path": HOSTILE, "pattern": HOSTILE}),
+    ("FilterNode", {"data": [], "field": HOSTILE, "value": HOSTILE}),
+    ("DataTransformer", {"data": HOSTILE, "transformations": [HOSTILE]}),
+    ("PythonCodeNode", {"code": f"result = a, '{HOSTILE}'", "a": {HOSTILE: HOSTILE}}),
+    ("MergeNode", {"data1": HOSTILE, "required_inputs": [HOSTILE]}),
+]
+
+
+@pytest.mark.parametrize(("kind", "config"), HOLDERS)
+def test_no_text_of_a_configuration_becomes_an_expression(kind: str, config: dict[str, Any]) -> None:
+    try:
+        document = load({"nodes": {HOSTILE: {"type": kind, "config": config}}, "connections": []})
+    except ConfigError:
+        return  # refused is as good
+    (step,) = document["steps"]
+    read = [str(reference) for _, reference in compile_template({**step, "name": "", "needs": []}).references]
+    assert not any(one.startswith("ctx.env") for one in read), read
 
 
 def test_route_data_runs_both_branches_and_the_one_not_taken_gets_nothing() -> None:

@@ -96,6 +96,15 @@ def test_a_server_that_is_not_there_is_said_so_at_once() -> None:
     assert "s3cret" not in str(error.value)
 
 
+def test_a_value_that_the_server_cannot_hold_is_no_trouble_of_the_server(opened: Open) -> None:
+    store = opened()
+    claim = begun(store)
+    with pytest.raises(StoreError) as error:
+        store.append([Batch(claim, (started("a\0b"),))])
+    assert error.value.code == "store.contradiction"
+    assert store.append([Batch(claim, (started("a"),))]) == [Appended(3)]
+
+
 # -- the schema
 
 
