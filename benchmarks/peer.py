@@ -49,7 +49,7 @@ KINDS = (
     Kind("kailash", "kailash", "kailash_async.py", ("kailash==2.65.0",), most=100),
     Kind("langgraph", "langgraph", "langgraph_async.py", ("langgraph==1.2.22",), most=100),
     Kind("hamilton", "hamilton", "hamilton_driver.py", ("sf-hamilton==1.90.0",), most=100),
-    Kind("dbos", "DBOS", "dbos_sqlite.py", ("dbos==3.4.0",), most=100, rounds=4),
+    Kind("dbos", "DBOS", "dbos_sqlite.py", ("dbos==3.4.0",), most=100, rounds=3),
     Kind("dask", "dask.distributed", "dask_local.py", ("distributed==2026.8.0",), most=100, rounds=5),
     Kind(
         "prefect", "prefect", "prefect_local.py", ("prefect==3.8.8", "fastapi==0.139.2"), most=100, rounds=2

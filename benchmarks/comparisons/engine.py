@@ -18,11 +18,13 @@ from benchmarks.shapes import (
     lattice,
     runner,
 )
+from benchmarks.turns import Contestant
 
 SIDE = 50
 WIDE = (100, 1_000, 100_000)
 LONG = (100, 10_000)
 BARE = "bare asyncio"
+LEAST_NODES = 2_000  # of a turn: a small shape is run as often as that takes
 LARGE_SECONDS = 12.0  # for the contests of which one round takes seconds
 
 
@@ -92,14 +94,24 @@ async def _scale(stage: Stage) -> list[Group]:
     for name, title, work, sizes, make in shapes:
         stage.say(title.lower())
         times: dict[str, list[float]] = {}
-        contestants = {f"{OURS}, {size:,}": timed(make(size)) for size in sizes}
+        contestants = {f"{OURS}, {size:,}": _repeated(timed(make(size)), size) for size in sizes}
         for size in sizes:
             for label, turn in stage.rivals(work, size).items():
                 if label in (BARE, "concurrent.futures"):
-                    contestants[f"{label}, {size:,}"] = turn
+                    contestants[f"{label}, {size:,}"] = _repeated(turn, size)
         for label, seconds in (await stage.contest(contestants, LARGE_SECONDS)).items():
             size = int(label.rpartition(", ")[2].replace(",", ""))
             times[label] = [one / size for one in seconds]
         what = f"the cost of one node in a {work} of " + ", ".join(f"{size:,}" for size in sizes)
         found.append(Group.of(name, title, what, "us a node", f"{OURS}, {sizes[0]:,}", times, 1e6))
     return found
+
+
+def _repeated(turn: Contestant, size: int) -> Contestant:
+    """The mean of some turns, so that a small shape is as warm as a large one."""
+    count = max(1, LEAST_NODES // size)
+
+    async def turns() -> float:
+        return sum([await turn() for _ in range(count)]) / count
+
+    return turns
