@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import os
 import statistics
@@ -19,17 +18,15 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.raw_pipe import RawPipe
+from benchmarks.transport import rows_of, transport
+from benchmarks.turns import in_turn, pin
 
-from nodeling.worker_context import SentSource
-from nodeling_runtime.blob_values import RunBlobs
-from nodeling_runtime.dispatch.base import NodeCall
 from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
 from nodeling_runtime.dispatch.worker.hub import close_all
 from nodeling_runtime.documents.reader import from_data
@@ -37,7 +34,6 @@ from nodeling_runtime.engine.host import execute
 from nodeling_runtime.engine.loaded import Loaded, load, registry_for
 from nodeling_runtime.engine.options import run_options
 from nodeling_runtime.registry import NodeSpec
-from nodeling_runtime.values import Value
 
 ROUNDS = 15
 MCP = "mcp==2.3.0"
@@ -47,10 +43,6 @@ STEPS = 50
 AT_ONCE = 32
 MCP_CALLS = 40
 COLD_STARTS = 3
-BLOBS = RunBlobs()  # of the one run that all these calls are taken to belong to
-
-# Gives microseconds for one call.
-Contestant = Callable[[], Awaitable[float]]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,8 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-mcp", action="store_true", help="leave the MCP SDK out")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single time as JSON")
     given = parser.parse_args(arguments)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    pin()
     times = asyncio.run(_all(max(1, given.rounds), not given.no_mcp))
     close_all()
     report = {"rounds": given.rounds, "times_us": times, "ratios": _ratios(times)}
@@ -80,16 +71,18 @@ async def _all(rounds: int, with_mcp: bool) -> dict[str, dict[str, list[float]]]
     times = {}
     try:
         for name, (size, count) in SIZES.items():
-            rows = _rows(size)
+            rows = rows_of(size)
             pair = {
                 "raw pipe": lambda rows=rows, count=count: _raw(raw, rows, count),
-                "transport": lambda rows=rows, count=count: _transport(dispatcher, spec, rows, count),
+                "transport": lambda rows=rows, count=count: transport(
+                    dispatcher, spec, {"rows": rows}, count
+                ),
             }
             if size < max(size for size, _ in SIZES.values()):
                 chain = _chain(min(STEPS, count))
                 pair["engine"] = lambda rows=rows, chain=chain: _engine(chain, rows)
-            times[name] = await _take_turns(pair, rounds)
-        times["cold start"] = await _take_turns(
+            times[name] = await in_turn(pair, rounds)
+        times["cold start"] = await in_turn(
             {"python -c pass": _bare_python, "worker": lambda: _cold_worker(spec)}, rounds
         )
         if with_mcp:
@@ -100,25 +93,6 @@ async def _all(rounds: int, with_mcp: bool) -> dict[str, dict[str, list[float]]]
     return times
 
 
-async def _take_turns(pair: dict[str, Contestant], rounds: int) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {name: [] for name in pair}
-    for one in pair.values():
-        await one()
-    for turn in range(rounds):
-        for name in pair if turn % 2 else reversed(pair):
-            gc.collect()
-            times[name].append(await pair[name]())
-    return times
-
-
-def _rows(size: int) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    while len(json.dumps(rows)) < size:
-        many = max(1, (size - len(json.dumps(rows))) // 100)
-        rows.extend({"id": len(rows) + i, "name": f"row {i}", "ok": True} for i in range(many))
-    return rows
-
-
 # -- the contestants
 
 
@@ -127,47 +101,6 @@ async def _raw(raw: RawPipe, rows: Any, count: int) -> float:
     began = time.perf_counter()
     for _ in range(count):
         raw.call(inputs)
-    return (time.perf_counter() - began) / count * 1e6
-
-
-def _call(spec: NodeSpec, inputs: Value) -> NodeCall:
-    return NodeCall(
-        spec=spec,
-        inputs=inputs,
-        config={},
-        secrets={},
-        source=SentSource({}, ()),
-        emit=lambda _kind, _body: None,
-        run_id="run",
-        step="echo",
-        attempt=1,
-        idempotency_key=lambda: "key",
-        deadline=None,
-        work_root=lambda: "",
-        blobs=BLOBS,
-    )
-
-
-async def _transport(
-    dispatcher: WorkerDispatcher, spec: NodeSpec, rows: Any, count: int, at_once: int = 1
-) -> float:
-    inputs = {"rows": rows}
-    numbers = iter(range(count))
-
-    async def slot() -> None:
-        for _ in numbers:
-            outcome = await dispatcher.call(_call(spec, Value.of(inputs)))
-            if outcome.output is None:
-                raise RuntimeError(outcome.error)
-            outcome.output.shared()
-
-    began = time.perf_counter()
-    if at_once == 1:
-        await slot()
-    else:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(at_once):
-                group.create_task(slot())
     return (time.perf_counter() - began) / count * 1e6
 
 
@@ -221,7 +154,7 @@ async def _cold_worker(spec: NodeSpec) -> float:
 
 
 async def _beside_mcp(dispatcher: WorkerDispatcher, spec: NodeSpec, rounds: int) -> dict[str, list[float]]:
-    rows = _rows(200)
+    rows = rows_of(200)
     chain = _chain(STEPS)
     command = [str(_mcp_python()), str(Path(__file__).with_name("mcp_client.py")), json.dumps(rows)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
@@ -234,12 +167,14 @@ async def _beside_mcp(dispatcher: WorkerDispatcher, spec: NodeSpec, rounds: int)
             return float(client.stdout.readline())
 
         try:
-            return await _take_turns(
+            return await in_turn(
                 {
                     "MCP, one at a time": lambda: mcp(1),
                     "engine, one at a time": lambda: _engine(chain, rows),
                     "MCP, 32 in flight": lambda: mcp(AT_ONCE),
-                    "transport, 32 in flight": lambda: _transport(dispatcher, spec, rows, 1000, AT_ONCE),
+                    "transport, 32 in flight": lambda: transport(
+                        dispatcher, spec, {"rows": rows}, 1000, AT_ONCE
+                    ),
                 },
                 rounds,
             )

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from postgres_server import Server
 
 # The examples stand in this repository, which is a project: their runs must not be kept in it. A test of runs
 # that are kept names its store, or takes this away.
@@ -10,3 +17,21 @@ os.environ["NODELING_STORE"] = "none"
 
 # Rust nodes are built in release mode; what a test looks at does not depend on how well the compiler tried.
 os.environ.setdefault("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """The one PostgreSQL server of all tests."""
+    from postgres_server import serve
+
+    server = serve()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_server: Server) -> str:
+    """Its address."""
+    return postgres_server.url

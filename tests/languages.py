@@ -19,7 +19,9 @@ import pytest
 
 SDK = Path(__file__).parents[1] / "sdk"
 TABLE = SDK / "languages.json"
-BUILDS = Path(tempfile.gettempdir()) / f"nodeling-kitchen-sinks-{os.getuid()}"
+# Each checkout has its own, or the tests of one would remove what those of another are about to start.
+_CHECKOUT = hashlib.sha256(os.fsencode(SDK)).hexdigest()[:8]
+BUILDS = Path(tempfile.gettempdir()) / f"nodeling-kitchen-sinks-{os.getuid()}-{_CHECKOUT}"
 BUILD_SECONDS = 600
 
 
@@ -35,6 +37,7 @@ class Language:
     needs: Sequence[str] = ()
     build: Sequence[Sequence[str]] = ()
     env: dict[str, str] = field(default_factory=dict)
+    builds: Path = BUILDS
 
     @property
     def path(self) -> Path:
@@ -59,7 +62,7 @@ class Language:
             for path in sorted((SDK / self.language).rglob("*")):
                 if path.is_file() and not {"target", "build", "node_modules"} & set(path.parts):
                     state.update(str(path).encode() + b"\0" + path.read_bytes())
-        return BUILDS / f"{self.language}-{state.hexdigest()[:16]}"
+        return self.builds / f"{self.language}-{state.hexdigest()[:16]}"
 
     def environment(self) -> dict[str, str]:
         return {name: self.filled(value) for name, value in self.env.items()}
@@ -77,10 +80,10 @@ class Language:
     def _build(self) -> None:
         if not self.build or self.out.is_dir():
             return
-        BUILDS.mkdir(mode=0o700, exist_ok=True)
-        for old in BUILDS.glob(f"{self.language}-*"):
+        self.builds.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for old in self.builds.glob(f"{self.language}-*"):
             shutil.rmtree(old, ignore_errors=True)
-        fresh = Path(tempfile.mkdtemp(prefix="new-", dir=BUILDS))
+        fresh = Path(tempfile.mkdtemp(prefix="new-", dir=self.builds))
         for command in self.build:
             argv = [self.filled(item).replace(str(self.out), str(fresh)) for item in command]
             done = subprocess.run(

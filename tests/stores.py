@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from nodeling_runtime.store.base import Store
 from nodeling_runtime.store.memory import MemoryStore
+from nodeling_runtime.store.postgres import PostgresStore
+from nodeling_runtime.store.postgres_address import Address
+from nodeling_runtime.store.postgres_link import once
 from nodeling_runtime.store.sqlite import SqliteStore
 
 
@@ -63,4 +68,42 @@ class SqlitePlace(Place):
             store.close()
 
 
-PLACES: dict[str, Callable[[Path], Place]] = {"memory": MemoryPlace, "sqlite": SqlitePlace}
+class PostgresPlace(Place):
+    """One schema of a server that all tests share; it goes with the test."""
+
+    def __init__(self, folder: Path, server: str) -> None:
+        super().__init__(folder)
+        self.url = f"{server}?schema=t_{uuid.uuid4().hex}"
+        self._open: list[PostgresStore] = []
+
+    def open(self) -> Store:
+        store = PostgresStore(self.url, "off")
+        self._open.append(store)
+        return store
+
+    def die(self, store: Store) -> None:
+        store.close()
+
+    def close(self) -> None:
+        for store in self._open:
+            store.close()
+        drop_schema(self.url)
+
+
+def drop_schema(url: str) -> None:
+    """Take a store's schema away."""
+    from psycopg import sql
+
+    address = Address.parse(url)
+    text = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(address.schema))
+    once(address, "off", lambda db: db.execute(text))
+
+
+KINDS = ("memory", "postgres", "sqlite")
+
+
+def place_of(kind: str, folder: Path, request: pytest.FixtureRequest) -> Place:
+    """A new place of a kind; the server is started for the first that needs it."""
+    if kind == "postgres":
+        return PostgresPlace(folder, request.getfixturevalue("postgres"))
+    return MemoryPlace(folder) if kind == "memory" else SqlitePlace(folder)

@@ -144,6 +144,11 @@ class BlobValue(Value):
         return f"BlobValue({', '.join(map(repr, self.blobs.values()))})"
 
 
+def may_refer(data: bytes) -> bool:
+    """Whether something in these bytes looks like a reference to a file."""
+    return _MARK in data
+
+
 class BlobRecord(Deferred):
     """A value with files, as an expression carries it about."""
 

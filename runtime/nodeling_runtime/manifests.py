@@ -55,10 +55,19 @@ def normalise(data: Mapping[str, Any], folder: Path | None = None) -> dict[str, 
     out = dict(data)
     if "input" in out and "inputs" not in out:
         out["inputs"] = out.pop("input")
+    for key in out.keys() & set(SCHEMA_KEYS):
+        out[key] = _without_any(out[key])
     _lift_inputs(out)
     if "runtime" not in out and folder is not None and _is_javascript(folder):
         out["runtime"] = {"type": "runtime.nodejs", "entry": "index.js"}
     return out
+
+
+def _without_any(schema: Any) -> Any:
+    """Blok's `"type": "any"` is no type, and means that any will do."""
+    if isinstance(schema, dict) and schema.get("type") == "any":
+        return {key: value for key, value in schema.items() if key != "type"}
+    return schema
 
 
 def _lift_inputs(out: dict[str, Any]) -> None:
@@ -109,7 +118,7 @@ def well_formed(document: Document, data: Mapping[str, Any]) -> list[Fault]:
         if isinstance(document.data.get(key), (dict, bool)):
             found.extend(
                 document.fault("manifest.schema", fault.message, fault.pointer, hint=fault.hint)
-                for fault in check_schema(document.data[key], f"/{key}")
+                for fault in check_schema(_without_any(document.data[key]), f"/{key}")
             )
     found.extend(_runtime_faults(document, data))
     found.extend(_timeout_faults(document, data.get("timeout")))

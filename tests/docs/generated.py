@@ -121,11 +121,6 @@ def step_keys() -> str:
     return _keys(keys.STEP)
 
 
-def later_keys() -> str:
-    """The keys that are refused by name."""
-    return table(["Key", "Until"], [[f"`{key}`", text] for key, text in keys.LATER.items()])
-
-
 def _keys(known: Mapping[str, str]) -> str:
     return table(["Key", "Meaning"], [[f"`{key}`", text] for key, text in known.items()])
 
@@ -413,7 +408,6 @@ PARTS: dict[str, Callable[[], str]] = {
     "workflow-keys": workflow_keys,
     "settings-keys": settings_keys,
     "step-keys": step_keys,
-    "later-keys": later_keys,
     "container-keys": container_keys,
     "standard-nodes": standard_nodes,
     "manifest-keys": manifest_keys,

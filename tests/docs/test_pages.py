@@ -11,6 +11,7 @@ from docs.pages import ROOT, Page, PageError, agrees, blocks, normal, pages
 # Pages whose blocks have a test of their own, because they hold tables of cases instead of commands.
 ELSEWHERE = {
     "docs/how-to/write-a-node-in-rust.md": "tests/docs/test_rust_page.py",
+    "docs/how-to/share-runs.md": "tests/docs/test_shared_page.py",
     "docs/how-to/draw-and-report.md": "tests/unit/runtime/graph/test_graph_docs.py",
     "docs/reference/expressions.md": "tests/unit/runtime/expressions/test_expressions_page.py",
     "docs/reference/exec-nodes.md": "tests/unit/runtime/dispatch/test_exec_docs.py",

@@ -121,7 +121,6 @@ def test_one_document_with_every_fault_of_the_graph_lists_them_all() -> None:
         "document.duplicate_step",
         "document.duration",
         "document.independent",
-        "document.later",
         "document.twice",
         "document.type_word",
         "document.unknown_key",

@@ -22,6 +22,7 @@ from nodeling_runtime.scaffold import find_template, render
 MAIN = """
 use nodeling::{Context, Error};
 use serde_json::{json, Value};
+use std::io::Read;
 use std::time::Duration;
 
 fn main() -> std::process::ExitCode {
@@ -40,6 +41,12 @@ fn handle(ctx: &Context, inputs: Value) -> Result<Value, Error> {
             std::process::exit(7);
         }
         "panic" => panic!("no luck"),
+        "keep" => return Ok(json!({"file": ctx.write_blob("raw bytes".as_bytes(), "text/plain")?})),
+        "open" => {
+            let mut text = String::new();
+            ctx.open_blob(&inputs["file"])?.read_to_string(&mut text)?;
+            return Ok(json!(text));
+        }
         "large" => return Ok(json!("x".repeat(5_000_000))),
         "size" => return Ok(json!(inputs["text"].as_str().map(str::len))),
         "set" => ctx.set("mark", &inputs["value"])?,
@@ -138,10 +145,13 @@ def test_what_it_writes_and_large_values_reach_the_next_step(project: Path) -> N
         {"name": "set", "node": "busy", "inputs": {"kind": "set", "value": [1, "é"]}},
         {"name": "large", "node": "busy", "inputs": {"kind": "large"}},
         {"name": "size", "node": "busy", "inputs": {"kind": "size", "text": "${steps.large.output}"}},
+        {"name": "kept", "node": "busy", "inputs": {"kind": "keep"}},
+        {"name": "text", "node": "busy", "inputs": {"kind": "open", "file": "${steps.kept.output.file}"}},
         {"name": "last", "node": "busy", "inputs": {"mark": "${ctx.vars.mark}"}},
     )
     assert result.status == "succeeded", result.error
     assert result.steps["size"].output == 5_000_000
+    assert result.steps["text"].output == "raw bytes"
     assert result.steps["last"].output["seen"] == {"mark": [1, "é"]}
 
 

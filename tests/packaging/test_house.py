@@ -117,7 +117,9 @@ def test_the_workflow_schema_and_the_loader_know_the_same_keys():
     assert tuple(definitions["link"]["anyOf"][1]["properties"]) == keys.LINK
     assert tuple(definitions["status"]["enum"]) == ON_WORDS
     assert tuple(definitions["step"]["properties"]["type"]["anyOf"][0]["enum"]) == keys.TYPES
-    assert not set(keys.LATER) & (set(keys.STEP) | set(keys.TOP) | set(keys.SETTINGS))
+    assert tuple(definitions["circuit"]["properties"]) == keys.CIRCUIT
+    assert tuple(definitions["cache"]["properties"]) == keys.CACHE
+    assert tuple(definitions["settings"]["properties"]["when_full"]["enum"]) == keys.WHEN_FULL
 
 
 def test_every_example_workflow_and_manifest_fits_the_shipped_schemas():

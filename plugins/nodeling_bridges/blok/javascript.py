@@ -18,7 +18,12 @@ _MEMBER = re.compile(
     r"""\s*(?:(?P<dot>\?\.|\.)\s*(?P<name>[A-Za-z_$][\w$]*)"""
     r"""|(?:\?\.)?\[\s*(?:(?P<quote>['"])(?P<text>[^'"\\]*)(?P=quote)|(?P<index>\d+))\s*\])"""
 )
-_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/""", re.DOTALL)
+# What is never closed goes on to the end, so that a text is read once whatever it holds.
+_QUOTED = re.compile(
+    r"""'(?:[^'\\]|\\.)*(?:'|\Z|\\\Z)|"(?:[^"\\]|\\.)*(?:"|\Z|\\\Z)|//[^\n]*|/\*.*?(?:\*/|\Z)""", re.DOTALL
+)
+_NUMBER = re.compile(r"\d[\w.]*")
+DEEPEST = 32  # templates in templates; the runtime reads no deeper either
 _ROOTS = frozenset({"ctx", "vars", "process"})
 
 
@@ -42,11 +47,11 @@ def resolved(text: str) -> str:
             piece, at = _template(text, at, _as_it_is)
         elif quoted:
             piece, at = quoted.group(), quoted.end()
-            if piece[0] in "'\"" and "${" in piece:
+            if piece[0] in "'\"" and piece[-1] == piece[0] and "${" in piece:
                 piece = "`" + piece[1:-1].replace("`", "\\`") + "`"
         elif text.startswith("${", at):
             end = _closing(text, at + 2)
-            piece, at = f"({text[at + 2 : end]})", end + 1
+            piece, at = f"({text[at + 2 : end]})" if end < len(text) else text[at:], end + 1
         else:
             piece, at = text[at], at + 1
         found.append(piece)
@@ -57,12 +62,20 @@ def _as_it_is(root: str, members: Sequence[Member]) -> str:
     return root + "".join(member.written for member in members)
 
 
-def renamed(text: str, rename: Rename) -> str:
-    """A text of JavaScript, each static path from a known root given by `rename`."""
+def renamed(text: str, rename: Rename, depth: int = 0) -> str:
+    """A text of JavaScript, each static path from a known root given by `rename`.
+
+    Args:
+        text: The text.
+        rename: Gives a path by its root and its members.
+        depth: In how many templates it stands.
+    """
+    if depth > DEEPEST:
+        return text
     found: list[str] = []
     at = 0
     while at < len(text):
-        piece, at = _next(text, at, rename, _behind(found))
+        piece, at = _next(text, at, rename, _behind(found), depth)
         found.append(piece)
     return "".join(found)
 
@@ -72,15 +85,15 @@ def _behind(found: Sequence[str]) -> str:
     return "".join(found[-3:]).rstrip()[-2:]
 
 
-def _next(text: str, at: int, rename: Rename, before: str) -> tuple[str, int]:
+def _next(text: str, at: int, rename: Rename, before: str, depth: int) -> tuple[str, int]:
     if text[at] == "`":
-        return _template(text, at, rename)
+        return _template(text, at, rename, depth)
     quoted = _QUOTED.match(text, at)
     if quoted:
         return quoted.group(), quoted.end()
     name = _NAME.match(text, at)
     if name is None:
-        number = re.compile(r"\d[\w.]*").match(text, at)
+        number = _NUMBER.match(text, at)
         return (number.group(), number.end()) if number else (text[at], at + 1)
     is_member = before.endswith(".") and before != ".."
     if name.group() not in _ROOTS or is_member:
@@ -102,7 +115,7 @@ def _members(text: str, at: int) -> tuple[list[Member], int]:
         at = match.end()
 
 
-def _template(text: str, at: int, rename: Rename) -> tuple[str, int]:
+def _template(text: str, at: int, rename: Rename, depth: int = 0) -> tuple[str, int]:
     """A template literal, what stands in its `${…}` renamed."""
     found, at = ["`"], at + 1
     while at < len(text):
@@ -111,7 +124,8 @@ def _template(text: str, at: int, rename: Rename) -> tuple[str, int]:
             at += 2
         elif text.startswith("${", at):
             end = _closing(text, at + 2)
-            found.append("${" + renamed(text[at + 2 : end], rename) + text[end : end + 1])
+            inner = renamed(text[at + 2 : end], rename, depth + 1)
+            found.append("${" + inner + text[end : end + 1])
             at = end + 1
         else:
             found.append(text[at])
@@ -122,18 +136,29 @@ def _template(text: str, at: int, rename: Rename) -> tuple[str, int]:
 
 
 def _closing(text: str, at: int) -> int:
-    """Where the brace closes that was opened before `at`."""
-    open_ = 1
+    """Where the brace closes that was opened before `at`; the text's end when it does not."""
+    open_ = ["{"]
     while at < len(text):
-        quoted = _QUOTED.match(text, at)
-        if quoted:
-            at = quoted.end()
-            continue
-        if text[at] == "`":
-            _, at = _template(text, at, _as_it_is)
-            continue
-        open_ += {"{": 1, "}": -1}.get(text[at], 0)
-        if open_ == 0:
+        step = _step(text, at, open_)
+        if not open_:
             return at
-        at += 1
-    return at
+        at += step
+    return len(text)
+
+
+def _step(text: str, at: int, open_: list[str]) -> int:
+    """How far to go on; what opens or closes here is noted in `open_`."""
+    if open_[-1] == "`":
+        if text.startswith("${", at):
+            open_.append("{")
+        elif text[at] == "`":
+            open_.pop()
+        return 2 if text[at] == "\\" or text.startswith("${", at) else 1
+    quoted = _QUOTED.match(text, at)
+    if quoted:
+        return quoted.end() - at
+    if text[at] in "{`":
+        open_.append(text[at])
+    elif text[at] == "}":
+        open_.pop()
+    return 1

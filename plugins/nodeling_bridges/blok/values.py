@@ -73,7 +73,9 @@ class Values:
         """A text that may be, or hold, an expression."""
         if text.startswith("js/"):
             return "js/" + self.javascript(text[3:])
-        parts = _PART.split(text)
+        end = text.rfind("}") + 1  # behind the last brace there is nothing that could be a part
+        parts = _PART.split(text[:end])
+        parts[-1] += text[end:]
         if len(parts) == 1:
             return text
         if len(parts) == 3 and not parts[0] and not parts[2]:

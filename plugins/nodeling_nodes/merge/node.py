@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from nodeling import Context, NodeError
 from nodeling.errors import nearest
 
 Values = dict[Any, Any]
+MOST_ROWS = 1_000_000
 LENIENT = ("collect-available", "first")  # these ask for nothing unless `required_inputs` does
 KINDS = {
     dict: "an object",
@@ -58,6 +60,8 @@ def _merged(strategy: str, there: Values, named: bool, inputs: Mapping[str, Any]
         return _joined(there)
     if strategy == "zip":
         return _zipped(there, named, inputs.get("lengths", "equal"))
+    if strategy == "join":
+        return _matched(there, inputs.get("key"))
     if strategy == "first":
         return next(iter(there.values()), None)
     return there if named else list(there.values())
@@ -126,6 +130,37 @@ def _zipped(there: Values, named: bool, lengths: str) -> list[Any]:
     wanted = (max if lengths == "longest" else min)(counts.values(), default=0)
     rows = ({name: _at(value, i) for name, value in there.items()} for i in range(wanted))
     return list(rows) if named else [list(row.values()) for row in rows]
+
+
+def _matched(there: Values, key: str | None) -> list[Any]:
+    """Lists of objects joined by a field, as a full outer join does it; a later object's fields win."""
+    if key is None:
+        raise _refusal("`join` needs a `key`", "name the field that the objects share")
+    rows: list[dict[str, Any]] = []
+    for name, value in there.items():
+        _expect(name, value, list)
+        found: dict[str, list[dict[str, Any]]] = {}
+        for place, item in enumerate(value):
+            _expect(f"{name}[{place}]", item, dict)
+            if key not in item:
+                raise _refusal(f"'{name}[{place}]' has no {key!r}", "every object must have the `key`")
+            found.setdefault(_word(item[key]), []).append(item)
+        joined: list[dict[str, Any]] = []
+        met: set[str] = set()
+        for row in rows:
+            word = _word(row[key])
+            met.add(word)
+            joined.extend({**row, **item} for item in found.get(word, [{}]))
+            if len(joined) > MOST_ROWS:
+                raise _refusal(f"joined by {key!r} there are more than {MOST_ROWS} objects")
+        rows = joined + [item for word, items in found.items() if word not in met for item in items]
+    return rows
+
+
+def _word(value: Any) -> str:
+    """A text that two values share when they are equal as JSON."""
+    whole = isinstance(value, float) and value.is_integer()
+    return json.dumps(int(value) if whole else value, sort_keys=True)
 
 
 def _at(items: list[Any], place: int) -> Any:

@@ -42,6 +42,9 @@ class Lines:
         found: tuple[str, dict[str, Any]] | None = say(event)
         return found
 
+    def _run_queued(self, event: Event) -> tuple[str, dict[str, Any]]:
+        return f"run {event['run_id']} of {event['workflow']!r} waits for its turn", {}
+
     def _run_started(self, event: Event) -> tuple[str, dict[str, Any]]:
         return f"run {event['run_id']} of {event['workflow']!r} started", {"bold": True}
 
@@ -70,6 +73,10 @@ class Lines:
             hint = hint_of(event["error"])
             text += f"; {hint}" if hint else ""
         return text, {"fg": COLOURS.get(status)}
+
+    def _step_cached(self, event: Event) -> tuple[str, dict[str, Any]] | None:
+        text = f"{event['step']} takes over the output of {event['by']} in run {event['run']}"
+        return (text, {}) if self._verbose else None
 
     def _step_retry(self, event: Event) -> tuple[str, dict[str, Any]]:
         again = f"again in {spoken(event['delay_ms'])}"

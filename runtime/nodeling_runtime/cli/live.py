@@ -30,7 +30,7 @@ Event = Mapping[str, Any]
 KEPT = 8  # how many ended rows of one level are remembered
 SHOWN_RUNNING = 12  # how many running rows of one level are drawn
 BAR = 20
-ABOVE = ("step.log", "step.retry")  # events that are told in lines above the tree as well
+ABOVE = ("step.log", "step.retry", "run.queued")  # events that are told in lines above the tree as well
 PER_SECOND = 10
 
 

@@ -32,6 +32,7 @@ PROGRAM = "nodectl"
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("nodeling_runtime.cli.run:command", "Run a workflow and print its output."),
     "runs": ("nodeling_runtime.cli.runs.group:command", "Look at kept runs, go on with them, end them."),
+    "worker": ("nodeling_runtime.cli.worker:command", "Take the runs that wait in a store and run them."),
     "store": ("nodeling_runtime.cli.store.group:command", "Look after the place where runs are kept."),
     "call": ("nodeling_runtime.cli.call:command", "Call one node, outside any workflow."),
     "eval": ("nodeling_runtime.cli.evaluate:command", "Evaluate an expression."),

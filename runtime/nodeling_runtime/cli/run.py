@@ -58,6 +58,11 @@ from nodeling_runtime.cli.words import complete_parameters
 )
 @click.option("--key", metavar="TEXT", help="Two requests with one key and one input are one run.")
 @click.option(
+    "--queue",
+    is_flag=True,
+    help="Do not run it: leave it in the store to a `nodectl worker`, and print the run's id.",
+)
+@click.option(
     "--verbose", is_flag=True, help="Say who ran each step, what it waited for, what started together."
 )
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
@@ -92,12 +97,13 @@ def command(**given: Any) -> int:
     wanted = Wanted(given["as_json"], given["verbose"], given["quiet"], given["events"], given["report"])
     url = default_url(loaded.base or Path.cwd()) if given["store"] is None else given["store"]
     if url is None or url == "none":
-        if given["key"] is not None:
-            raise click.UsageError("--key is about runs that are kept; name a store with --store")
+        for option in ("key", "queue"):
+            if given[option]:
+                raise click.UsageError(f"--{option} is about runs that are kept; name a store with --store")
         return run_loaded(loaded, options, wanted)
-    from nodeling_runtime.cli.kept import run_kept
+    from nodeling_runtime.cli.kept import queue_kept, run_kept
 
-    return run_kept(
+    return (queue_kept if given["queue"] else run_kept)(
         loaded,
         options,
         wanted,

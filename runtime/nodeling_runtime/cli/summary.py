@@ -104,7 +104,7 @@ def _step_line(step: StepResult, width: int) -> str:
         said.append(f"{spoken(step.duration_ms):>8}")
     if step.attempts > 1:
         said.append(f"{step.attempts} attempts")
-    if step.status not in ("succeeded", "failed"):
+    if step.reason is not None or step.status not in ("succeeded", "failed"):
         said.append(f"{step.status} ({step.reason})" if step.reason else step.status)
     return "  ".join(said)
 

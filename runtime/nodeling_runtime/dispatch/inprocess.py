@@ -17,7 +17,6 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from nodeling.context import Context
@@ -28,13 +27,13 @@ from nodeling_runtime.blob_values import BlobValue, settled
 from nodeling_runtime.blobs import Blob, BlobFault
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS, CallError, NodeCall, Outcome
 from nodeling_runtime.dispatch.loading import is_loaded, load_implementation
+from nodeling_runtime.dispatch.straight import NOTHING_WRITTEN
 from nodeling_runtime.dispatch.threads import RaisedOutsideError, ThreadPool
 from nodeling_runtime.values import Value
 
 LONGEST_TRACEBACK = 32 * 1024
 CONSUMER_POLL_SECONDS = 0.05  # how often a thread that waits for a consumer looks whether its call goes on
 PLAIN_KINDS = ("async", "sync")  # what reports nothing by itself, as generators do
-NOTHING_WRITTEN: Mapping[str, bytes | None] = MappingProxyType({})
 
 
 class _Live:

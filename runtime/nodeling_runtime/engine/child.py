@@ -50,7 +50,7 @@ class ChildRun:
         self._flow = flow
         self._after: tuple[ChildRun, ...] = tuple(start.after)  # type: ignore[arg-type]
         self._delta: Delta | None = None
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[None]] | None = None
         self.child: Child = start.child
         self.cleanup = start.cleanup
         self.index = index
@@ -105,7 +105,7 @@ class ChildRun:
         """Wait for its end."""
         if not self.job.done:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append(future)
+            self._waiters = [*(self._waiters or ()), future]
             await future
         return self
 
@@ -117,13 +117,16 @@ class ChildRun:
 
     def finished(self) -> None:
         """The job has ended and been counted."""
-        for future in self._waiters:
-            if not future.done():
-                future.set_result(None)
-        self._waiters.clear()
+        if self._waiters is not None:
+            for future in self._waiters:
+                if not future.done():
+                    future.set_result(None)
+            self._waiters = None
 
     def delta(self) -> Delta:
         """Its writes over those of the runs it followed."""
+        if not self._after:
+            return self.job.delta if self.record.status == "succeeded" else self.job.partial
         if self._delta is None:
             merged: dict[str, Any] = {}
             for run in self._after:
@@ -131,6 +134,11 @@ class ChildRun:
             merged.update(self.job.delta if self.record.status == "succeeded" else self.job.partial)
             self._delta = merged
         return self._delta
+
+    @property
+    def follows(self) -> bool:
+        """Whether it has seen the writes of other runs."""
+        return bool(self._after)
 
     def history(self) -> set[ChildRun]:
         """The runs whose writes this one has seen."""
@@ -182,8 +190,6 @@ def _step_job(
     timeout_ms: float | None,
     ended: str | None,
 ) -> tuple[StepJob, StepRecord]:
-    from nodeling_runtime.engine.scope_job import admit_alone
-
     scope = slot.scope
     if scope is None:
         raise AssertionError("a step slot has a scope")
@@ -197,9 +203,11 @@ def _step_job(
     path = f"{place.path}/{step.name}"
     record = StepRecord(path, step.name, step.node, container=step.is_container)
     frame.records[step.index] = record
-    job = admit_alone(
-        flow.job.engine, step, frame, path, parts, record, timeout_ms, start.inputs, ended, place.own
-    )
+    job = flow.job.beside(step, frame, path, parts, record, timeout_ms, start.inputs, place.own)
+    if ended is None and not (step.active and step.condition is None):
+        from nodeling_runtime.engine.scope_job import admit_alone
+
+        admit_alone(job)
     return job, record
 
 

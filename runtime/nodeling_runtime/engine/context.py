@@ -55,6 +55,7 @@ class Frame:
     _writers: dict[str, int] = field(default_factory=dict)  # the same steps as bits
     _contested: dict[str, None] = field(default_factory=dict)
     _failed: dict[int, Delta] = field(default_factory=dict)
+    _first: View | None = None  # of every step that follows nothing
 
     def __post_init__(self) -> None:
         count = len(self.plan.steps)
@@ -63,7 +64,7 @@ class Frame:
 
     def write(self, step: int, delta: Mapping[str, Write]) -> None:
         """Keep what a step that succeeded wrote."""
-        for key, write in delta.items():
+        for key, write in delta.items() if delta else ():
             held = self._writes.setdefault(key, [])
             held.append(Write(step, write.data, write.who))
             self._writers[key] = self._writers.get(key, 0) | 1 << step
@@ -89,7 +90,11 @@ class Frame:
             ConflictError: Two visible writes differ and nothing says how to merge them.
         """
         if not self._contested and not self._failed:
-            return View(self, visible, UNWRITTEN, UNWRITTEN)
+            if visible:
+                return View(self, visible, UNWRITTEN, UNWRITTEN)
+            if self._first is None:
+                self._first = View(self, 0, UNWRITTEN, UNWRITTEN)
+            return self._first
         extra: dict[str, list[Write]] = {}
         for step in failed:
             for key, write in self._failed.get(step, {}).items():

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,9 +24,10 @@ from nodeling_runtime.engine.loaded import Loaded
 from nodeling_runtime.engine.pinned import Policy, changed_nodes, load_pinned, pinned_definition
 from nodeling_runtime.engine.recorded import fold
 from nodeling_runtime.engine.run import RunOptions, RunOutcome
+from nodeling_runtime.engine.run_limits import run_limit, waited_for
 from nodeling_runtime.engine.stored import stored_result
 from nodeling_runtime.store.base import Store, hash_of, not_found
-from nodeling_runtime.store.model import CLOSED, Claim, NewRun, RunRow
+from nodeling_runtime.store.model import CLOSED, Claim, Created, NewRun, RunRow
 from nodeling_runtime.store.opening import open_store, owner_name
 from nodeling_runtime.store.writer import Writer
 from nodeling_runtime.values import Value
@@ -78,32 +79,31 @@ async def run_durably(
 
     Raises:
         KnownRunError: A run with this key and this input is there.
-        StoreError: The run cannot be kept, or the key belongs to another request.
+        StoreError: The run cannot be kept, the key belongs to another request, or there are as many runs of
+            the workflow as may be.
     """
-    workflow = loaded.ready()
-    request = _request(options)
-    new = NewRun(
-        run_id=options.run_id or uuid.uuid4().hex,
-        workflow=workflow.name,
-        version=workflow.version,
-        definition=pinned_definition(loaded, target),
-        request=request,
-        at=time.time(),
-        key=key,
-        fingerprint=hash_of(orjson.dumps(orjson.loads(request), option=orjson.OPT_SORT_KEYS)),
-        labels=dict(workflow.labels),
-        options={"max_concurrent": options.max_concurrent, "timeout_ms": options.timeout_ms},
-        owner=keeper.owner,
-    )
-    async with _held(keeper) as held:
+    new = _asked_for(loaded, options, key, target, keeper.owner)
+    async with held(keeper) as hold:
 
-        def begin() -> Journal:
+        async def begin() -> Journal:
             created = keeper.store.create(new)
-            if created.claim is None:
+            if created.existed:
                 raise KnownRunError(created.run)
-            return held.journal(created.claim)
+            claim = created.claim or await waited_for(keeper, created.run, options.listeners)
+            return hold.journal(claim)
 
         return await execute(loaded, options, begin)
+
+
+def enqueue(
+    keeper: Keeper, loaded: Loaded, options: RunOptions, *, key: str | None = None, target: str | None = None
+) -> Created:
+    """Keep a run that whoever serves the store will take; it is asked for as soon as this returns.
+
+    Raises:
+        StoreError: It cannot be kept, or the key belongs to another request.
+    """
+    return keeper.store.create(_asked_for(loaded, options, key, target, None))
 
 
 async def resume_run(
@@ -113,6 +113,8 @@ async def resume_run(
     *,
     policy: Policy = "compatible",
     loaded: Loaded | None = None,
+    claim: Claim | None = None,
+    begun: Callable[[Journal], None] = lambda journal: None,
 ) -> RunOutcome:
     """Go on with a run that has not ended, where its history ends.
 
@@ -121,7 +123,10 @@ async def resume_run(
         run_id: The run.
         options: Who listens; what was asked for is the run's own.
         policy: How much its nodes may have changed.
-        loaded: The workflow, where it was made in Python.
+        loaded: The workflow, where it is known: one made in Python, or one that was loaded before.
+        claim: The right to write to it, where it was taken already. It is given back by whoever took it
+            unless the run has begun here.
+        begun: Told that it has.
 
     Raises:
         StoreError: There is no such run, it has ended, somebody runs it, it is dead, or a node changed.
@@ -142,17 +147,18 @@ async def resume_run(
                 hint="check out the code that was there, or start a new run",
             )
     changed = changed_nodes(loaded, kept, policy)
-    _restore(options, store.request(run_id) or b"{}")
-    async with _held(keeper) as held:
+    restore(options, store.request(run_id) or b"{}")
+    async with held(keeper) as hold:
 
         def begin() -> Journal:
-            claim = store.claim(run_id, keeper.owner)
+            mine = claim or store.claim(run_id, keeper.owner)
             recorded = fold(store.events(run_id))
             options.max_concurrent = recorded.options.get("max_concurrent")
             options.timeout_ms = recorded.options.get("timeout_ms")
-            journal = held.journal(claim, recorded)
+            journal = hold.journal(mine, recorded)
             if changed:
                 journal.note("definition.changed", "", {"nodes": changed, "policy": policy})
+            begun(journal)
             return journal
 
         return await execute(loaded, options, begin)
@@ -195,7 +201,8 @@ class _Hold:
 
 
 @contextlib.asynccontextmanager
-async def _held(keeper: Keeper) -> AsyncIterator[_Hold]:
+async def held(keeper: Keeper) -> AsyncIterator[_Hold]:
+    """What gives a run its journal, and lets it go at the end, however that comes."""
     hold = _Hold(keeper)
     try:
         yield hold
@@ -207,12 +214,33 @@ async def _held(keeper: Keeper) -> AsyncIterator[_Hold]:
                 keeper.store.release(claim)
 
 
+def _asked_for(
+    loaded: Loaded, options: RunOptions, key: str | None, target: str | None, owner: str | None
+) -> NewRun:
+    workflow = loaded.ready()
+    request = _request(options)
+    return NewRun(
+        run_id=options.run_id or uuid.uuid4().hex,
+        workflow=workflow.name,
+        version=workflow.version,
+        definition=pinned_definition(loaded, target),
+        request=request,
+        at=time.time(),
+        key=key,
+        fingerprint=hash_of(orjson.dumps(orjson.loads(request), option=orjson.OPT_SORT_KEYS)),
+        labels=dict(workflow.labels),
+        options={"max_concurrent": options.max_concurrent, "timeout_ms": options.timeout_ms},
+        owner=owner,
+        limit=run_limit(workflow),
+    )
+
+
 def _request(options: RunOptions) -> bytes:
     parts: Mapping[str, Any] = {name: orjson.Fragment(value.data) for name, value in options.request.items()}
     return orjson.dumps({"request": parts, "parameters": dict(options.parameters)})
 
 
-def _restore(options: RunOptions, request: bytes) -> None:
+def restore(options: RunOptions, request: bytes) -> None:
     """What the run was asked to do, as it was asked."""
     kept = orjson.loads(request)
     options.request = {name: Value.of(value) for name, value in (kept.get("request") or {}).items()}

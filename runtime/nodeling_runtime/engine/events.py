@@ -35,12 +35,8 @@ class Events:
         self._after = after
         self._redactor = redactor
         self._listeners = list(listeners)
+        self.active = bool(listeners)  # whether anybody listens
         self._seq = 0
-
-    @property
-    def active(self) -> bool:
-        """Whether anybody listens."""
-        return bool(self._listeners)
 
     def emit(self, kind: str, step: str | None = None, **data: Any) -> None:
         """Tell the listeners. One that raises is named once and told no more."""
@@ -63,4 +59,5 @@ class Events:
                 listener(event)
             except Exception as error:  # a listener may be a plugin's
                 self._listeners.remove(listener)
+                self.active = bool(self._listeners)
                 sys.stderr.write(f"nodeling: an event listener failed and is called no more: {error!r}\n")

@@ -195,8 +195,9 @@ class FlowHandle:
         """The writes that leave, child by child; those a later one has seen are part of it."""
         seen: set[ChildRun] = set()
         for run in self._adopted:
-            seen.update(run.history())
-        return [run.delta() for run in self._adopted if run not in seen]
+            if run.follows:
+                seen.update(run.history())
+        return [delta for run in self._adopted if run not in seen and (delta := run.delta())]
 
     def _before_children(self) -> View | None:
         """What the first child sees: its own scope, with nothing done yet."""

@@ -20,14 +20,20 @@ PATIENCE_SECONDS = 60.0  # how long nothing may be answered while a live child w
 class Gate:
     """One container's children that had ended, in order."""
 
-    def __init__(self, ended: Iterable[tuple[str, int]]) -> None:
-        """Let these children answer in this order, each when so many have been made."""
+    def __init__(self, ended: Iterable[tuple[str, int]], *, is_loose: bool = False) -> None:
+        """Let these children answer in this order, each when so many have been made.
+
+        In a loose one everybody answers, and begins, as they come: children that know nothing of one
+        another, of whom a restart runs a few.
+        """
         self._order = deque(ended)
         self._made = 0
         self._turns: dict[str, asyncio.Future[None]] = {}
         self._live: list[asyncio.Future[None]] = []
         self._then: list[Callable[[], None]] = []
-        self._is_void = False
+        self._is_void = is_loose
+        if is_loose:
+            self._order.clear()
 
     @property
     def is_open(self) -> bool:

@@ -25,6 +25,7 @@ def prepared(
     blobs: RunBlobs,
     overrides: Mapping[str, Any] | None,
     overlay: Mapping[str, Any] | None,
+    takes_no_config: bool = False,
 ) -> tuple[dict[str, Any], Value]:
     """The config and the inputs of a step's node, the same for all attempts.
 
@@ -34,19 +35,24 @@ def prepared(
         blobs: The files of the run.
         overrides: Inputs that the run's parameters set.
         overlay: Inputs that the container around it set.
+        takes_no_config: It is known to have no config, and its node to be content with none.
 
     Raises:
         NodelingError: An expression fails, or a schema refuses what it gives.
     """
     spec = step.spec
     try:
-        config = {} if step.config is None else Value.of(step.config.evaluate(names)).fresh()
-        refuse(spec.config.check(config), f"the config of {spec.name!r} is refused", 4002)
-        given = _given(step, names.keeping(), overrides, overlay)
+        config: dict[str, Any] = {}
+        if not takes_no_config:
+            if step.config is not None:
+                config = Value.of(step.config.evaluate(names)).fresh()
+            refuse(spec.config.check(config), f"the config of {spec.name!r} is refused", 4002)
+        given = _given(step, names, overrides, overlay)
         value = blobs.value_of(given)
         if isinstance(value, BlobValue):
             given = judgeable(spec.manifest.inputs, given)
-        refuse(spec.inputs.check(given), f"{spec.name!r} refuses its inputs", 4001)
+        if not spec.inputs.is_valid(given):
+            refuse(spec.inputs.check(given), f"{spec.name!r} refuses its inputs", 4001)
         return config, value
     except BlobFault as fault:
         raise NodelingError(f"its inputs: {fault.message}", code=fault.code, hint=fault.hint) from fault
@@ -57,7 +63,7 @@ def prepared(
 def _given(
     step: Step, names: Names, overrides: Mapping[str, Any] | None, overlay: Mapping[str, Any] | None
 ) -> Any:
-    value = {} if step.inputs is None else step.inputs.evaluate(names)
+    value = {} if step.inputs is None else step.inputs.evaluate(names.keeping())
     if not (step.parameters or overrides or overlay):
         return value
     value = to_plain(value)
@@ -85,7 +91,7 @@ def judged(spec: NodeSpec, outcome: Outcome, blobs: RunBlobs) -> Outcome:
             found = judgeable(spec.manifest.output, outcome.output.surface())
         else:
             found = outcome.output.shared()
-        faults = spec.output.check(found)
+        faults = None if spec.output.is_valid(found) else spec.output.check(found)
     except (BlobFault, ExpressionError) as fault:
         outcome.error = _unreadable(spec, fault)
         outcome.output = None

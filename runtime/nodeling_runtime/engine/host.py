@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +21,14 @@ from nodeling_runtime.documents.reader import from_data
 from nodeling_runtime.engine.loaded import Loaded, load
 from nodeling_runtime.engine.options import check_parameters, run_options
 from nodeling_runtime.engine.run import (
+    Needs,
     Run,
     RunOptions,
     RunOutcome,
     missing_secrets,
-    needed_processes,
-    needed_secrets,
-    needed_workers,
+    needs_of,
 )
+from nodeling_runtime.engine.run_limits import refuse_limit
 from nodeling_runtime.formats import open_workflow
 from nodeling_runtime.project import resolve_secrets
 from nodeling_runtime.values import Value
@@ -36,6 +36,7 @@ from nodeling_runtime.values import Value
 if TYPE_CHECKING:
     from nodeling.workflow import Workflow as SdkWorkflow
     from nodeling_runtime.engine.journal import Journal
+    from nodeling_runtime.toolchains.ahead import Failures
     from nodeling_runtime.workflow.model import Workflow
 
 CLOSING_ROUNDS = 3
@@ -44,7 +45,7 @@ MOST_PREWARMED = 4  # workers that start together with a run; the others start w
 
 
 async def execute(
-    loaded: Loaded, options: RunOptions, begin: Callable[[], Journal] | None = None
+    loaded: Loaded, options: RunOptions, begin: Callable[[], Journal | Awaitable[Journal]] | None = None
 ) -> RunOutcome:
     """Run a loaded workflow on the running loop.
 
@@ -54,32 +55,33 @@ async def execute(
         begin: Makes the run's journal, once nothing is in the way of the run; None: nothing is kept.
 
     Raises:
-        ConfigError: The workflow has faults, or a secret is missing.
+        ConfigError: The workflow has faults, a secret is missing, or its runs cannot be counted.
         StoreError: The run cannot be kept.
     """
-    from nodeling_runtime.dispatch.exec import ExecDispatcher
     from nodeling_runtime.dispatch.inprocess import InProcessDispatcher
-    from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
-    from nodeling_runtime.toolchains.ahead import build_ahead
-    from nodeling_runtime.toolchains.launching import launch_of
 
     workflow = loaded.ready()
-    wanted = needed_secrets(workflow)
+    needs = needs_of(workflow)
+    wanted = needs.secrets
     secrets = resolve_secrets(wanted, Path(loaded.document.name).parent) if wanted else {}
     absent = missing_secrets(wanted, secrets)
     if absent is not None:
         raise absent
-    failures = await build_ahead(needed_processes(workflow), options.on_build)
-    journal = None if begin is None else begin()
-    workers = WorkerDispatcher(launcher=lambda spec: launch_of(spec, failures))
-    dispatchers: dict[str, Dispatcher] = {
-        "inprocess": InProcessDispatcher(),
-        "exec": ExecDispatcher(failures),
-        "worker": workers,
-    }
+    failures: Failures = {}
+    if needs.processes:
+        from nodeling_runtime.toolchains.ahead import build_ahead
+
+        failures = await build_ahead(needs.processes, options.on_build)
+    journal = None
+    if begin is None:
+        refuse_limit(workflow)
+    else:
+        begun = begin()
+        journal = await begun if isinstance(begun, Awaitable) else begun
+    dispatchers: dict[str, Dispatcher] = {"inprocess": InProcessDispatcher()}
     try:
-        for spec in needed_workers(workflow)[:MOST_PREWARMED]:
-            workers.warm(spec)
+        if needs.processes:
+            _add_out_of_process(dispatchers, needs, failures)
         return await Run(workflow, options, dispatchers, secrets, journal).execute()
     finally:
         if journal is not None:
@@ -88,19 +90,34 @@ async def execute(
             await dispatcher.close()
 
 
+def _add_out_of_process(dispatchers: dict[str, Dispatcher], needs: Needs, failures: Failures) -> None:
+    """Add what runs nodes in other processes; it is imported for the workflows alone that have such nodes."""
+    from nodeling_runtime.dispatch.exec import ExecDispatcher
+    from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
+    from nodeling_runtime.toolchains.launching import launch_of
+
+    workers = WorkerDispatcher(launcher=lambda spec: launch_of(spec, failures))
+    dispatchers.update(exec=ExecDispatcher(failures), worker=workers)
+    for spec in needs.workers[:MOST_PREWARMED]:
+        workers.warm(spec)
+
+
 def prewarm(workflow: Workflow) -> None:
     """Start the workers that a run of this workflow will need first, while it is being checked.
 
     Only those start that run nothing of their nodes until the run itself speaks to them: a workflow that
     turns out to be wrong runs nothing.
     """
+    wanted = needs_of(workflow).workers[:MOST_PREWARMED]
+    if not wanted:
+        return
     from nodeling_runtime.dispatch.exec_result import Refused
     from nodeling_runtime.dispatch.worker.bounds import Bounds
     from nodeling_runtime.dispatch.worker.hub import prepare
     from nodeling_runtime.toolchains.launching import launch_of
 
     launches = []
-    for spec in needed_workers(workflow)[:MOST_PREWARMED]:
+    for spec in wanted:
         try:
             launch = launch_of(spec)
         except Refused:

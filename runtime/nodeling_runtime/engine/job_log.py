@@ -97,6 +97,7 @@ class StepLog(JobLog):
         reached("started")
         if not step.is_container:
             await journal.kept()
+            await journal.may_send(self.trail, record.attempts)
             reached("sent")
 
     def write_retry(self, error: CallError, delay_ms: float) -> None:

@@ -24,7 +24,8 @@ from nodeling_runtime.store.writer import Answer, Writer
 from nodeling_runtime.values import Value
 
 LATEST_SECONDS = 0.004  # a result that nobody waits for is kept within so long
-WATCH_SECONDS = 0.5  # how often a run that has nothing to write asks whether it was told to end
+LOOK_SECONDS = 0.5  # how soon a runner that slept beyond its lease knows it
+SETTLED_TURNS = 5  # of the loop, after which what a result starts is written down
 MANY_EVENTS = 200_000  # a history so long is warned of
 MOST_EVENTS = 1_000_000  # and one so long ends the run: something in it does not end
 
@@ -51,11 +52,20 @@ class Journal:
         self._held: deque[tuple[int, Callable[[], None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._is_due = False
-        self._watch: asyncio.TimerHandle | None = None
+        self._look_timer: asyncio.TimerHandle | None = None
         self._was_told = False
         self._base = self.recorded.count
         self._limits = [MOST_EVENTS, MANY_EVENTS]
-        self._look_again()
+        self._open: set[str] = set()  # the calls whose start is written down and whose end is not
+        self._hands_over = False
+        writer.pulse.watch(claim, self._found)
+        if writer.store.heartbeat_seconds is not None:
+            self._look()
+
+    @property
+    def writer(self) -> Writer:
+        """The store's thread."""
+        return self._writer
 
     # -- writing
 
@@ -79,6 +89,7 @@ class Journal:
             if files:
                 facts = {**facts, "files": files}
             value, delta = self._masked(value), self._masked(delta)
+        self._count(kind, path, facts)
         gen = self.recorded.generation(path) if self.recorded.restarts else 0
         self._facts.append(Fact(kind, time.time() if at is None else at, path, facts, value, delta, gen))
         self._noted += 1
@@ -88,6 +99,13 @@ class Journal:
                 self._limits = [2**63]
         if self._timer is None and not self._is_due:
             self._timer = self._loop.call_later(LATEST_SECONDS, self._flush)
+
+    def _count(self, kind: str, path: str, data: Mapping[str, Any]) -> None:
+        if kind == "step.started":
+            if not data["container"]:
+                self._open.add(path)
+        elif kind in ("step.ended", "step.retry", "step.lost"):
+            self._open.discard(path)
 
     def _masked(self, data: bytes | None) -> bytes | None:
         return None if data is None else Value.of(self.redactor.value(Value.from_checked(data).shared())).data
@@ -160,11 +178,13 @@ class Journal:
             answer = StoreError(
                 f"run {self.claim.run_id} was taken over by {owner}; nothing more of it is recorded here",
                 code="store.fenced",
+                details={"refused": count},
             )
         if isinstance(answer, StoreError):
             self._lose(answer)
             return
-        reached("acknowledged")
+        if count:
+            reached("acknowledged")
         self._kept += count
         while self._waiting and self._waiting[0][0] <= self._kept:
             future = self._waiting.popleft()[1]
@@ -194,39 +214,61 @@ class Journal:
 
     # -- being told
 
-    def _look_again(self) -> None:
-        beat = self._writer.store.heartbeat_seconds
-        self._watch = self._loop.call_later(
-            WATCH_SECONDS if beat is None else min(beat, WATCH_SECONDS), self._look
-        )
+    def _found(self, answer: Appended | Fenced) -> None:
+        """Something was found out about the claim, in another thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._answered, 0, answer)
+        except RuntimeError:
+            return  # the loop is closed: the run was given up
 
     def _look(self) -> None:
-        """Ask in the store's thread whether the run is wanted no more, and say that its owner is alive."""
-        store, claim, loop = self._writer.store, self.claim, self._loop
-        beat = store.heartbeat_seconds
+        """Give the run up by its owner's own clock, should nobody have heard of him for too long."""
+        if self.lost is not None:
+            return
+        if self._writer.pulse.is_stale(self.claim):
+            self._lose(
+                StoreError(
+                    f"no word of run {self.claim.run_id} has reached the store for so long that others may"
+                    " take it over; nothing more of it is recorded here",
+                    code="store.fenced",
+                )
+            )
+            return
+        self._look_timer = self._loop.call_later(LOOK_SECONDS, self._look)
 
-        def ask() -> None:
-            try:
-                overtaken = [] if beat is None else store.heartbeat([claim])
-                reason = store.cancels([claim]).get(claim.run_id)
-            except StoreError:
-                return  # if it cannot be read it cannot be written, and the next commit says so
-            try:
-                if overtaken:
-                    loop.call_soon_threadsafe(self._answered, 0, Fenced(None))
-                elif reason is not None:
-                    loop.call_soon_threadsafe(self._tell, Appended(0, reason))
-            except RuntimeError:
-                return  # as above
+    # -- handing over
 
-        if self.lost is None:
-            self._writer.call(ask)
-            self._look_again()
+    async def may_send(self, path: str, attempt: int) -> None:
+        """Wait for ever where the run is being handed over: what was to begin has done nothing."""
+        if self._hands_over:
+            self.note("step.lost", path, {"attempt": attempt})
+            await self._loop.create_future()
+
+    async def hand_over(self, grace: float) -> None:
+        """Begin nothing more, let the calls that are under way end, and leave the rest to another process.
+
+        Args:
+            grace: How long they may take, in seconds; then they are killed, and nothing is said of them.
+        """
+        self._hands_over = True
+        until = self._loop.time() + grace
+        while self.lost is None and self._loop.time() < until and not await self._is_settled():
+            await asyncio.sleep(0.01)
+        self._lose(StoreError("the run was left to another process", code="store.handed_over"))
+
+    async def _is_settled(self) -> bool:
+        """Whether no call is under way and none is about to be."""
+        for _ in range(SETTLED_TURNS):
+            if self._open or not self.is_kept:
+                return False
+            await asyncio.sleep(0)
+        return True
 
     def close(self) -> None:
         """The run is over."""
-        for timer in (self._timer, self._watch):
+        self._writer.pulse.unwatch(self.claim)
+        for timer in (self._timer, self._look_timer):
             if timer is not None:
                 timer.cancel()
-        self._timer = self._watch = None
+        self._timer = self._look_timer = None
         self._flush()

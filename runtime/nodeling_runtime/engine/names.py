@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nodeling_runtime.engine.record import StepRecord
 
 ROOTS = ("ctx", "steps")
+STEP_KEYS = ("output", "status", "reason", "error", "metrics")
 CTX_KEYS = ("request", "vars", "config", "env", "run", "error", "response")
 
 
@@ -77,6 +78,8 @@ class Vars(Record):
 class Steps(Record):
     """`steps`: the ancestors in this scope and in those around it."""
 
+    __slots__ = ("_view",)
+
     def __init__(self, view: View) -> None:
         self._view = view
 
@@ -86,7 +89,7 @@ class Steps(Record):
         while view is not None:
             index = view.frame.plan.index.get(key)
             if index is not None:
-                return _step(key, view.frame, index)
+                return StepFields(key, view.frame, index)
             view = view.frame.parent
         raise missing("steps", key, self.keys())
 
@@ -100,33 +103,48 @@ class Steps(Record):
         return names
 
 
-def _step(name: str, frame: Frame, index: int) -> Fields:
-    record: StepRecord | None = frame.records[index]
-    output = frame.outputs[index]
-    silent = frame.plan.steps[index].continues
-    status = "pending" if record is None else record.status
+class StepFields(Record):
+    """One step, as far as it has come."""
 
-    def read_output() -> Any:
+    __slots__ = ("_frame", "_index", "_name", "_record")
+
+    def __init__(self, name: str, frame: Frame, index: int) -> None:
+        self._name = name
+        self._frame = frame
+        self._index = index
+        self._record: StepRecord | None = frame.records[index]
+
+    def get(self, key: str) -> Any:
+        """What is asked of it."""
+        record = self._record
+        if key == "output":
+            return self._output()
+        if key == "status":
+            return "pending" if record is None else record.status
+        if key == "reason":
+            return None if record is None else record.reason
+        if key == "error":
+            return None if record is None else record.error_json()
+        if key == "metrics":
+            return {} if record is None else record.metrics
+        raise missing(f"steps.{self._name}", key, STEP_KEYS)
+
+    def keys(self) -> Iterable[str]:
+        """What there is to ask."""
+        return STEP_KEYS
+
+    def _output(self) -> Any:
+        record, output = self._record, self._frame.outputs[self._index]
         if record is not None and record.status == "succeeded" and output is not None:
             return output.readable()
+        silent = self._frame.plan.steps[self._index].continues
         if record is not None and (record.reason == "inactive" or (record.status == "failed" and silent)):
             return None
         raise ExpressionError(
-            f"step {name!r} has no output: it is {status}",
+            f"step {self._name!r} has no output: it is {'pending' if record is None else record.status}",
             code="expr.no_output",
-            hint=f"guard it: steps[{name!r}]?.output, has(…) or ??",
+            hint=f"guard it: steps[{self._name!r}]?.output, has(…) or ??",
         )
-
-    return Fields(
-        f"steps.{name}",
-        {
-            "output": read_output,
-            "status": lambda: status,
-            "reason": lambda: None if record is None else record.reason,
-            "error": lambda: None if record is None else record.error_json(),
-            "metrics": lambda: {} if record is None else record.metrics,
-        },
-    )
 
 
 class Names:

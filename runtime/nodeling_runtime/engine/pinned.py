@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,18 +50,33 @@ def pinned_definition(loaded: Loaded, target: str | None = None) -> bytes:
     return orjson.dumps(data)
 
 
-def load_pinned(definition: bytes) -> tuple[Loaded, Mapping[str, Any]]:
+def load_pinned(
+    definition: bytes, more: Sequence[Path] = (), *, newest: bool = False
+) -> tuple[Loaded, Mapping[str, Any]]:
     """A workflow as a run began with it, resolved against the nodes that there are now.
 
-    Of a node of which the pinned version is still there no other is taken.
+    Of a node of which the pinned version is still there no other is taken, unless the `newest` is wanted.
+
+    Args:
+        definition: What the run holds on to.
+        more: Folders of nodes that this process has; the run's own may be on another machine.
+        newest: Whether the newest nodes are wanted.
     """
     kept = orjson.loads(definition)
     base = None if kept["base"] is None else Path(kept["base"])
-    folders = [Path(folder) for folder in kept["folders"]]
+    folders = folders_of(kept, more)
     registry = registry_for(base, folders)
-    _prefer(registry, kept["nodes"])
+    if not newest:
+        _prefer(registry, kept["nodes"])
     document = Document(kept["document"], kept["name"])
     return load(document, base=base, folders=folders, registry=registry, pinned=kept["included"]), kept
+
+
+def folders_of(kept: Mapping[str, Any], more: Sequence[Path] = ()) -> list[Path]:
+    """The folders of nodes that a run began with, and more, each once."""
+    there = [Path(folder) for folder in kept["folders"]]
+    named = [folder for folder in there if folder.is_dir() or not more]
+    return list(dict.fromkeys([*named, *(folder.resolve() for folder in more)]))
 
 
 def changed_nodes(loaded: Loaded, kept: Mapping[str, Any], policy: Policy) -> list[dict[str, Any]]:

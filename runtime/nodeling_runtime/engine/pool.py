@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from nodeling_runtime.engine.team import Job, Team
 if TYPE_CHECKING:
     from nodeling_runtime.engine.child import ChildRun
     from nodeling_runtime.engine.flow import FlowHandle
+    from nodeling_runtime.engine.record import StepRecord
 
 
 class PoolRun:
@@ -38,7 +38,7 @@ class PoolRun:
         self._closed: float | None = None
         self._runs: list[ChildRun] = []
         self._by_job: dict[Job, ChildRun] = {}
-        self._running: set[ChildRun] = set()
+        self._running: set[Job] = set()
         self._peak = 0
         self._exhausted = False
         self._starts: Iterator[Start] = iter(())
@@ -48,6 +48,7 @@ class PoolRun:
         self._failure: BaseException | None = None
         self._pulling = False
         self._team = Team(self._take, self._end, self._limit)  # one for all calls: the bound is the pool's
+        self._counted = self._count  # one for all children
         self.expired = False
 
     async def run(
@@ -83,27 +84,33 @@ class PoolRun:
 
     def execution_info(self, strategy: str | None = None) -> dict[str, Any]:
         """What the engine counted."""
-        records = [run.record for run in self._runs]
-        ended = Counter(record.status for record in records)
+        children, ended, timed_out, work = [], Counter[str](), 0, 0.0
+        for run in self._runs:
+            record = run.record
+            spent = record.duration_ms
+            work += spent
+            ended[record.status] += 1
+            if record.error is not None and record.status == "failed" and record.error.code == 9005:
+                timed_out += 1
+            children.append(self._child(record, spent))
         wall = ((self._closed or self._flow.job.engine.clock()) - self._opened) * 1_000
-        work = sum(record.duration_ms for record in records)
         info: dict[str, Any] = {
-            "total": len(records),
+            "total": len(children),
             "completed": ended["succeeded"],
             "failed": ended["failed"],
             "cancelled": ended["cancelled"],
             "skipped": ended["skipped"],
-            "timed_out": sum(1 for r in records if r.status == "failed" and r.error and r.error.code == 9005),
+            "timed_out": timed_out,
             "duration_ms": round(wall, 3),
             "work_ms": round(work, 3),
-            "speedup": round(work / wall, 2) if wall > 0 and records else 0.0,
+            "speedup": round(work / wall, 2) if wall > 0 and children else 0.0,
             "concurrent_peak": self._peak,
             "leaked": self._team.leaked,
         }
         strategy = strategy or self._strategy
         if strategy is not None:
             info["strategy"] = strategy
-        info["children"] = [self._child(run) for run in self._runs]
+        info["children"] = children
         self._flow.known.setdefault("execution_info", info)
         return info
 
@@ -115,15 +122,14 @@ class PoolRun:
             report["errors"] = errors
         return {**report, "execution_info": self.execution_info()}
 
-    def _child(self, run: ChildRun) -> dict[str, Any]:
-        record = run.record
+    def _child(self, record: StepRecord, spent: float) -> dict[str, Any]:
         started = None if record.started_at is None else round((record.started_at - self._opened) * 1_000, 3)
         return {
             "name": record.name,
             "status": record.status,
             "attempts": record.attempts,
             "started_ms": started,
-            "duration_ms": round(record.duration_ms, 3),
+            "duration_ms": round(spent, 3),
             "worker": record.worker,
             "cpu_ms": record.cpu_ms,
             "peak_rss_mb": record.peak_rss_mb,
@@ -149,7 +155,7 @@ class PoolRun:
             if child.job.done:
                 self._end(child.job)
                 continue
-            child.job.counted = functools.partial(self._count, child)
+            child.job.counted = self._counted
             # Every worker that waits doubles those that are on their way: children that never wait need two
             # workers, a hundred that do have theirs after seven turns of the loop.
             self._team.wake(self._team.at_work)
@@ -179,13 +185,15 @@ class PoolRun:
         self._by_job[child.job] = child
         return child
 
-    def _count(self, child: ChildRun) -> None:
-        self._running.add(child)
-        self._peak = max(self._peak, len(self._running))
+    def _count(self, job: Job) -> None:
+        running = self._running
+        running.add(job)
+        if len(running) > self._peak:
+            self._peak = len(running)
 
     def _end(self, job: Job) -> None:
         child = self._by_job.pop(job)
-        self._running.discard(child)
+        self._running.discard(job)
         self._flow.ended(child)
         if self._settled is not None:
             try:

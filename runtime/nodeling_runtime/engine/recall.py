@@ -28,7 +28,9 @@ class Recall:
     def __init__(self, journal: Journal, trail: str, attempt: int) -> None:
         self.journal = journal
         self.trail = trail if attempt == 1 else f"{trail}#{attempt}"
-        self.gate = Gate(journal.recorded.children.get(self.trail, ()))
+        recorded = journal.recorded
+        is_loose = self.trail in recorded.loose
+        self.gate = Gate(recorded.children.get(self.trail, ()), is_loose=is_loose)
         self.made = 0
         self._asked: dict[str, int] = {}
         self._trails: set[str] = set()

@@ -43,12 +43,14 @@ class StepRecord:
 
     def measured(self, outcome: Outcome) -> None:
         """Add what one attempt cost."""
-        self.worker = outcome.worker or self.worker
+        if outcome.worker is not None:
+            self.worker = outcome.worker
         if outcome.cpu_ms is not None:
             self.cpu_ms = outcome.cpu_ms + (self.cpu_ms or 0.0)
         if outcome.peak_rss_mb is not None:
             self.peak_rss_mb = max(outcome.peak_rss_mb, self.peak_rss_mb or 0.0)
-        self.metrics.update(outcome.metrics)
+        if outcome.metrics:
+            self.metrics.update(outcome.metrics)
 
     def error_json(self) -> dict[str, Any] | None:
         """The error as results carry it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -60,6 +60,19 @@ class Cancel:
     limit_ms: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """What a restart did anew: whole steps, and containers of whose children only some."""
+
+    gen: int
+    cone: tuple[str, ...]
+    containers: Mapping[str, int]  # each with the event behind which nothing that it asked for counts
+
+    def includes(self, path: str) -> bool:
+        """Whether the step has another generation since."""
+        return path in self.containers or within(path, self.cone)
+
+
 @dataclass(slots=True)
 class Recorded:
     """A history, by path."""
@@ -75,11 +88,13 @@ class Recorded:
     cancels: dict[str, list[Cancel]] = field(default_factory=dict)
     decisions: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     values: dict[tuple[str, str, int], Event] = field(default_factory=dict)
-    restarts: list[tuple[tuple[str, ...], int]] = field(default_factory=list)
+    restarts: list[Restart] = field(default_factory=list)
+    loose: set[str] = field(default_factory=set)  # containers whose children answer in no order
+    set_by_hand: dict[str, Write] = field(default_factory=dict)  # variables that a restart gave
 
     def generation(self, path: str) -> int:
-        """How often the step was restarted."""
-        return next((gen for cone, gen in reversed(self.restarts) if _within(path, cone)), 0)
+        """The restart that last included the step; 0 when none did."""
+        return next((one.gen for one in reversed(self.restarts) if one.includes(path)), 0)
 
     def doubtful(self) -> list[tuple[str, Begun]]:
         """The steps of which nobody knows whether they did what must not be done twice."""
@@ -172,18 +187,44 @@ def _given(found: Recorded, event: Event) -> None:
 
 
 def _restarted(found: Recorded, event: Event) -> None:
-    """Forget what the restart does anew, and how the run ended."""
-    cone = tuple(event.data["cone"])
-    found.restarts.append((cone, event.data["gen"]))
-    found.cancel = None
+    """Forget what the restart does anew, and how the run ended; its time begins again."""
+    data = event.data
+    restart = Restart(data["gen"], tuple(data["cone"]), data.get("containers") or {})
+    found.restarts.append(restart)
+    found.created, found.cancel = event.at, None
     found.cancels.clear()
+    cone, containers = restart.cone, restart.containers
     for kept in (found.ends, found.begun, found.given, found.children):
-        for path in [path for path in kept if _within(path, cone)]:
+        for path in [path for path in kept if within(path, cone)]:
             del kept[path]
+    for path in containers:
+        found.ends.pop(path, None)
+        found.begun.pop(path, None)
     for children in found.children.values():
-        children[:] = [child for child in children if not _within(child[0], cone)]
-    found.decisions = {key: data for key, data in found.decisions.items() if not _within(key[0], cone)}
-    found.values = {key: event for key, event in found.values.items() if not _within(key[0], cone)}
+        children[:] = [child for child in children if not restart.includes(child[0])]
+    found.loose = {path for path in found.loose if not within(path, cone)} | set(data.get("loose") or ())
+    found.decisions = {key: data for key, data in found.decisions.items() if not within(key[0], cone)}
+    found.values = {key: one for key, one in found.values.items() if _still_counts(key, one.seq, restart)}
+    _set(found, delta_of(event.delta))
+
+
+def _still_counts(key: tuple[str, str, int], seq: int, restart: Restart) -> bool:
+    """Whether a container that is restarted goes by what it was once told: not by when it began to wait."""
+    path, kind, _ = key
+    if within(path, restart.cone):
+        return False
+    return path not in restart.containers or (kind != "pool" and seq < restart.containers[path])
+
+
+def _set(found: Recorded, given: Delta) -> None:
+    """Variables that were set by hand hide what was written to them before."""
+    if not given:
+        return
+    found.set_by_hand.update(given)
+    for path, ended in found.ends.items():
+        if not given.keys().isdisjoint(ended.delta):
+            left = {key: write for key, write in ended.delta.items() if key not in given}
+            found.ends[path] = replace(ended, delta=left)
 
 
 _KINDS = {
@@ -202,7 +243,7 @@ _KINDS = {
 }
 
 
-def _within(path: str, cone: tuple[str, ...]) -> bool:
+def within(path: str, cone: tuple[str, ...]) -> bool:
     """Whether a path is one of these steps, or inside one of them."""
     return any(
         path.startswith(top) and path[len(top) : len(top) + 1] in ("", "/", "[", ":", "#") for top in cone

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from nodeling.errors import ConfigError
 from nodeling_runtime.blob_values import RunBlobs
@@ -24,7 +25,8 @@ from nodeling_runtime.engine.permits import Permits
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.run_log import RunLog
 from nodeling_runtime.engine.scope_job import ScopeJob
-from nodeling_runtime.engine.team import Job, Team
+from nodeling_runtime.engine.shared import IN_PROCESS, Shared, StoreState
+from nodeling_runtime.engine.team import Job, Team, clock_of
 from nodeling_runtime.engine.top import parts_of
 from nodeling_runtime.engine.watchdog import watched
 from nodeling_runtime.manifests import ANNOTATION
@@ -90,9 +92,10 @@ class Run:
         self.redactor = Redactor(secrets.values())
         after = None if journal is None else journal.when_kept
         self.events = Events(self.id, options.listeners, self.redactor, after)
+        self.shared: Shared = IN_PROCESS if journal is None else StoreState(journal.writer)
         self.blobs = RunBlobs()
         self.request = {part: self.blobs.contained(value) for part, value in options.request.items()}
-        self.step_names = frozenset(step.name for step in all_steps(workflow.scope))
+        self.step_names = needs_of(workflow).names
         self._dispatchers = dispatchers
         self._secrets = secrets
         self._node_permits: dict[NodeSpec, Permits] = {}
@@ -176,14 +179,15 @@ class Run:
     async def execute(self) -> RunOutcome:
         """Run the workflow to its end. Cancelling this coroutine cancels the run, and waits for it."""
         self._loop = asyncio.get_running_loop()
-        self.clock = self._loop.time
+        self.clock = clock_of(self._loop)
         started, began = time.time(), self.clock()
         if self.log is not None:
             started = self.log.began
             began = self.moment(started)
         self.events.emit("run.started", workflow=self.workflow.name, version=self.workflow.version)
         record = StepRecord("", self.workflow.name, "")
-        frame = Frame(plan_of(self.workflow.scope), None, {})
+        given = {} if self.journal is None else self.journal.recorded.set_by_hand
+        frame = Frame(plan_of(self.workflow.scope), None, given)
         body = self.request.get("body")
         refusal = None
         if self.workflow.inputs is not None:
@@ -344,13 +348,38 @@ def all_steps(scope: Scope, *, included: bool = False) -> Iterator[Step]:
                     todo.append(slot.workflow.scope)
 
 
-def needed_secrets(workflow: Workflow) -> dict[str, str]:
-    """The secrets that a workflow's steps need, each with a node that does."""
-    found: dict[str, str] = {}
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a workflow needs before it can run, and what its steps are called."""
+
+    secrets: Mapping[str, str]  # each with a node that asks for it
+    workers: list[NodeSpec]  # the nodes that run in workers kept from call to call
+    processes: list[NodeSpec]  # the nodes that run in processes of any kind
+    names: frozenset[str]
+
+
+_NEEDS: WeakKeyDictionary[Workflow, Needs] = WeakKeyDictionary()
+
+
+def needs_of(workflow: Workflow) -> Needs:
+    """What a workflow needs, found out once for each that is loaded."""
+    found = _NEEDS.get(workflow)
+    if found is None:
+        found = _NEEDS[workflow] = _needs(workflow)
+    return found
+
+
+def _needs(workflow: Workflow) -> Needs:
+    secrets: dict[str, str] = {}
+    processes: dict[NodeSpec, None] = {}
     for step in all_steps(workflow.scope, included=True):
         for name in secrets_of(step):
-            found.setdefault(name, step.spec.name)
-    return found
+            secrets.setdefault(name, step.spec.name)
+        if step.spec.runs_in != "inprocess":
+            processes[step.spec] = None
+    workers = [s for s in processes if s.runs_in == "worker" and s.manifest.runtime.isolation != "call"]
+    names = frozenset(step.name for step in all_steps(workflow.scope))
+    return Needs(secrets, workers, list(processes), names)
 
 
 def secrets_of(step: Step) -> list[str]:
@@ -366,19 +395,6 @@ def secrets_of(step: Step) -> list[str]:
 def is_secret(schema: object) -> bool:
     """Whether the value of a key of `config` is the name of a secret."""
     return isinstance(schema, Mapping) and schema.get(ANNOTATION) == "secret"
-
-
-def needed_workers(workflow: Workflow) -> list[NodeSpec]:
-    """The nodes of a workflow that run in workers kept from call to call, each once."""
-    steps = all_steps(workflow.scope, included=True)
-    specs = {step.spec: None for step in steps if step.spec.runs_in == "worker"}
-    return [spec for spec in specs if spec.manifest.runtime.isolation != "call"]
-
-
-def needed_processes(workflow: Workflow) -> list[NodeSpec]:
-    """The nodes of a workflow that run in processes of any kind, each once."""
-    steps = all_steps(workflow.scope, included=True)
-    return list({step.spec: None for step in steps if step.spec.runs_in != "inprocess"})
 
 
 def missing_secrets(names: Mapping[str, str], found: Mapping[str, str]) -> ConfigError | None:

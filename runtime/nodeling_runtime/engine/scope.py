@@ -207,7 +207,7 @@ class ScopeRun:
         elif record.status == "failed":
             self.frame.write_failed(step, job.delta)
         self._views.pop(step, None)
-        self._finish(step, record, job.scope_end)
+        self._finish(step, record, None if job.ending_scope is None else job.scope_end)
 
     def _pump(self, *, inside: bool = False) -> None:
         """Carry out what the scheduler decided."""
@@ -244,7 +244,10 @@ class ScopeRun:
 
     def _sources(self, step: int) -> tuple[str, ...]:
         """The names of the steps whose links met the step's join."""
-        return tuple(self.plan.steps[i].name for i in sorted(self.scheduler.satisfied_sources(step)))
+        sources = self.scheduler.satisfied_sources(step)
+        if len(sources) > 1:
+            sources.sort()
+        return tuple([self.plan.steps[i].name for i in sources])
 
     def _record(self, step: int) -> StepRecord:
         record = self.frame.records[step]

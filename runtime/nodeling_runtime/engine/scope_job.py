@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from nodeling_runtime.engine.scope_log import decided
 from nodeling_runtime.engine.step import StepJob
 from nodeling_runtime.engine.team import Job
 from nodeling_runtime.values import InvalidValue
-from nodeling_runtime.workflow.model import Scope, Step, Workflow
+from nodeling_runtime.workflow.model import Scope, Workflow
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.child import Place
@@ -40,7 +39,6 @@ class ScopeJob(Job):
         merge: Merge | None,
         timeout_ms: float | None = None,
     ) -> None:
-        super().__init__()
         self.engine = run
         self.record = record
         self.delta: Delta = {}
@@ -70,7 +68,7 @@ class ScopeJob(Job):
             return
         self._begin()
         if self.counted is not None:
-            self.counted()
+            self.counted(self)
         if self._workflow is not None:
             refusal = refused_input(*self._workflow)
             if refusal is not None:
@@ -156,41 +154,15 @@ class ScopeJob(Job):
         self.record.ended_at = self.engine.clock()
 
 
-def admit_alone(
-    run: Run,
-    step: Step,
-    frame: Frame,
-    path: str,
-    parts: Parts,
-    record: StepRecord,
-    timeout_ms: float | None,
-    overlay: Mapping[str, Any] | None,
-    ended: str | None = None,
-    trail: str | None = None,
-) -> StepJob:
-    """The job of a child that is in no scope's order. Its `if` is asked here, unless it has `ended`."""
-    view = frame.view(0, None)
-    job = StepJob(
-        run,
-        step,
-        view,
-        path,
-        parts,
-        record=record,
-        default_timeout_ms=timeout_ms,
-        overlay=overlay,
-        trail=trail,
-    )
-    if ended is not None:
-        return job
-    if not step.active:
+def admit_alone(job: StepJob) -> None:
+    """Ask whether a child that is in no scope's order shall run; if not, it ends here."""
+    condition = job.step.condition
+    if not job.step.active:
         job.skip("inactive")
-    elif step.condition is not None:
+    elif condition is not None:
         try:
-            condition = step.condition
             decide = partial(truth_of, condition, job.names)
-            if not decided(run.journal, job.trail, "if", decide):
+            if not decided(job.engine.journal, job.trail, "if", decide):
                 job.skip("condition")
         except NodelingError as error:
             job.fail(engine_error(error))
-    return job

@@ -3,37 +3,67 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
 from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome, idempotency_key
+from nodeling_runtime.dispatch.straight import straight
 from nodeling_runtime.engine.attempts import KILLED_DEADLINE, next_delay_ms
-from nodeling_runtime.engine.context import UNWRITTEN, Delta, View, Write, join_deltas
+from nodeling_runtime.engine.calling import Calling, calling_of
+from nodeling_runtime.engine.context import UNWRITTEN, Delta, Frame, View, Write, join_deltas
 from nodeling_runtime.engine.failure import refused_step
 from nodeling_runtime.engine.flow import FlowHandle
 from nodeling_runtime.engine.given import judged, prepared
 from nodeling_runtime.engine.job_log import StepLog
 from nodeling_runtime.engine.keys import container_keys
 from nodeling_runtime.engine.names import Names
+from nodeling_runtime.engine.permits import Permits
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.source import StepSource
 from nodeling_runtime.engine.team import Job, Slot, absorb
+from nodeling_runtime.expressions.record import to_plain
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.values import NULL, Value
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
-from nodeling_runtime.workflow.model import Step
+from nodeling_runtime.workflow.model import Cache, Circuit, Step
 
 if TYPE_CHECKING:
+    from nodeling_runtime.engine.cached import Entry
+    from nodeling_runtime.engine.circuit import Breaker
     from nodeling_runtime.engine.gate import Gate
     from nodeling_runtime.engine.run import Run
 
 Parts = Callable[[str], Any]
+NOTHING_SET: dict[str, Any] = {}
+NO_PERMITS: list[Permits] = []
 
 
 class StepJob(Job):
     """A step on its way from ready to its end."""
+
+    log: StepLog | None = None  # its part of the journal, where there is one
+    delta: Delta = UNWRITTEN
+    partial: Delta = UNWRITTEN  # a single step leaves nothing behind unless it succeeds
+    flow: FlowHandle | None = None
+    ending_scope: tuple[str, str] | None = None  # how and which, when the node asked for it
+    unstarted = "cancelled"  # what it is when it is ended before it started
+    _names: Names | None = None
+    _expired: tuple[str, float] | None = None
+    _inputs: Value | None = None
+    _keys: dict[str, Any] | None = None
+    _delay_ms: float | None = None
+    _deadline: asyncio.TimerHandle | None = None
+    _due: float | None = None  # when the attempt's own timeout is over
+    _limit_ms: float | None = None  # and how long that is
+    _late = False
+    _unresponsive = False
+    _is_bounded = False  # whether the call that is under way ends by itself when it is told to
+    _is_permitted = False
+    _config = NOTHING_SET  # never written to: a step's own takes its place
+    _holds = NO_PERMITS
+    _breaker: Breaker | None = None
+    _entry: Entry | None = None  # where an output of its is kept for later calls
 
     def __init__(
         self,
@@ -48,7 +78,6 @@ class StepJob(Job):
         overlay: Mapping[str, Any] | None = None,
         trail: str | None = None,
     ) -> None:
-        super().__init__()
         self.engine = run
         self.step = step
         self.view = view
@@ -56,31 +85,19 @@ class StepJob(Job):
         self.trail = trail or path  # its place in the history: the path, with the attempts of its containers
         self.parts = parts
         self.record = record
-        self.names = Names(view, self._part)
-        self.delta: Delta = {}
-        self.partial: Delta = {}  # a single step leaves nothing behind unless it succeeds
-        self.flow: FlowHandle | None = None
-        self.ending_scope: tuple[str, str] | None = None  # how and which, when the node asked for it
-        self.unstarted = "cancelled"  # what it is when it is ended before it started
         self._default_timeout_ms = default_timeout_ms
         self._overlay = overlay
-        self._expired: tuple[str, float] | None = None
-        self._inputs: Value | None = None
-        self._config: dict[str, Any] = {}
-        self._keys: dict[str, Any] | None = None
-        self._delay_ms: float | None = None
-        self._holds: list[Any] = []
-        self._deadline: asyncio.TimerHandle | None = None
-        self._due: float | None = None  # when the attempt's own timeout is over
-        self._late = False
-        self._unresponsive = False
-        self._is_bounded = False  # whether the call that is under way ends by itself when it is told to
-        self._is_permitted = False
         record.ready_at = run.clock()
-        journal = run.journal
-        self.log = None if journal is None else StepLog(self, journal, self.trail)
-        if self.log is not None:
+        if run.journal is not None:
+            self.log = StepLog(self, run.journal, self.trail)
             self._delay_ms = self.log.delay_ms
+
+    @property
+    def names(self) -> Names:
+        """What its expressions may name."""
+        if self._names is None:
+            self._names = Names(self.view, self._part)
+        return self._names
 
     # -- the story
 
@@ -88,12 +105,13 @@ class StepJob(Job):
         """All attempts, from the permits to the end."""
         mine = self.generation
         try:
-            if self.log is not None and self.gate is not None and await self._has_ended(self.log, self.gate):
+            if not self._begins_at_once() and await self._is_over_before():
                 return
-            if not self._is_permitted:
-                await self._begin()
             while True:
-                await self._get_ready()
+                if self._delay_ms is None and self.log is None:
+                    self.record.attempts += 1
+                else:
+                    await self._get_ready()
                 outcome = await self._attempt(mine)
                 if mine != self.generation or self._decide(outcome):
                     return
@@ -107,38 +125,6 @@ class StepJob(Job):
             if mine == self.generation:
                 self._conclude_error(refused_step(error))
 
-    async def _begin(self) -> None:
-        self._arm_deadline()
-        if not self.step.is_container:
-            for permits in self.engine.permits_for(self.step.spec):
-                if not permits.try_acquire():
-                    await permits.acquire()
-                self._holds.append(permits)
-        self._is_permitted = True
-        if self.record.started_at is None:
-            self.record.started_at = self.engine.clock()
-        self.record.status = "running"
-        if self.counted is not None:
-            self.counted()
-        if self.engine.events.active:
-            self.engine.events.emit(
-                "step.started",
-                self.path,
-                node=self.step.node,
-                name=self.step.name,
-                waited_for=list(self.record.waited_for),
-                container=self.step.is_container,
-            )
-
-    def _arm_deadline(self) -> None:
-        limit = self._duration(self.step.deadline_ms, "deadline")
-        if limit is not None:
-            loop = asyncio.get_running_loop()
-            due = self.engine.clock() + limit / 1_000
-            if self.log is not None and self.log.begun is not None and self.record.ready_at is not None:
-                due = self.record.ready_at + limit / 1_000
-            self._deadline = loop.call_at(due, self._expire, "deadline", limit)
-
     async def _get_ready(self) -> None:
         """Wait for the next attempt's time, and count it."""
         if self._delay_ms is not None:
@@ -147,6 +133,39 @@ class StepJob(Job):
             self.record.attempts += 1
         else:
             await self.log.count()
+
+    def _begins_at_once(self) -> bool:
+        """Begin, unless there is something to wait for before that."""
+        if self._is_permitted:
+            return True
+        step = self.step
+        if self.gate is not None or step.cache is not None or step.circuit is not None:
+            return False
+        if not step.is_container and self.engine.permits_for(step.spec):
+            return False
+        if step.deadline_ms is not None:
+            self._arm_deadline()
+        self._begin()
+        return True
+
+    async def _is_over_before(self) -> bool:
+        """Wait for its turn and its permits, and begin. True when it is over with that: no call is made."""
+        if self.log is not None and self.gate is not None and await self._has_ended(self.log, self.gate):
+            return True
+        if self.step.deadline_ms is not None:
+            self._arm_deadline()
+        if not self.step.is_container:
+            for permits in self.engine.permits_for(self.step.spec):
+                if not permits.try_acquire():
+                    await permits.acquire()
+                self._holds = [*self._holds, permits]
+        self._is_permitted = True
+        if self.step.cache is not None and await self._takes_over(self.step.cache):
+            return True
+        if self.step.circuit is not None and await self._is_refused(self.step.circuit):
+            return True
+        self._begin()
+        return False
 
     async def _has_ended(self, log: StepLog, gate: Gate) -> bool:
         """Wait for this child's turn among those of a resumed container. True when it had ended before."""
@@ -157,16 +176,72 @@ class StepJob(Job):
         self._end_above()
         return True
 
+    def _begin(self) -> None:
+        self._is_permitted = True
+        if self.record.started_at is None:
+            self.record.started_at = self.engine.clock()
+        self.record.status = "running"
+        if self.counted is not None:
+            self.counted(self)
+        if self.engine.events.active:
+            self.engine.events.emit(
+                "step.started",
+                self.path,
+                node=self.step.node,
+                name=self.step.name,
+                waited_for=list(self.record.waited_for),
+                container=self.step.is_container,
+            )
+
+    async def _takes_over(self, cache: Cache) -> bool:
+        """Whether an earlier call's output is there, and is this step's now."""
+        from nodeling_runtime.engine.cached import REASON, Entry
+
+        inputs = self._inputs = self._prepared(calling_of(self.view.frame, self.step))
+        key = None if cache.key is None else to_plain(cache.key.evaluate(self.names))
+        shared, mine = self.engine.shared, self.generation
+        self._entry = Entry(shared, self.step.spec, inputs, self._config, key, cache.ttl_ms)
+        hit = await self._entry.read()
+        if hit is None or mine != self.generation or self.ending is not None:
+            return False
+        self.engine.events.emit("step.cached", self.path, run=hit.run_id, by=hit.step, at=hit.at)
+        self._entry = None
+        self._succeed(hit.outcome, REASON)
+        return True
+
+    async def _is_refused(self, circuit: Circuit) -> bool:
+        """Whether the node failed so often lately that it is not called now."""
+        from nodeling_runtime.engine.circuit import Breaker
+
+        breaker = Breaker(self.engine.shared, circuit, self.step.spec.name)
+        refusal, mine = await breaker.enter(self.engine.now()), self.generation
+        if refusal is None:
+            self._breaker = breaker
+            return False
+        if mine == self.generation:
+            self._conclude_error(refusal)
+        return True
+
+    def _arm_deadline(self) -> None:
+        limit = self._duration(self.step.deadline_ms, "deadline")
+        if limit is not None:
+            loop = asyncio.get_running_loop()
+            due = self.engine.clock() + limit / 1_000
+            if self.log is not None and self.log.begun is not None and self.record.ready_at is not None:
+                due = self.record.ready_at + limit / 1_000
+            self._deadline = loop.call_at(due, self._expire, "deadline", limit)
+
     async def _back_off(self) -> None:
         delay, self._delay_ms = self._delay_ms or 0.0, None
         await asyncio.sleep(delay / 1_000)
 
     async def _attempt(self, mine: int) -> Outcome:
-        limit = self._limit()
-        call = self._call()
-        slot = self._start_clock(call, limit)
+        calling = calling_of(self.view.frame, self.step)
+        limit = self._limit(calling)
+        slot = self._worker_slot()
+        asked = self._asked(calling, slot, limit)
         try:
-            outcome = await self.engine.dispatcher_for(self.step.spec).call(call)
+            outcome = await asked
         except asyncio.CancelledError:
             if mine != self.generation or self.ending is not None:
                 raise
@@ -181,40 +256,57 @@ class StepJob(Job):
             return outcome
         if self._expired is None and self.ending is None:
             self._look_at_the_clock(limit)
-        await self._settle_down()
+        if self._is_unsettled():
+            await self._settle_down()
+        return self._judged(calling, outcome)
+
+    def _worker_slot(self) -> Slot:
+        if self.slot is None:
+            raise AssertionError("an attempt is made by a worker")
+        return self.slot
+
+    def _asked(self, calling: Calling, slot: Slot, limit: float | None) -> Awaitable[Outcome]:
+        """The node's answer, to be awaited at once: its time may have begun."""
+        self._expired = self.ending_scope = None
+        inputs = self._inputs
+        if inputs is None:
+            inputs = self._inputs = self._prepared(calling)
+        direct = calling.direct() if inputs.__class__ is Value else None
+        if direct is not None:
+            self._start_clock(slot, limit)
+            return straight(direct, inputs, self.engine.blobs)
+        call = self._call(inputs, slot, limit)
+        return self.engine.dispatcher_for(self.step.spec).call(call)
+
+    def _judged(self, calling: Calling, outcome: Outcome) -> Outcome:
         if self._expired is not None:
             return Outcome(
                 None, self._timed_out(), outcome.delta, outcome.worker, outcome.cpu_ms, outcome.peak_rss_mb
             )
         if self.flow is not None and self.flow.recall is not None and self.ending is None:
             self.flow.recall.check()
+        if outcome.output is not None and not calling.judges_output:
+            return outcome
         return judged(self.step.spec, outcome, self.engine.blobs)
 
-    def _limit(self) -> float | None:
+    def _limit(self, calling: Calling) -> float | None:
         """How long this attempt may take: what the step or its container says, never more than the node."""
+        if not calling.has_own_clock:
+            return self._default_timeout_ms
         wanted = self._duration(self.step.timeout_ms, "timeout") or self._default_timeout_ms
         most = self.step.spec.timeout_ms
         return wanted if most is None else min(most, wanted or most)
 
-    def _start_clock(self, call: NodeCall, limit: float | None) -> Slot:
-        """Arm the attempt's timeout: now, or when a worker takes the call, whose wait has its own bounds."""
-        slot = self.slot
-        if slot is None:
-            raise AssertionError("an attempt is made by a worker")
-        self._due = None
+    def _start_clock(self, slot: Slot, limit: float | None) -> None:
+        """Arm the attempt's timeout."""
+        self._limit_ms, self._due = limit, None
+        if limit is not None:
+            self._due = self.engine.clock() + limit / 1_000
+            slot.set(self._due, self._ring)
 
-        def begin() -> None:
-            if limit is not None:
-                self._due = self.engine.clock() + limit / 1_000
-                slot.set(self._due, partial(self._expire, "timeout", limit))
-            call.deadline = self._epoch_deadline(limit)
-
-        if self.step.spec.runs_in == "worker":
-            call.handed_over = begin
-        else:
-            begin()
-        self._is_bounded = self.step.spec.runs_in != "inprocess"
-        return slot
+    def _ring(self) -> None:
+        """The attempt's own time is over."""
+        self._expire("timeout", self._limit_ms or 0.0)
 
     def _look_at_the_clock(self, limit: float | None) -> None:
         """A node that held the loop came back before a timer could fire: its time is up all the same."""
@@ -225,6 +317,10 @@ class StepJob(Job):
         elif limit is not None and self._due is not None and now >= self._due:
             self._unresponsive = True
             self._expired = ("timeout", limit)
+
+    def _is_unsettled(self) -> bool:
+        """Whether a cancellation was sent that nobody has taken back."""
+        return self._interrupted or (self.task is not None and self.task.cancelling() > 0)
 
     async def _settle_down(self) -> None:
         """A cancellation that the node swallowed, or sent to itself, must not reach what comes after it."""
@@ -355,14 +451,17 @@ class StepJob(Job):
         """End with an error that the engine found before the node was asked."""
         self._conclude_error(error)
 
-    def _succeed(self, outcome: Outcome) -> None:
+    def _succeed(self, outcome: Outcome, reason: str | None = None) -> None:
         try:
             self.delta = self._writes(outcome)
         except NodelingError as error:
             self._conclude_error(refused_step(error))
             return
         self.record.output = outcome.output
-        self._conclude("succeeded", None)
+        if self._entry is not None:
+            run = self.engine
+            self._entry.keep(outcome, run.redactor, run.id, self.step.name, run.now())
+        self._conclude("succeeded", reason)
 
     def _writes(self, outcome: Outcome) -> Delta:
         name, index = self.step.name, self.step.index
@@ -398,20 +497,48 @@ class StepJob(Job):
         self.done = True
         if self._deadline is not None:
             self._deadline.cancel()
-        for permits in reversed(self._holds):
-            permits.release()
-        self._holds.clear()
+        if self._holds:
+            for permits in reversed(self._holds):
+                permits.release()
+            self._holds = NO_PERMITS
         record = self.record
         record.status, record.reason, record.ended_at = status, reason, self.engine.clock()
+        if self._breaker is not None:
+            self._breaker.leave(self.engine.now(), status, record.error)
         if self.log is not None:
             self.log.journal.expect()  # whoever is told is told when that is kept
         self.engine.step_ended(record)
-        self._end_above()
+        if self.ending_scope is not None:
+            self._end_above()
 
     def _end_above(self) -> None:
         how = self.scope_end
         if how is not None and self.ending_scope is not None and self.ending_scope[1] == "top":
             self.engine.end_from_within(how, self.record)
+
+    def beside(
+        self,
+        step: Step,
+        frame: Frame,
+        path: str,
+        parts: Parts,
+        record: StepRecord,
+        timeout_ms: float | None,
+        overlay: Mapping[str, Any] | None,
+        trail: str | None,
+    ) -> StepJob:
+        """The job of a child of this container that is in no scope's order."""
+        return StepJob(
+            self.engine,
+            step,
+            frame.view(0, None),
+            path,
+            parts,
+            record=record,
+            default_timeout_ms=timeout_ms,
+            overlay=overlay,
+            trail=trail,
+        )
 
     def inner_view(self) -> View:
         """What a step behind this one would see. Only a child that is alone in its frame is asked."""
@@ -425,12 +552,9 @@ class StepJob(Job):
 
     # -- the call
 
-    def _call(self) -> NodeCall:
+    def _call(self, inputs: Value, slot: Slot, limit: float | None) -> NodeCall:
+        """The call in full. Its time begins now, or when a worker takes it, whose wait has its own bounds."""
         spec, step = self.step.spec, self.step
-        self._expired = None
-        self.ending_scope = None
-        if self._inputs is None:
-            self._prepare()
         if spec.manifest.flow:
             self.flow = FlowHandle(self, self._keys or {})
         path, mine = self.path, self.generation
@@ -443,9 +567,9 @@ class StepJob(Job):
                 return
             self.engine.events.emit(f"step.{kind}", path, **data)
 
-        return NodeCall(
+        call = NodeCall(
             spec=spec,
-            inputs=self._inputs or NULL,
+            inputs=inputs,
             config=self._config,
             secrets=self.engine.secrets_for(step),
             source=StepSource(self.view, self._part, self.engine.step_names, spec.manifest.reads),
@@ -460,6 +584,18 @@ class StepJob(Job):
             blobs=self.engine.blobs,
         )
 
+        def begin() -> None:
+            self._start_clock(slot, limit)
+            call.deadline = self._epoch_deadline(limit)
+
+        if spec.runs_in == "worker":
+            self._limit_ms, self._due = limit, None
+            call.handed_over = begin
+        else:
+            begin()
+        self._is_bounded = spec.runs_in != "inprocess"
+        return call
+
     def _epoch_deadline(self, limit_ms: float | None) -> float | None:
         """The earliest of all the ends that this attempt has, in seconds since the epoch."""
         left = None if limit_ms is None else limit_ms / 1_000
@@ -471,15 +607,19 @@ class StepJob(Job):
             left = rest_of_run if left is None else min(left, rest_of_run)
         return None if left is None else self.engine.now() + left
 
-    def _prepare(self) -> None:
+    def _prepared(self, calling: Calling) -> Value:
         """Evaluate what the node is given, once for all attempts."""
-        step, spec = self.step, self.step.spec
-        if spec.manifest.flow:
+        step = self.step
+        if calling.is_container:
             self._keys = container_keys(step, self.names, self.engine.journal, self.trail)
-            self._inputs = NULL
-            return
+            return NULL
         overrides = self.engine.parameters.get(step.name)
-        self._config, self._inputs = prepared(step, self.names, self.engine.blobs, overrides, self._overlay)
+        if calling.constant is not None and not (overrides or self._overlay):
+            return calling.constant
+        self._config, inputs = prepared(
+            step, self.names, self.engine.blobs, overrides, self._overlay, calling.takes_no_config
+        )
+        return inputs
 
     def _key(self) -> str:
         journal = self.engine.journal

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS
 
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 CLOCK_TOLERANCE_SECONDS = 1e-6  # a loop may call a timer by so much too early
 TURN_SECONDS = 0.002  # jobs that never wait must not keep timers, cancellation and other workers waiting
+
+
+def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """A loop's clock, without the loop around it where it is the machine's."""
+    machine = getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time
+    return time.monotonic if machine else loop.time
 
 
 class Slot:
@@ -74,18 +81,18 @@ class Slot:
 class Job:
     """Something a worker runs. Ends exactly once, by `conclude`."""
 
-    def __init__(self) -> None:
-        self.team: Team | None = None
-        self.counted: Callable[[], None] | None = None  # called when the work itself begins
-        self.done = False
-        self.ending: str | None = None
-        self.generation = 0
-        self.task: asyncio.Task[None] | None = None
-        self.slot: Slot | None = None  # of the worker that is at it
-        self.answer: Ended | None = None  # how it had ended before the run was resumed
-        self.gate: Gate | None = None  # of a container that is resumed
-        self._interrupted = False
-        self._grace: asyncio.TimerHandle | None = None
+    # Most jobs change few of these, so what each begins with is kept once.
+    team: Team | None = None
+    counted: Callable[[Any], None] | None = None  # called with the job when the work itself begins
+    done = False
+    ending: str | None = None
+    generation = 0
+    task: asyncio.Task[None] | None = None
+    slot: Slot | None = None  # of the worker that is at it
+    answer: Ended | None = None  # how it had ended before the run was resumed
+    gate: Gate | None = None  # of a container that is resumed
+    _interrupted = False
+    _grace: asyncio.TimerHandle | None = None
 
     @property
     def begun(self) -> bool:
@@ -195,7 +202,8 @@ class Team:
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = 0
         self._context = contextvars.copy_context()
-        self._turned = asyncio.get_running_loop().time()  # when the loop last turned, as far as is known
+        self._clock = clock_of(asyncio.get_running_loop())
+        self._turned = self._clock()  # when the loop last turned, as far as is known
 
     @property
     def at_work(self) -> int:
@@ -230,7 +238,7 @@ class Team:
         if task is None:
             raise AssertionError("a worker is a task")
         self._starting -= 1
-        clock = asyncio.get_running_loop().time
+        clock = self._clock
         slot = Slot()
         while True:
             job = self._resumed.popleft() if self._resumed else self._take()
@@ -258,11 +266,8 @@ class Team:
 
     async def _do(self, job: Job, task: asyncio.Task[None], slot: Slot) -> bool:
         """Run a job to its end. False when it was given up meanwhile, and this worker with it."""
-        job.team = self
-        job.task = task
-        job.slot = slot
-        job.generation += 1
-        mine = job.generation
+        job.team, job.task, job.slot = self, task, slot
+        mine = job.generation = job.generation + 1
         try:
             await job.run()
         except asyncio.CancelledError:

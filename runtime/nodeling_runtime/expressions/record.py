@@ -6,7 +6,6 @@ value that is expensive to build whole (`ctx`, `steps`): only the keys an expres
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -25,16 +24,21 @@ class Scope(Protocol):
         ...
 
 
-class Record(ABC):
-    """A map whose values are found when they are asked for."""
+class Record:
+    """A map whose values are found when they are asked for.
 
-    @abstractmethod
+    No abstract base class: what an expression meets is asked at every step of a path whether it is one.
+    """
+
+    __slots__ = ()
+
     def get(self, key: str) -> Any:
         """The value of one key; raises `expr.no_such_key` or `expr.no_output`."""
+        raise NotImplementedError
 
-    @abstractmethod
     def keys(self) -> Iterable[str]:
         """The keys that exist, for error hints and for the whole value."""
+        raise NotImplementedError
 
     def to_json(self) -> Any:
         """The whole value, where the record itself is used as one; keys without a value are left out."""
@@ -54,13 +58,15 @@ class Deferred(Record):
     An expression gives one only to a scope that has a true `keeps_deferred`.
     """
 
-    @abstractmethod
+    __slots__ = ()
+
     def read(self) -> Any:
         """The value."""
+        raise NotImplementedError
 
-    @abstractmethod
     def at(self, key: Any) -> Any:
         """The member of this key, or the element of this place."""
+        raise NotImplementedError
 
     def get(self, key: str) -> Any:
         """The member of this key."""

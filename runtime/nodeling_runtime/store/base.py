@@ -64,7 +64,8 @@ class Store(Protocol):
 
         Raises:
             StoreError: There is no such run (`run.not_found`), it has ended (`run.ended`), somebody alive
-                holds it (`run.held`), or its owners have died too often (`run.dead`; it is dead now).
+                holds it (`run.held`), its owners have died too often (`run.dead`; it is dead now), or it is
+                queued and as many runs of its workflow are running as may (`run.limit`).
         """
 
     def reclaim(self, run_id: str, owner: str) -> Claim:
@@ -105,6 +106,9 @@ class Store(Protocol):
 
     def cancels(self, claims: Sequence[Claim]) -> dict[str, str]:
         """Which of these runs were asked to end, and why."""
+
+    def await_work(self, seconds: float) -> None:
+        """Wait, at most so long, until there may be a run for `claim_next`. A hint: ask anyway."""
 
     # -- reading
 

@@ -124,6 +124,8 @@ class MemoryStore:
             kept = self._kept(run_id)
             if kept.row().status in CLOSED:
                 raise base.ended(kept.row())
+            if not kept.is_held and kept.new.limit is not None and not self._may_begin(kept, kept.row()):
+                raise base.full(kept.row().workflow, kept.new.limit.most)
             return self.reclaim(run_id, owner)
 
     def reclaim(self, run_id: str, owner: str) -> Claim:
@@ -200,6 +202,10 @@ class MemoryStore:
         with self._lock:
             rows = [self._runs[claim.run_id].row() for claim in claims if claim.run_id in self._runs]
             return {row.run_id: row.cancel for row in rows if row.cancel is not None}
+
+    def await_work(self, seconds: float) -> None:
+        """Nobody says anything here: wait."""
+        time.sleep(seconds)
 
     # -- reading
 
@@ -366,7 +372,7 @@ class MemoryStore:
         return False
 
     def _may_begin(self, kept: _Kept, row: RunRow) -> bool:
-        if row.status == "running" or kept.new.limit is None:
+        if row.status != "queued" or kept.new.limit is None:
             return True
         running = sum(1 for other in self._open(row.workflow) if other.row().status == "running")
         return running < kept.new.limit.most

@@ -13,6 +13,7 @@ from nodeling_runtime.store.base import Store
 
 FILE = "runs.db"
 VARIABLE = "NODELING_STORE"
+KINDS = "sqlite:///path/to/file.db, postgresql://user@host/database, or none"
 DURABILITIES = ("full", "fast", "off")
 
 
@@ -32,7 +33,7 @@ def default_url(start: Path) -> str | None:
 
 
 def open_store(url: str, durability: str = "full") -> Store:
-    """Open a store by its address: `sqlite:///path/to/file`, or the path alone.
+    """Open a store by its address: `sqlite:///path/to/file`, the path alone, or `postgresql://…`.
 
     Raises:
         StoreError: It cannot be used, and why.
@@ -40,16 +41,20 @@ def open_store(url: str, durability: str = "full") -> Store:
     if durability not in DURABILITIES:
         raise StoreError(f"no durability is called {durability!r}", code="store.durability")
     scheme, _, rest = url.partition(":")
+    if scheme in ("postgresql", "postgres") and rest.startswith("//"):
+        from nodeling_runtime.store.postgres import PostgresStore
+
+        return PostgresStore(url, durability)
     if scheme == "sqlite" and rest.startswith("///"):
         url = rest[3:]
     elif "://" in url:
         raise StoreError(
             f"no store answers to {scheme}://",
             code="store.unavailable",
-            hint="a store is sqlite:///path/to/file.db, or none",
+            hint=f"a store is {KINDS}",
         )
     if not url:
-        raise StoreError("a store is sqlite:///path/to/file.db, or none", code="store.unavailable")
+        raise StoreError(f"a store is {KINDS}", code="store.unavailable")
     from nodeling_runtime.store.sqlite import SqliteStore
 
     return SqliteStore(Path(url).absolute(), durability)

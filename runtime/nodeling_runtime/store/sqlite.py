@@ -283,6 +283,16 @@ class SqliteStore(SqliteReading):
                 self._note(db, oldest, oldest.epoch, asked)
         return False
 
+    def _refuse_full(self, db: sqlite3.Connection, row: RunRow) -> None:
+        """A run that waits for its turn goes on waiting while as many are running as may."""
+        if row.status != "queued":
+            return
+        (most,) = db.execute("SELECT most FROM run WHERE id = ?", (row.run_id,)).fetchone()
+        text = "SELECT count(*) FROM run WHERE workflow = ? AND status = 'running'"
+        (running,) = db.execute(text, (row.workflow,)).fetchone()
+        if most is not None and running >= most:
+            raise base.full(row.workflow, most)
+
     def _insert(self, db: sqlite3.Connection, new: NewRun) -> None:
         event = base.creating(new)
         definition = (event.data["definition"], new.definition)
@@ -311,6 +321,7 @@ class SqliteStore(SqliteReading):
                 row, _ = self._row(db, run_id)
                 if row.status in CLOSED and not reopens:
                     raise base.ended(row)
+                self._refuse_full(db, row)
                 claim = self._take(db, row, number, owner, recovers=row.status == "running")
         except BaseException:
             self._locks.release(number)

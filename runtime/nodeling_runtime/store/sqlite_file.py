@@ -4,46 +4,19 @@ from what is none, and every error of it said in words."""
 from __future__ import annotations
 
 import contextlib
-import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from nodeling.errors import StoreError
 from nodeling_runtime.fault_points import reached
+from nodeling_runtime.store.migration import Migration, migrations
 
 BUSY_SECONDS = 30.0
 OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 SYNCHRONOUS = {"full": "FULL", "fast": "NORMAL", "off": "OFF"}
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "fuse.sshfs", "ceph", "lustre"})
-_MIN_READER = re.compile(r"^-- min_reader: (\d+)$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One step from one schema to the next."""
-
-    version: int
-    statements: tuple[str, ...]
-    min_reader: int
-
-
-def migrations() -> list[Migration]:
-    """Every step there is, in order."""
-    folder = resources.files("nodeling_runtime.store") / "migrations" / "sqlite"
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda f: f.name)
-    found = []
-    for file in files:
-        text = file.read_text(encoding="utf-8")
-        said = _MIN_READER.search(text)
-        if said is None:
-            raise AssertionError(f"{file.name} does not say which program may still read it")
-        parts = (part.strip() for part in re.sub(r"--[^\n]*", "", text).split(";"))
-        found.append(Migration(int(file.name[:4]), tuple(p for p in parts if p), int(said.group(1))))
-    return found
 
 
 def connect(path: Path, durability: str, *, writes: bool) -> sqlite3.Connection:
@@ -113,7 +86,7 @@ def migrate(db: sqlite3.Connection, path: Path, steps: list[Migration] | None = 
     Raises:
         StoreError: It is no store of runs, or a newer program's.
     """
-    steps = migrations() if steps is None else steps
+    steps = migrations("sqlite") if steps is None else steps
     newest = steps[-1].version
     with spoken(path):
         version = schema_version(db, path, newest)

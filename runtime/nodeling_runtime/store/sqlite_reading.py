@@ -106,6 +106,10 @@ class SqliteReading:
             text = "SELECT id, cancel FROM run WHERE id = ? AND cancel IS NOT NULL"
             return dict(row for claim in claims for row in db.execute(text, (claim.run_id,)))
 
+    def await_work(self, seconds: float) -> None:
+        """Nobody says anything through a file: wait."""
+        time.sleep(seconds)
+
     def rows(self, table: Table, run_id: str) -> list[Row]:
         """The projection's rows as they are kept."""
         names = COLUMNS[table]

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from nodeling.errors import StoreError
 from nodeling_runtime.store.base import Store
 from nodeling_runtime.store.model import Appended, Batch, Fenced
+from nodeling_runtime.store.pulse import Pulse
 
 HOLD_SECONDS = 60.0  # how long results are held for a store that cannot write
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
-PASSING = frozenset({"store.full", "store.locked", "store.io"})
+PASSING = frozenset({"store.full", "store.locked", "store.io", "store.unreachable"})
 
 Answer = Appended | Fenced | StoreError
 
@@ -39,6 +40,7 @@ class Writer:
 
     def __init__(self, store: Store, hold_seconds: float = HOLD_SECONDS) -> None:
         self.store = store
+        self.pulse = Pulse(store)
         self.on_trouble: Callable[[StoreError], None] | None = None  # told when a commit has to be repeated
         self._hold_seconds = hold_seconds
         self._queue: queue.SimpleQueue[_Wanted | Callable[[], object] | None] = queue.SimpleQueue()
@@ -56,6 +58,7 @@ class Writer:
     def close(self) -> None:
         """Keep what was appended, then end. A store that cannot write is waited for no longer."""
         self._closing.set()
+        self.pulse.close()
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()

@@ -127,7 +127,8 @@ class Check:
 
 
 def _templates(step: Step) -> Iterator[Template]:
-    for value in (step.inputs, step.config, step.timeout_ms, step.deadline_ms, step.condition):
+    cache_key = None if step.cache is None else step.cache.key
+    for value in (step.inputs, step.config, step.timeout_ms, step.deadline_ms, step.condition, cache_key):
         if isinstance(value, Template):
             yield value
     for link in step.links or ():

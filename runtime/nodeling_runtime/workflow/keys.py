@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-LATER = {
-    "cache": "arrives with durable runs",
-    "circuit": "arrives with durable runs",
-    "max_runs": "arrives with durable runs",
-    "when_full": "arrives with durable runs",
-}
-
 TOP: dict[str, str] = {
     "$schema": "Where an editor finds this format's schema.",
     "name": "What the workflow is called.",
@@ -30,6 +23,8 @@ SETTINGS: dict[str, str] = {
     "timeout": "The run ends after so long.",
     "on_failure": "`continue`: independent branches finish. `stop`: an unhandled failure ends them.",
     "cleanup_timeout": "How long `always` steps may take after a cancel or a run timeout (30s).",
+    "max_runs": "At most so many runs of this workflow at once, over all processes that share a store.",
+    "when_full": "`queue`: one more waits. `refuse`: it is an error. `cancel_oldest`: the oldest is ended.",
     "env": "Environment variables that expressions may read as `ctx.env.NAME`.",
 }
 
@@ -49,6 +44,8 @@ STEP: dict[str, str] = {
     "on_failure": "For a step that holds steps: `continue` or `stop`, for its own scope.",
     "recover": "For `on_error` steps: their success makes the scope succeed.",
     "retry": "`{attempts, delay, max_delay, backoff, factor, jitter, on}`.",
+    "circuit": "`{failures, window, cooldown}`: a node that failed so often is not called for a while.",
+    "cache": "`{key, ttl}`, or true: the output of an earlier call with the same inputs is taken.",
     "timeout": "One attempt is killed after so long.",
     "deadline": "All attempts together, waits included, end after so long.",
     "limits": "`{memory_mb, processes, disk_mb}` of the node's process, never above the node's own.",
@@ -61,6 +58,9 @@ STEP: dict[str, str] = {
 RETRY = ("attempts", "delay", "max_delay", "backoff", "factor", "jitter", "on")
 BACKOFFS = ("exponential", "linear", "fixed")
 JITTERS = ("full", "none")
+CIRCUIT = ("failures", "window", "cooldown")
+CACHE = ("key", "ttl")
+WHEN_FULL = ("queue", "refuse", "cancel_oldest")
 LIMITS = ("memory_mb", "processes", "disk_mb")
 LINK = ("step", "on", "if")
 TYPES = ("module", "local")

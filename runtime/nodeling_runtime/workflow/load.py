@@ -15,7 +15,7 @@ from nodeling_runtime.documents.reader import Document
 from nodeling_runtime.expressions.functions import FunctionTable
 from nodeling_runtime.registry import Registry
 from nodeling_runtime.schemas import check_schema
-from nodeling_runtime.workflow.keys import SETTINGS, TOP
+from nodeling_runtime.workflow.keys import SETTINGS, TOP, WHEN_FULL
 from nodeling_runtime.workflow.model import Scope, Settings, Workflow
 from nodeling_runtime.workflow.policies import stops_on_failure
 from nodeling_runtime.workflow.reading import Reading, brief, escape, identity_of
@@ -106,6 +106,7 @@ def _settings(reading: Reading, value: Any) -> tuple[Settings, bool]:
             duration = reading.duration(data[key], f"/settings/{key}")
             if duration is not None:
                 found[name] = duration
+    found.update(_run_limit(reading, data))
     if "env" in data:
         names = data["env"] if isinstance(data["env"], list) else [data["env"]]
         found["env"] = tuple(reading.text(name, "a name in `env`", "/settings/env") for name in names)
@@ -113,6 +114,20 @@ def _settings(reading: Reading, value: Any) -> tuple[Settings, bool]:
     if estimate is not None:
         found["estimated_duration_ms"] = reading.duration(estimate, "/estimated_duration")
     return Settings(**found), stops_on_failure(reading, data, "/settings")
+
+
+def _run_limit(reading: Reading, data: Mapping[str, Any]) -> dict[str, Any]:
+    """How many runs there may be at once, and what becomes of one more."""
+    found: dict[str, Any] = {}
+    if "max_runs" in data:
+        found["max_runs"] = reading.count(data["max_runs"], "`max_runs`", "/settings/max_runs", 1)
+    if "when_full" in data:
+        place = "/settings/when_full"
+        found["when_full"] = reading.choice(data["when_full"], WHEN_FULL, "`when_full`", place, "queue")
+        if "max_runs" not in data:
+            message = "`when_full` says what becomes of one run too many, and there is no `max_runs`"
+            reading.fault("document.value", message, place, "set `max_runs` too", key=True)
+    return found
 
 
 def _inputs(reading: Reading, data: Mapping[str, Any]) -> Mapping[str, Any] | bool | None:

@@ -42,6 +42,23 @@ class Retry:
     on: tuple[int | str, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """When a node that fails is not called any more, and for how long."""
+
+    failures: int = 5
+    window_ms: float = 60_000.0
+    cooldown_ms: float = 30_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """By what else than its inputs a step's output is known, and how long it holds: for ever by default."""
+
+    key: Template | None = None
+    ttl_ms: float | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Slot:
     """A place in a container's keys that holds no value: children, or an expression kept for later."""
@@ -76,6 +93,8 @@ class Step:
     condition: Template | None = None
     trigger: Trigger = "body"
     retry: Retry = Retry()
+    circuit: Circuit | None = None
+    cache: Cache | None = None
     timeout_ms: float | Template | None = None
     deadline_ms: float | Template | None = None
     continues: bool = False
@@ -115,6 +134,8 @@ class Settings:
     cleanup_timeout_ms: float = 30_000.0
     estimated_duration_ms: float | None = None
     env: tuple[str, ...] = ()
+    max_runs: int | None = None
+    when_full: Literal["queue", "refuse", "cancel_oldest"] = "queue"
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,8 @@ step for its ancestors.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from nodeling_runtime.workflow.model import Scope, Step, Trigger
@@ -50,6 +51,9 @@ class Plan:
     stop_on_failure: bool
     index: dict[str, int]
     independent: bool = False
+    known: dict[int, Any] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # of steps, by who runs them
 
     def leaves(self) -> list[int]:
         """Body steps that no other body step waits for, in declaration order."""

@@ -13,7 +13,6 @@ from nodeling_runtime.expressions.functions import FunctionTable
 from nodeling_runtime.expressions.template import Template, TemplateErrors, compile_template
 from nodeling_runtime.registry import Registry
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
-from nodeling_runtime.workflow.keys import LATER
 from nodeling_runtime.workflow.model import Workflow
 
 T = TypeVar("T")
@@ -96,9 +95,6 @@ class Reading:
             if key in names or key.startswith("x-"):
                 continue
             place = f"{pointer}/{escape(key)}"
-            if key in LATER:
-                self.fault("document.later", f"`{key}` {LATER[key]}", place, "leave it out", key=True)
-                continue
             near = nearest(key, names)
             if near and near not in value:
                 meant.add(near)

@@ -15,7 +15,8 @@ from nodeling_runtime.toolchains.catalogue import (
     toolchain_for,
     toolchains,
 )
-from nodeling_runtime.workflow.keys import LATER, STEP, TYPES
+from nodeling_runtime.workflow.guards import read_guards
+from nodeling_runtime.workflow.keys import STEP, TYPES
 from nodeling_runtime.workflow.limits import check_timeout, read_limits
 from nodeling_runtime.workflow.links import read_links
 from nodeling_runtime.workflow.model import Scope, Step
@@ -108,6 +109,7 @@ class _Step:
         values.update(read_flags(reading, data, pointer, keys, independent=self.independent))
         values.update(read_links(reading, data, pointer, keys))
         values.update(read_policies(reading, data, pointer, keys))
+        values.update(read_guards(reading, data, pointer, keys, spec))
         check_timeout(reading, values.get("timeout_ms"), f"{pointer}/timeout", spec)
         said = name or "this step"
         if spec.manifest.flow:
@@ -202,9 +204,9 @@ class _Step:
             return self.reading.unknown_keys(self.data, [*STEP, *keys], self.said, self.pointer)
         # An unknown node may be a container: only what is certainly wrong is said.
         possible = {key for spec in self.reading.registry.each() for key in _keys_of(spec)}
-        known = [*STEP, *LATER, *possible]
+        known = [*STEP, *possible]
         wrong = {key for key in self.data if key not in known and nearest(key, STEP)}
-        sure = {key: value for key, value in self.data.items() if key in wrong or key in LATER}
+        sure = {key: value for key, value in self.data.items() if key in wrong}
         self.reading.used.update(_names_below(self.data))
         return self.reading.unknown_keys(sure, STEP, self.said, self.pointer)
 

@@ -157,17 +157,17 @@ def _values(item: Converter) -> Converter:
     return lambda value, pointer: {k: item(v, f"{pointer}/{k}") for k, v in value.items()}
 
 
-def _real(value: Any) -> Any:
+def _real(value: Any, pointer: str) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: Any, pointer: str) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 _SCALARS: dict[Any, Converter] = {
-    float: lambda value, pointer: _real(value),
-    int: lambda value, pointer: _whole(value),
+    float: _real,
+    int: _whole,
     datetime.datetime: _constructor(datetime.datetime.fromisoformat),
     datetime.date: _constructor(datetime.date.fromisoformat),
     datetime.time: _constructor(datetime.time.fromisoformat),

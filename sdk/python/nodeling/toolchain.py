@@ -127,11 +127,11 @@ class Toolchain:
 
     def build(self, job: Job) -> None:
         """Make in `job.out` what `command` launches."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} builds nothing: it does not define `build`")
 
     def command(self, node: SourceNode) -> Sequence[str]:
         """The arguments of a node's process, the program first; it runs in the node's folder."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not define `command`")
 
     def environment(self, node: SourceNode) -> Mapping[str, str]:
         """Variables the process needs beyond those that every worker gets."""

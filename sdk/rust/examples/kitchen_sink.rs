@@ -91,6 +91,7 @@ fn act(ctx: &Context, inputs: Value) -> Result<Output, Error> {
             json!(folder)
         }
         "write" => write(ctx, &inputs)?,
+        "write_blob" => ctx.write_blob(text(&inputs, "text").as_bytes(), "text/plain")?,
         other => return Err(Error::new(format!("the kitchen sink knows no '{other}'")).kind("KeyError")),
     }))
 }

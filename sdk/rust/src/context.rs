@@ -9,6 +9,7 @@ use crate::worker::{lock, Worker};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fs::{DirBuilder, File};
+use std::io::Read;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -137,6 +138,20 @@ impl Context {
         Ok(sent.cloned())
     }
 
+    /// In `on_error` and `always` steps: `{code, step, message, others}` of what failed.
+    pub fn error(&self) -> Option<&Value> {
+        self.call.context.get("error").filter(|error| !error.is_null())
+    }
+
+    /// The previous step's result, `{data, success, error, contentType}`, where the manifest's `reads` names it.
+    pub fn response(&self) -> Result<Option<&Value>, Error> {
+        let sent = self.call.context.get("response");
+        if sent.is_none() {
+            self.declared(&["response", "response.*"])?;
+        }
+        Ok(sent)
+    }
+
     fn declared(&self, words: &[&str]) -> Result<(), Error> {
         if self.worker.options.reads.iter().any(|read| words.contains(&read.as_str())) {
             return Ok(());
@@ -209,6 +224,13 @@ impl Context {
             Some(folder) => open_blob(folder, reference),
             None => Err(Error::new("this call was given no blobs").code("context.no_blobs")),
         }
+    }
+
+    /// Puts bytes, or what a file holds from here on, aside; gives the handle to return in their place.
+    ///
+    /// They stay bytes: no node takes them for JSON, and [`Context::open_blob`] reads them.
+    pub fn write_blob(&self, mut from: impl Read, media_type: &str) -> Result<Value, Error> {
+        self.call.write_blob(&mut from, media_type)
     }
 
     /// A private folder for this call, made on first use and removed when the call ends.

@@ -395,3 +395,12 @@ def test_a_word_that_means_no_run_or_several_is_told_so(project: Path) -> None:
     assert (said.code, "abc2, abc1" in said.err) == (66, True)
     assert call("runs", "show", "abc", "--json").data["error"]["code"] == "run.ambiguous"
     assert call("runs", "show", "abc1", "--json").data["status"] == "queued"
+
+
+@pytest.mark.parametrize("url", ["sqlite:///here.db", "here.db", "sqlite:///{folder}/here.db"])
+def test_a_store_is_found_again_under_the_address_it_was_made_with(project: Path, url: str) -> None:
+    address = url.format(folder=project)
+    path = write_workflow(project, {"steps": [{"name": "a", "node": "echo", "inputs": {}}]})
+    assert call("run", path, "--store", address, "--quiet").code == 0
+    assert (project / "here.db").is_file()
+    assert len(call("runs", "list", "--json", "--store", address).data) == 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +328,42 @@ def test_data_that_does_not_fit_its_schema_fails_or_is_told(project: Path, node:
     wrong = nodeling.run(project / "f.json", [1, "x"])
     assert (wrong.status == "failed") is fails
     assert fails or wrong.output["valid"] is False
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with what was sent."""
+
+    def do_POST(self) -> None:
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(b'{"sent":' + sent + b"}")
+
+    def log_message(self, *args: Any) -> None:
+        return
+
+
+def test_an_api_call_of_the_first_generation_sends_what_the_step_before_gave(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODELING_HTTP_ALLOW", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            steps = [
+                {"name": name, "node": node} for name, node in (("a", "lookup"), ("b", "@blok/api-call"))
+            ]
+            call = {"url": f"http://127.0.0.1:{server.server_port}/", "method": "POST"}
+            nodes = {"a": {"inputs": {"id": 4}}, "b": {"inputs": call}}
+            text = json.dumps({"name": "f", "trigger": {}, "steps": steps, "nodes": nodes})
+            (project / "f.json").write_text(text, encoding="utf-8")
+            result = nodeling.run(project / "f.json")
+        finally:
+            server.shutdown()
+            thread.join(30)
+    assert result.output == {"sent": {"id": 4, "name": "customer 4"}}, result.error
 
 
 def test_a_name_that_is_borne_twice_is_told_apart_and_read_as_before() -> None:

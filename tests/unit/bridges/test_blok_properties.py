@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,3 +114,11 @@ PIECES = st.sampled_from(
 @settings(deadline=None, max_examples=500)
 def test_javascript_comes_back_as_it_was_when_nothing_is_renamed(text: str) -> None:
     assert renamed(text, lambda root, members: root + "".join(member.written for member in members)) == text
+
+
+@pytest.mark.parametrize("piece", ["`${", "${", "/*", "'", '"\\', "`", "ctx.", "${a}", "{", "a?.["])
+def test_a_hostile_text_is_read_once_whatever_it_opens(piece: str) -> None:
+    text = piece * 10_000
+    steps = [{"id": "a", "use": "n", "inputs": {"x": f"js/{text}", "y": text}}]
+    document = convert(Source("any.json", "", {"name": "n", "steps": steps}), Wishes()).document
+    assert document["steps"][0]["inputs"]["x"].startswith("js/")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nodeling import NodeError, Workflow
@@ -153,3 +153,41 @@ def test_a_branch_that_failed_is_missing_and_the_others_are_merged() -> None:
     ).run(timeout=30)
     assert result.status == "succeeded"
     assert result.output == {"result": {"good": {"n": 1}}, "available": ["good"], "missing": ["bad"]}
+
+
+ROWS = st.lists(
+    st.fixed_dictionaries({"id": st.integers(0, 3) | st.just(1.0)}, optional={"n": st.integers(0, 2)}),
+    max_size=5,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault of the data
+@given(st.lists(ROWS, max_size=3))
+def test_a_join_gives_each_pair_that_agrees_and_what_meets_nothing(
+    tables: list[list[dict[str, Any]]],
+) -> None:
+    rows: list[dict[str, Any]] = []
+    for table in tables:
+        pairs = [{**row, **item} for row in rows for item in table if row["id"] == item["id"]]
+        left = [row for row in rows if all(row["id"] != item["id"] for item in table)]
+        right = [item for item in table if all(row["id"] != item["id"] for row in rows)]
+        rows = pairs + left + right
+    found = merged(values=tables, strategy="join", key="id")["result"]
+    assert sorted(map(repr, map(sorted, (row.items() for row in found)))) == sorted(
+        map(repr, map(sorted, (row.items() for row in rows)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"values": [[]]}, "needs a `key`"),
+        ({"values": [[{"id": 1}], [{"di": 1}]], "key": "id"}, "has no 'id'"),
+        ({"values": [[1]], "key": "id"}, "is a number, not an object"),
+        ({"values": [{"id": 1}], "key": "id"}, "is an object, not a list"),
+        ({"values": [[{"id": 1}] * 1_100] * 2, "key": "id"}, "more than 1000000"),
+    ],
+)
+def test_what_cannot_be_joined_is_said(inputs: dict[str, Any], said: str) -> None:
+    with pytest.raises(NodeError, match=said):
+        merged(strategy="join", **inputs)

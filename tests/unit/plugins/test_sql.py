@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 import sqlite3
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,52 +17,6 @@ from nodeling_nodes.sql.databases import translated
 from nodeling_nodes.sql.values import plain
 
 Shipped = Callable[..., NodeOutcome]
-TOOLS = ("initdb", "pg_ctl")
-
-
-def tool(name: str) -> str | None:
-    """A program of the server, which Debian keeps off PATH."""
-    found = shutil.which(name)
-    if found is None:
-        kept = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-        found = str(kept[-1]) if kept else None
-    return found
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    programs = {name: tool(name) for name in TOOLS}
-    if None in programs.values():
-        required = "postgres" in os.environ.get("NODELING_REQUIRE", "").split(",")
-        assert not required, "PostgreSQL's initdb and pg_ctl are required and are not here"
-        pytest.skip("PostgreSQL's initdb and pg_ctl are not here")
-    if os.getuid() == 0:
-        as_other: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []}
-    else:
-        as_other = {}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = Path(tempfile.mkdtemp(prefix="nodeling-pg-"))
-    if as_other:
-        shutil.chown(folder, "nobody")
-    data = folder / "data"
-    options = {"check": True, "capture_output": True, "timeout": 60, "cwd": folder, **as_other}
-    options["env"] = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C"}
-    try:
-        subprocess.run(
-            [programs["initdb"], "-D", data, "-U", "tester", "-A", "trust", "--no-sync", "-E", "UTF8"],
-            **options,
-        )
-        settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-        log = ["-l", str(folder / "log")]
-        subprocess.run([programs["pg_ctl"], "-D", data, "-w", "-o", settings, *log, "start"], **options)
-        try:
-            yield f"postgresql://tester@127.0.0.1:{port}/postgres"
-        finally:
-            subprocess.run([programs["pg_ctl"], "-D", data, "-m", "immediate", "-w", "stop"], **options)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -422,6 +422,16 @@ def test_tuple_style_items_mean_the_old_draft(make: Make, found: Found) -> None:
     assert one.inputs.is_valid(["a", None]) and not one.inputs.is_valid([1, None])
 
 
+@pytest.mark.parametrize("key", ["input", "output"])
+def test_the_type_any_of_blok_is_no_type(make: Make, found: Found, key: str) -> None:
+    blok(make, "api/api-call@1.0.0", **{**CALL, key: {"type": "any", "description": "Anything"}})
+    registry = found()
+    one = spec(registry, "api-call")
+    assert [item for item in registry.faults if item.severity == "error"] == []
+    judge = one.inputs if key == "input" else one.output
+    assert judge.is_valid({"url": "x"}) and judge.is_valid([1]) is (key == "output")
+
+
 def test_a_blok_folder_with_javascript_is_a_node_of_that_language(make: Make, found: Found) -> None:
     folder = blok(make, "api/api-call@1.0.0", **CALL)
     (folder / "node.py").unlink()

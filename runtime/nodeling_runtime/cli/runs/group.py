@@ -14,6 +14,9 @@ class Runs(LazyGroup):
         "list": ("nodeling_runtime.cli.runs.list", "List runs, newest first."),
         "show": ("nodeling_runtime.cli.runs.show", "Show one run: its steps, its error, its output."),
         "resume": ("nodeling_runtime.cli.runs.resume", "Go on with a run whose process is gone."),
+        "restart": ("nodeling_runtime.cli.runs.restart", "Do what failed again, and nothing else."),
+        "replay": ("nodeling_runtime.cli.runs.replay", "Begin a new run in the middle of an old one."),
+        "resolve": ("nodeling_runtime.cli.runs.resolve", "Decide on a step that is in doubt."),
         "cancel": ("nodeling_runtime.cli.runs.cancel", "End a run, whichever process runs it."),
     }
 

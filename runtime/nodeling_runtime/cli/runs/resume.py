@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from nodeling_runtime.engine.durable import Keeper
     from nodeling_runtime.engine.loaded import Loaded
 
-HELD = ("run.held", "run.ended", "run.dead")
+HELD = ("run.held", "run.ended", "run.dead", "run.limit")
 
 
 @click.command("resume")
@@ -88,14 +89,24 @@ def resume_one(keeper: Keeper, row: RunRow, policy: Policy, wanted: Wanted) -> i
 
 def _loaded(keeper: Keeper, row: RunRow) -> tuple[Loaded, bool]:
     """The run's workflow, and whether it is the one of a Python module."""
-    from nodeling_runtime.cli.target import load_target
-    from nodeling_runtime.engine.pinned import load_pinned
+    return load_kept(keeper.store.definition(row.definition) or b"{}")
 
-    definition = keeper.store.definition(row.definition) or b"{}"
+
+def load_kept(definition: bytes, more: Sequence[Path] = ()) -> tuple[Loaded, bool]:
+    """What a run holds on to, with the nodes that are here; whether it is the workflow of a Python module."""
+    from nodeling_runtime.cli.target import load_target
+    from nodeling_runtime.engine.pinned import folders_of, load_pinned
+
     kept: dict[str, Any] = orjson.loads(definition)
     if kept.get("target"):
-        return load_target(kept["target"], [Path(folder) for folder in kept["folders"]]), True
-    return load_pinned(definition)[0], False
+        return load_target(kept["target"], folders_of(kept, more)), True
+    return load_pinned(definition, more)[0], False
+
+
+def target_of(keeper: Keeper, row: RunRow) -> Loaded | None:
+    """The workflow of a run that was made in a Python module; None when it is kept with the run."""
+    loaded, made_in_python = _loaded(keeper, row)
+    return loaded if made_in_python else None
 
 
 def _resume_all(keeper: Keeper, policy: Policy, wanted: Wanted) -> int:

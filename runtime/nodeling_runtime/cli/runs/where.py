@@ -46,7 +46,7 @@ def store_url(given: str | None) -> str:
 def open_existing(given: str | None, durability: str = "full") -> Store | None:
     """Open the store that is meant; None when nothing was ever kept there, and nothing is made."""
     url = store_url(given)
-    path = url.removeprefix("sqlite://") if url.startswith("sqlite:///") else url
+    path = url.removeprefix("sqlite:///")
     if "://" not in path and not Path(path).exists():
         return None
     return open_store(url, durability)

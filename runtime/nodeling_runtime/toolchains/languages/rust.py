@@ -37,9 +37,12 @@ class Rust(Toolchain):
     channel = "fd"
 
     def sources(self, node: SourceNode) -> Sequence[Path]:
-        """The crate, with the settings for cargo that stand in a hidden folder."""
+        """The crate, with the settings for cargo that stand in a hidden folder.
+
+        Its pages too: a crate may take them in as its documentation.
+        """
         settings = node.folder / SETTINGS
-        crate = [path for path in files_below(node.folder) if path.suffix != ".md"]
+        crate = files_below(node.folder)
         return [*crate, settings] if settings.is_file() else crate
 
     def build(self, job: Job) -> None:

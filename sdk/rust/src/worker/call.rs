@@ -8,8 +8,8 @@ use super::mask::Mask;
 use super::{lock, Worker};
 use crate::cancel::CancelToken;
 use crate::context::Context;
-use crate::error::{code, Error};
-use crate::protocol::blobs::{escape, is_reference, resolve, write_blob};
+use crate::error::{code, Code, Error};
+use crate::protocol::blobs::{holds_blob, resolve, travelling, write_blob, Aside};
 use crate::protocol::errors::body;
 use crate::protocol::frames::contains;
 use crate::protocol::node::{chunk_frame, ending_frame, failure_frame, notification, Ending, Id, Invoke};
@@ -17,6 +17,7 @@ use crate::values::{decode, encode, InvalidValue};
 use serde::Serialize;
 use serde_json::{json, Map, Value};
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -41,6 +42,13 @@ struct Credit {
     sent: u64,
 }
 
+/// What a call did to the context.
+#[derive(Default)]
+struct Written {
+    values: BTreeMap<String, Vec<u8>>,
+    deleted: Vec<String>,
+}
+
 pub(crate) struct Call {
     pub id: Id,
     pub cancel: CancelToken,
@@ -55,12 +63,11 @@ pub(crate) struct Call {
     pub folder: Mutex<Option<PathBuf>>,
     node: String,
     input: Mutex<Option<Value>>,
-    references: Mutex<Vec<Value>>,
     may_hold_blobs: bool,
-    is_late: bool,
     wants_progress: bool,
     level: usize,
-    spill_bytes: Option<usize>,
+    takes_blobs: bool,
+    spill_bytes: usize,
     mask: Mask,
     telling: Mutex<Telling>,
     credit: Mutex<Credit>,
@@ -80,7 +87,6 @@ impl Call {
         let after = |millis: f64| Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default();
         let deadline = invoke.deadline_ms.and_then(|millis| UNIX_EPOCH.checked_add(after(millis)));
         let now = Instant::now();
-        let blobs = session.features.contains("blob") && session.blob_dir.is_some();
         Call {
             id: invoke.id,
             cancel: CancelToken::default(),
@@ -96,12 +102,11 @@ impl Call {
             folder: Mutex::default(),
             node: invoke.node,
             input: Mutex::new(Some(invoke.input)),
-            references: Mutex::default(),
             may_hold_blobs: invoke.may_hold_blobs,
-            is_late: deadline.is_some_and(|deadline| deadline <= SystemTime::now()),
             wants_progress: invoke.meta.get("progress").is_some_and(|asked| *asked == true),
             level: level_of(level),
-            spill_bytes: blobs.then_some(session.spill_bytes),
+            takes_blobs: session.features.contains("blob"),
+            spill_bytes: session.spill_bytes,
             telling: Mutex::new(Telling {
                 progress: None,
                 progress_due: now,
@@ -133,15 +138,13 @@ impl Call {
             _ => Error::cancelled(),
         };
         self.mask.error(&mut error);
-        if error.0.code == Error::cancelled().0.code {
-            error.0.traceback = None;
-        }
         self.flush_progress(worker);
-        let started = match (is_started, error.0.code == Error::cancelled().0.code) {
-            (false, _) => Some(false),
-            (true, true) => Some(true),
-            (true, false) => None,
-        };
+        let is_cancelled = error.0.code == Code::Number(code::CANCELLED);
+        if is_cancelled {
+            error.0.traceback = None; // where it was made is the SDK's own business
+        }
+        // An error of a call that ran says nothing of it: whoever ran had started.
+        let started = (!is_started || is_cancelled).then_some(is_started);
         let cap = lock(&worker.session).max_frame_bytes;
         failure_frame(&self.id, &body(&error, started), cap)
     }
@@ -151,8 +154,8 @@ impl Call {
         if self.cancel.is_cancelled() {
             return Some(Error::cancelled());
         }
-        if self.is_late {
-            let said = "the deadline had passed when the call arrived";
+        if self.deadline.is_some_and(|deadline| deadline <= SystemTime::now()) {
+            let said = "the deadline had passed before the call began";
             return Some(Error::new(said).code(code::DEADLINE_EXCEEDED));
         }
         if !name.is_empty() && !self.node.is_empty() && self.node != name {
@@ -167,7 +170,7 @@ impl Call {
     fn drive(self: &Arc<Self>, worker: &Arc<Worker>) -> Result<Vec<u8>, Error> {
         let mut input = lock(&self.input).take().unwrap_or_default();
         if self.may_hold_blobs {
-            input = resolve(input, self.blob_dir.as_deref(), &mut lock(&self.references))?;
+            input = resolve(input, self.blob_dir.as_deref())?;
         }
         let context = Context::new(self.clone(), worker.clone());
         match catch_unwind(AssertUnwindSafe(|| (worker.handler)(&context, input))) {
@@ -178,15 +181,7 @@ impl Call {
 
     fn ending(&self, worker: &Worker, output: Vec<u8>) -> Result<Vec<u8>, Error> {
         let output = self.travelling(output)?;
-        let delta = std::mem::take(&mut *lock(&self.delta));
-        let mut written = BTreeMap::new();
-        let mut deleted = Vec::new();
-        for (key, value) in delta {
-            match value {
-                Some(value) => drop(written.insert(key, self.escaped(value)?)),
-                None => deleted.push(key),
-            }
-        }
+        let written = self.written()?;
         self.flush_progress(worker);
         let mut metrics = std::mem::take(&mut *lock(&self.metrics));
         let dropped = lock(&self.telling).dropped;
@@ -195,8 +190,8 @@ impl Call {
         }
         let ending = Ending {
             output: &output,
-            written: written.iter().map(|(key, value)| (key.as_str(), value.as_slice())).collect(),
-            deleted: deleted.iter().map(String::as_str).collect(),
+            written: written.values.iter().map(|(key, value)| (key.as_str(), value.as_slice())).collect(),
+            deleted: written.deleted.iter().map(String::as_str).collect(),
             chunks: lock(&self.credit).sent,
             metrics,
         };
@@ -211,27 +206,47 @@ impl Call {
         }
     }
 
-    /// Encoded JSON as it travels: own keys `$blob` escaped, put into a blob when it is large.
+    /// Encoded JSON as it travels.
     fn travelling(&self, data: Vec<u8>) -> Result<Vec<u8>, Error> {
-        let data = self.escaped(data)?;
-        let (Some(limit), Some(folder)) = (self.spill_bytes, self.blob_dir.as_deref()) else {
-            return Ok(data);
-        };
-        if data.len() < limit || (data.len() < 4096 && decode(&data).is_ok_and(|value| is_reference(&value)))
-        {
-            return Ok(data);
-        }
-        let reference = write_blob(folder, &data)
-            .map_err(|error| Error::new(format!("the output cannot be written to a blob: {error}")))?;
-        Ok(reference.to_string().into_bytes())
+        let size = data.len();
+        travelling(data, self.folder_of_blobs(), self.spill_bytes).map_err(|why| match why {
+            Aside::Invalid(fault) => invalid_output(fault),
+            Aside::Unwritten(error) => {
+                let said = format!("a value of {size} bytes cannot be put aside: {error}");
+                Error::new(said).code(code::PAYLOAD_TOO_LARGE).retryable(false)
+            }
+        })
     }
 
-    fn escaped(&self, data: Vec<u8>) -> Result<Vec<u8>, Error> {
-        if !contains(&data, b"blob\"") {
-            return Ok(data);
+    /// Where blobs are written: nowhere when the host takes none.
+    fn folder_of_blobs(&self) -> Option<&str> {
+        self.blob_dir.as_deref().filter(|_| self.takes_blobs)
+    }
+
+    /// Puts bytes aside for the output.
+    pub fn write_blob(&self, from: &mut dyn Read, media_type: &str) -> Result<Value, Error> {
+        match self.folder_of_blobs() {
+            Some(folder) => Ok(write_blob(folder, from, media_type, "raw")?),
+            None => Err(Error::new("this call has no place for blobs").code("context.no_blobs")),
         }
-        let value = decode(&data).map_err(invalid_output)?;
-        encode(&escape(value, &lock(&self.references))).map_err(invalid_output)
+    }
+
+    /// What a call wrote to the context; blobs cannot stand in it.
+    fn written(&self) -> Result<Written, Error> {
+        let mut found = Written::default();
+        for (key, value) in std::mem::take(&mut *lock(&self.delta)) {
+            let Some(data) = value else {
+                found.deleted.push(key);
+                continue;
+            };
+            if contains(&data, b"blob\"") && holds_blob(&decode(&data)?, self.blob_dir.as_deref()) {
+                let said =
+                    format!("a blob cannot stand in the context variable '{key}'; return it in the output");
+                return Err(Error::new(said).code("context.blob").kind("NodelingError"));
+            }
+            found.values.insert(key, data);
+        }
+        Ok(found)
     }
 
     // --- While it runs --------------------------------------------------------------------------

@@ -39,6 +39,10 @@ impl Crew {
             let name = format!("call-{}", jobs.threads);
             if thread::Builder::new().name(name).spawn(move || work(&worker, &shared)).is_err() {
                 jobs.threads -= 1; // the call waits for a thread that there is
+                if jobs.threads == 0 {
+                    eprintln!("no thread can be started, so no call can be served");
+                    super::leave(1);
+                }
             }
         }
         drop(jobs);

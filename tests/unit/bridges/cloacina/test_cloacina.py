@@ -441,3 +441,27 @@ def test_what_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
     runner.shutdown()
     with pytest.raises(ConfigError, match="shut down"):
         runner.execute("sees")
+
+
+def test_tenants_keep_their_runs_in_schemas_of_their_own(postgres: str) -> None:
+    from nodeling_runtime.store.model import RunFilter
+    from nodeling_runtime.store.opening import open_store
+    from stores import drop_schema
+
+    with cloaca.WorkflowBuilder("tenanted"):
+        cloaca.task(writes("a", 1), id="a")
+    try:
+        for tenant, times in (("acme_bridge", 1), ("other_bridge", 2)):
+            with cloaca.DefaultRunner.with_schema(postgres, tenant) as runner:
+                for _ in range(times):
+                    assert runner.execute("tenanted").status == "Completed"
+        for tenant, times in (("acme_bridge", 1), ("other_bridge", 2)):
+            store = open_store(f"{postgres}?schema={tenant}")
+            try:
+                kept = [(row.workflow, row.status) for row in store.runs(RunFilter())]
+            finally:
+                store.close()
+            assert kept == [("tenanted", "succeeded")] * times
+    finally:
+        for tenant in ("acme_bridge", "other_bridge"):
+            drop_schema(f"{postgres}?schema={tenant}")

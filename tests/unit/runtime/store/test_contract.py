@@ -26,12 +26,12 @@ from nodeling_runtime.store.model import (
     RunLimit,
 )
 from nodeling_runtime.store.verify import verify, verify_run
-from stores import PLACES, Place
+from stores import KINDS, Place, place_of
 
 
-@pytest.fixture(params=sorted(PLACES))
+@pytest.fixture(params=KINDS)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    found = PLACES[request.param](tmp_path)
+    found = place_of(request.param, tmp_path, request)
     yield found
     found.close()
 
@@ -469,6 +469,9 @@ def test_one_more_than_the_limit_waits_until_one_has_ended(store: Store) -> None
     assert second.claim is None
     assert second.run.status == "queued"
     assert store.claim_next("w") is None
+    with pytest.raises(StoreError) as error:
+        store.claim("r2", "w")
+    assert error.value.code == "run.limit"
     close_run(store, claim)
     found = store.claim_next("w")
     assert found is not None

@@ -16,10 +16,10 @@ import pytest
 from nodeling.errors import StoreError
 from nodeling_runtime import fault_points
 from nodeling_runtime.store import sqlite, sqlite_file
+from nodeling_runtime.store.migration import Migration, migrations
 from nodeling_runtime.store.model import Appended, Batch, Claim, Fact, NewRun, RunFilter
 from nodeling_runtime.store.run_locks import RunLocks
 from nodeling_runtime.store.sqlite import SqliteStore
-from nodeling_runtime.store.sqlite_file import Migration, migrations
 from nodeling_runtime.store.verify import verify
 from nodeling_runtime.store.writer import Answer, Writer
 
@@ -343,7 +343,7 @@ def test_a_store_of_every_released_schema_is_opened_and_says_what_it_said(path: 
 def with_one_more() -> list[Migration]:
     """The migrations, and one of a later version."""
     more = ("ALTER TABLE run ADD COLUMN colour TEXT", "UPDATE run SET colour = 'red'")
-    return [*migrations(), Migration(len(migrations()) + 1, more, 1)]
+    return [*migrations("sqlite"), Migration(len(migrations("sqlite")) + 1, more, 1)]
 
 
 def test_an_older_schema_is_brought_up_in_one_transaction_behind_a_copy(
@@ -354,7 +354,7 @@ def test_an_older_schema_is_brought_up_in_one_transaction_behind_a_copy(
     begun(store)
     store.close()
     newer = with_one_more()
-    monkeypatch.setattr(sqlite_file, "migrations", lambda: newer)
+    monkeypatch.setattr(sqlite_file, "migrations", lambda kind: newer)
     store = SqliteStore(path)
     try:
         assert store._db.execute("SELECT colour FROM run").fetchall() == [("red",)]
@@ -373,7 +373,7 @@ def test_a_migration_that_is_killed_leaves_the_old_schema_and_can_be_repeated(
     begun(store)
     store.close()
     newer = with_one_more()
-    monkeypatch.setattr(sqlite_file, "migrations", lambda: newer)
+    monkeypatch.setattr(sqlite_file, "migrations", lambda kind: newer)
     for at in (1, 2):
         pid = os.fork()
         if pid == 0:

@@ -1,0 +1,83 @@
+"""What is the same for every run of one step, found out when it is run for the first time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nodeling_runtime.blob_values import LARGEST_INLINE, may_refer
+from nodeling_runtime.values import InvalidValue, Value
+from nodeling_runtime.workflow.model import Step
+
+if TYPE_CHECKING:
+    from nodeling.implementation import Implementation
+    from nodeling_runtime.engine.context import Frame
+
+
+class Calling:
+    """How one step's node is called: what needs no looking up, no evaluation and no check any more."""
+
+    __slots__ = (
+        "_direct",
+        "_is_looked_up",
+        "constant",
+        "has_own_clock",
+        "is_container",
+        "is_inprocess",
+        "judges_output",
+        "spec",
+        "takes_no_config",
+    )
+
+    def __init__(self, step: Step) -> None:
+        spec = self.spec = step.spec
+        self.is_container = spec.manifest.flow
+        self.is_inprocess = spec.runs_in == "inprocess"
+        self.has_own_clock = step.timeout_ms is not None or spec.timeout_ms is not None
+        # What a node in this process gave is a value already, and fits into memory.
+        self.judges_output = not self.is_inprocess or spec.manifest.output not in (True, {})
+        self.takes_no_config = not self.is_container and step.config is None and spec.config.is_valid({})
+        self.constant = self._constant_inputs(step)
+        self._direct: Implementation | None = None
+        self._is_looked_up = self.is_container or not self.is_inprocess
+
+    def _constant_inputs(self, step: Step) -> Value | None:
+        """The inputs, where no expression stands in them and the node's schema takes them."""
+        if not self.takes_no_config or step.parameters:
+            return None
+        if step.inputs is not None and not step.inputs.is_constant:
+            return None
+        given = {} if step.inputs is None else step.inputs.constant
+        try:
+            value = Value.of(given)
+        except InvalidValue:
+            return None  # said when the step runs
+        if may_refer(value.data) or value.size > LARGEST_INLINE:
+            return None  # a file is one of a run
+        return value if step.spec.inputs.is_valid(given) else None
+
+    def direct(self) -> Implementation | None:
+        """The node's code, when one await calls it: it is loaded, on this loop, and asks for no context."""
+        if not self._is_looked_up:
+            self._look_up()
+        return self._direct
+
+    def _look_up(self) -> None:
+        from nodeling_runtime.dispatch.loading import is_loaded, load_implementation
+
+        if not is_loaded(self.spec):
+            return  # the first call loads it, beside the loop
+        self._is_looked_up = True
+        found = load_implementation(self.spec)
+        if not found.takes_context and (
+            found.kind == "async" or (found.kind == "sync" and not found.blocking)
+        ):
+            self._direct = found
+
+
+def calling_of(frame: Frame, step: Step) -> Calling:
+    """How a step's node is called, found out once for each workflow that is loaded."""
+    known = frame.plan.known
+    found: Calling | None = known.get(step.index)
+    if found is None:
+        found = known[step.index] = Calling(step)
+    return found
