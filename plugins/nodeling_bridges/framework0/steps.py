@@ -289,7 +289,8 @@ class Steps:
         if wanted in self.names:
             return True
         near = nearest(wanted, self.names)
-        hint = f"did you mean {near!r}?" if near else f"the steps are {', '.join(self.names[:12])}"
+        known = ", ".join(name for name in self.names[:12] if name)
+        hint = f"did you mean {near!r}?" if near else f"the steps are {known}"
         message = f"step {name!r} depends on {wanted!r}, which is no step here"
         self._draft.fault("framework0.depends_on", f"{pointer}/depends_on", message, hint)
         return False

@@ -276,6 +276,7 @@ def test_declared_parameters_bound_what_may_be_read() -> None:
     head = "parameters: [{name: env, required: true}, {name: mode, default: batch}]"
     start = converted(recipe(step("a", "args: {x: '#{params.mode}'}"), head=head)).document["steps"][0]
     assert start["inputs"]["parameters"] == {"env": {"required": True}, "mode": {"default": "batch"}}
+    assert start["inputs"]["open"] is False
     (fault,) = faults_of(recipe(step("a", "args: {x: '#{params.mod}'}"), head=head))
     assert "no parameter 'mod'" in fault
     assert "did you mean 'mode'?" in fault
