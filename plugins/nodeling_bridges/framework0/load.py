@@ -20,7 +20,7 @@ __all__ = ["convert", "load"]
 
 _TOP = ("metadata", "execution", "parameters", "test_meta", "steps", "name", "version", "description")
 _EXECUTION = ("timeout_seconds", "retry_attempts", "parallel_execution", "max_concurrent_steps")
-_PARAMETER = ("name", "required", "default", "description", "type")
+_PARAMETER = ("name", "required", "default", "description")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?\s*-\s*)?(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|\w+)")
 _UNITS = {"sec": "s", "second": "s", "min": "m", "minute": "m", "hour": "h", "hr": "h", "day": "d"}
 
@@ -53,10 +53,11 @@ def convert(source: Source, wishes: Wishes) -> Converted:
         document["settings"] = settings
     declared = _parameters(draft, data)
     steps = Steps(draft, data, execution)
+    is_open = declared is None or "parameters" not in data
     draft.expressions = Expressions(
-        f'steps["{steps.start}"].output.params', None if declared is None else tuple(declared)
+        f'steps["{steps.start}"].output.params', None if is_open else tuple(declared or ())
     )
-    document["steps"] = [_start(document, steps, declared), *steps.native()]
+    document["steps"] = [_start(document, steps, declared, is_open=is_open), *steps.native()]
     _judge_bindings(draft, steps)
     if draft.faults:
         count = f"{len(draft.faults)} faults" if len(draft.faults) > 1 else "a fault"
@@ -120,7 +121,10 @@ def _settings(draft: Draft, execution: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameters(draft: Draft, data: dict[str, Any]) -> dict[str, Any] | None:
-    """The declared parameters; None when there is no such list, and any may be given."""
+    """The declared parameters; None when there is no such list.
+
+    What a template says of its parameters describes some of them: it gives defaults, and forbids no others.
+    """
     meta = draft.mapping(data, "metadata", "")
     pointer, listed = "/parameters", data.get("parameters")
     if listed is None and "template_parameters" in meta:
@@ -144,14 +148,17 @@ def _parameters(draft: Draft, data: dict[str, Any]) -> dict[str, Any] | None:
     return found
 
 
-def _start(document: dict[str, Any], steps: Steps, declared: dict[str, Any] | None) -> dict[str, Any]:
+def _start(
+    document: dict[str, Any], steps: Steps, declared: dict[str, Any] | None, *, is_open: bool
+) -> dict[str, Any]:
     recipe = {key: document[key] for key in ("name", "version") if key in document}
     inputs: dict[str, Any] = {
-        "recipe": {**recipe, "steps": [steps.start, *steps.names]},
+        "recipe": _literal({**recipe, "steps": [steps.start, *steps.names]}),
         "given": "${ctx.request.body}",
     }
     if declared is not None:
         inputs["parameters"] = _literal(declared)
+        inputs["open"] = is_open
     found: dict[str, Any] = {
         "name": steps.start,
         "node": "framework0-start",
@@ -162,6 +169,7 @@ def _start(document: dict[str, Any], steps: Steps, declared: dict[str, Any] | No
 
 
 def _literal(value: Any) -> Any:
+    """A value whose texts nobody takes for expressions."""
     if isinstance(value, dict):
         return {key: _literal(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -25,6 +25,7 @@ __all__ = ["Lowering"]
 Step = dict[str, Any]
 SWITCH, MERGE = "SwitchNode", "MergeNode"
 _SETTLED = ["success", "skipped"]
+_ANSWERED = ["success", "failure"]
 _ENDED = ["success", "failure", "skipped"]
 
 
@@ -139,13 +140,10 @@ class Lowering:
         if name in self._watched:
             step["on_error"] = "continue"
         if self.graph.limits.task_timeout is not None and made["node"] != "kailash-switch":
-            step["timeout"] = self._timeout(made)
+            step["timeout"] = f"{max(1, round(self.graph.limits.task_timeout))}ms"
         if any(self._may_not_come(one) for one in self._into[name]):
             self._conditional.add(name)
         return step
-
-    def _timeout(self, made: Step) -> str:
-        return f"{self.graph.limits.task_timeout:g}ms"
 
     def _lowered(self, given: Given) -> Step:
         lower = LOWERINGS.get(given.kind.name)
@@ -237,6 +235,8 @@ class Lowering:
         if self._is_branch(one):
             head = json.dumps((one.output or "").partition(".")[0], ensure_ascii=False)
             return f"has({at}.output[{head}])"
+        if self._watches(one):
+            return f'{at}.status in ["succeeded", "failed"]'
         return f'{at}.status == "succeeded"'
 
     def _is_soft(self, name: str) -> bool:
@@ -247,11 +247,12 @@ class Lowering:
         handles = self._handles(name)
         found: dict[str, Any] = {}
         for one in self._into[name]:
-            if one.source in self._watched and self._looks(name, one.source):
-                found[one.source] = {"step": one.source, "on": ["success", "failure"]}
-            elif handles:
+            settled = one.source in self._conditional and (self._is_soft(name) or self._routes())
+            if handles:
                 found[one.source] = {"step": one.source, "on": _ENDED}
-            elif one.source in self._conditional and (self._is_soft(name) or self._routes()):
+            elif one.source in self._watched and self._looks(name, one.source):
+                found[one.source] = {"step": one.source, "on": _ENDED if settled else _ANSWERED}
+            elif settled:
                 found[one.source] = {"step": one.source, "on": _SETTLED}
             else:
                 found[one.source] = one.source

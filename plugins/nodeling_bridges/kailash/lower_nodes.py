@@ -93,7 +93,7 @@ def _http(given: Given, tools: Tools) -> Step:
         inputs["expect"] = word[tools.choice(given, "response_format", word, "auto")]
     if given.has("base_url"):
         base, rest = str(given.value("base_url")).rstrip("/"), str(given.value("resource", "")).lstrip("/")
-        said = {key: str(one) for key, one in dict(given.plain("path_params", {})).items()}
+        said = {key: str(literal(one)) for key, one in dict(given.plain("path_params", {})).items()}
         for key, one in said.items():
             rest = rest.replace("{" + key + "}", one)
         inputs.setdefault("url", f"{base}/{rest}" if rest else base)
@@ -108,17 +108,28 @@ def _scaled(value: Any, unit: int) -> Any:
 
 def _switch(given: Given, tools: Tools) -> Step:
     inputs: Step = {"data": given.value("input_data") if given.has("input_data") else given.extras()}
-    if given.has("cases"):
-        inputs["cases"] = given.value("cases")
-        inputs["prefix"] = given.plain("case_prefix", "case_")
-        inputs["value"] = f"${{{_name(given, str(given.plain('condition_field', 'input_data')))} ?? null}}"
-        return {"node": "kailash-switch", "inputs": inputs}
     try:
-        inputs["condition"] = f"${{{_condition(given, tools)}}}"
+        if given.has("cases"):
+            inputs.update(_cases(given, tools))
+        else:
+            inputs["condition"] = f"${{{_condition(given, tools)}}}"
     except ConfigError as error:
         key = "condition" if "condition" in given.entry.config else "condition_field"
         tools.refuse(given, key, error.message, error.hint)
     return {"node": "kailash-switch", "inputs": inputs}
+
+
+def _cases(given: Given, tools: Tools) -> Step:
+    if given.has("condition"):
+        tools.refuse(given, "condition", "it has `condition` and `cases`", "one of them decides")
+    if "cases" in given.entry.config and not isinstance(given.plain("cases"), list):
+        tools.refuse(given, "cases", "`cases` is a list of values")
+    field = _name(given, str(given.plain("condition_field", "input_data")))
+    return {
+        "cases": given.value("cases"),
+        "prefix": given.value("case_prefix", "case_"),
+        "value": f"${{{field} ?? null}}",
+    }
 
 
 def _condition(given: Given, tools: Tools) -> str:
@@ -177,7 +188,7 @@ def _merge(given: Given, tools: Tools) -> Step:
         if wanted > len(values):
             tools.refuse(given, "required_inputs", f"{wanted} are required, and {len(values)} are connected")
     elif wanted is not None:
-        inputs["required_inputs"] = wanted if isinstance(wanted, list) else [str(wanted)]
+        inputs["required_inputs"] = literal(wanted if isinstance(wanted, list) else [str(wanted)])
     elif given.plain("skip_none", strategy in ("concat", "zip", "merge_dict")):
         inputs["required_inputs"] = []
     if strategy == "zip":
@@ -275,7 +286,7 @@ def _json_write(given: Given, tools: Tools) -> Step:
 def _directory(given: Given, tools: Tools) -> Step:
     pattern = str(given.plain("pattern", "*"))
     inputs = given.renamed({"directory_path": "root", "include_hidden": "hidden"})
-    inputs["pattern"] = f"**/{pattern}" if given.plain("recursive", False) else pattern
+    inputs["pattern"] = literal(f"**/{pattern}" if given.plain("recursive", False) else pattern)
     return {"node": "files", "inputs": inputs}
 
 
@@ -329,7 +340,7 @@ def _rule(rule: Any, given: Given, tools: Tools) -> Step:
     except ConfigError as error:
         tools.refuse(given, "rules", error.message, error.hint)
         that = "true"
-    kept = {key: said[key] for key in ("level", "message") if key in said}
+    kept = {key: literal(said[key]) for key in ("level", "message") if key in said}
     return {"name": literal(str(name)), "that": f"${{{that}}}", **kept}
 
 
@@ -358,9 +369,9 @@ def _notification(given: Given, tools: Tools) -> Step:
         "allow": "allow",
     }
     inputs = given.renamed(names)
-    extra = {"channel": channel, **given.renamed({"recipient": "recipient", "data": "data"})}
+    extra = {"channel": literal(channel), **given.renamed({"recipient": "recipient", "data": "data"})}
     inputs["data"] = extra
-    inputs["channel"] = "webhook" if given.has("url") else channel
+    inputs["channel"] = "webhook" if given.has("url") else literal(channel)
     if given.has("timeout"):
         inputs["timeout_ms"] = given.value("timeout")
     return {"node": "notify", "inputs": inputs}

@@ -21,6 +21,7 @@ from nodeling_runtime.documents.reader import from_data
 from nodeling_runtime.engine.loaded import Loaded, load
 from nodeling_runtime.engine.options import check_parameters, run_options
 from nodeling_runtime.engine.run import (
+    Needs,
     Run,
     RunOptions,
     RunOutcome,
@@ -35,6 +36,7 @@ from nodeling_runtime.values import Value
 if TYPE_CHECKING:
     from nodeling.workflow import Workflow as SdkWorkflow
     from nodeling_runtime.engine.journal import Journal
+    from nodeling_runtime.toolchains.ahead import Failures
     from nodeling_runtime.workflow.model import Workflow
 
 CLOSING_ROUNDS = 3
@@ -56,11 +58,7 @@ async def execute(
         ConfigError: The workflow has faults, a secret is missing, or its runs cannot be counted.
         StoreError: The run cannot be kept.
     """
-    from nodeling_runtime.dispatch.exec import ExecDispatcher
     from nodeling_runtime.dispatch.inprocess import InProcessDispatcher
-    from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
-    from nodeling_runtime.toolchains.ahead import build_ahead
-    from nodeling_runtime.toolchains.launching import launch_of
 
     workflow = loaded.ready()
     needs = needs_of(workflow)
@@ -69,22 +67,21 @@ async def execute(
     absent = missing_secrets(wanted, secrets)
     if absent is not None:
         raise absent
-    failures = await build_ahead(needs.processes, options.on_build)
+    failures: Failures = {}
+    if needs.processes:
+        from nodeling_runtime.toolchains.ahead import build_ahead
+
+        failures = await build_ahead(needs.processes, options.on_build)
     journal = None
     if begin is None:
         refuse_limit(workflow)
     else:
         begun = begin()
         journal = await begun if isinstance(begun, Awaitable) else begun
-    workers = WorkerDispatcher(launcher=lambda spec: launch_of(spec, failures))
-    dispatchers: dict[str, Dispatcher] = {
-        "inprocess": InProcessDispatcher(),
-        "exec": ExecDispatcher(failures),
-        "worker": workers,
-    }
+    dispatchers: dict[str, Dispatcher] = {"inprocess": InProcessDispatcher()}
     try:
-        for spec in needs.workers[:MOST_PREWARMED]:
-            workers.warm(spec)
+        if needs.processes:
+            _add_out_of_process(dispatchers, needs, failures)
         return await Run(workflow, options, dispatchers, secrets, journal).execute()
     finally:
         if journal is not None:
@@ -93,19 +90,34 @@ async def execute(
             await dispatcher.close()
 
 
+def _add_out_of_process(dispatchers: dict[str, Dispatcher], needs: Needs, failures: Failures) -> None:
+    """Add what runs nodes in other processes; it is imported for the workflows alone that have such nodes."""
+    from nodeling_runtime.dispatch.exec import ExecDispatcher
+    from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
+    from nodeling_runtime.toolchains.launching import launch_of
+
+    workers = WorkerDispatcher(launcher=lambda spec: launch_of(spec, failures))
+    dispatchers.update(exec=ExecDispatcher(failures), worker=workers)
+    for spec in needs.workers[:MOST_PREWARMED]:
+        workers.warm(spec)
+
+
 def prewarm(workflow: Workflow) -> None:
     """Start the workers that a run of this workflow will need first, while it is being checked.
 
     Only those start that run nothing of their nodes until the run itself speaks to them: a workflow that
     turns out to be wrong runs nothing.
     """
+    wanted = needs_of(workflow).workers[:MOST_PREWARMED]
+    if not wanted:
+        return
     from nodeling_runtime.dispatch.exec_result import Refused
     from nodeling_runtime.dispatch.worker.bounds import Bounds
     from nodeling_runtime.dispatch.worker.hub import prepare
     from nodeling_runtime.toolchains.launching import launch_of
 
     launches = []
-    for spec in needs_of(workflow).workers[:MOST_PREWARMED]:
+    for spec in wanted:
         try:
             launch = launch_of(spec)
         except Refused:

@@ -276,6 +276,7 @@ def test_declared_parameters_bound_what_may_be_read() -> None:
     head = "parameters: [{name: env, required: true}, {name: mode, default: batch}]"
     start = converted(recipe(step("a", "args: {x: '#{params.mode}'}"), head=head)).document["steps"][0]
     assert start["inputs"]["parameters"] == {"env": {"required": True}, "mode": {"default": "batch"}}
+    assert start["inputs"]["open"] is False
     (fault,) = faults_of(recipe(step("a", "args: {x: '#{params.mod}'}"), head=head))
     assert "no parameter 'mod'" in fault
     assert "did you mean 'mode'?" in fault
@@ -323,6 +324,32 @@ def test_what_does_not_come_along_is_told_with_its_line() -> None:
     assert [note.split(":")[1] for note in notes] == ["1", "3", "4", "3", "3"]
     for word in ("recipe_type", "parallel_group", "idx 1", "files", "tags"):
         assert any(word in note for note in notes), word
+
+
+def test_a_sub_recipe_is_bound_by_its_time_as_a_whole() -> None:
+    text = recipe(
+        "{name: a, type: sub_recipe, recipe_path: b.yaml, timeout_seconds: 2, success: {ctx_has_keys: [k]}}"
+    )
+    assert steps_of(text)["a"]["deadline"] == "2000ms"
+    assert "`success` of step 'a'" in str(converted(text).notes[0])
+
+
+@pytest.mark.parametrize("text", ["${ctx.request}", "js/1 + 1", "a ${1} b"])
+def test_no_text_of_a_recipe_becomes_an_expression_of_ours(text: str) -> None:
+    head = f"metadata: {{name: {quoted(text)}}}\nparameters: [{{name: p, default: {quoted(text)}}}]"
+    args = f"args: {{x: {quoted(text)}}}, success: {{ctx_has_keys: [{quoted(text)}]}}"
+    document = converted(recipe(step("a", args), head=head)).document
+    start, child = document["steps"][0]["inputs"], document["steps"][1]["do"]["inputs"]
+    for lowered in (
+        start["recipe"]["name"],
+        start["parameters"]["p"]["default"],
+        child["args"]["x"],
+        child["ctx_has_keys"][0],
+    ):
+        assert evaluated(lowered) == text
+    named = converted(recipe(f"{{name: {quoted(text)}, module: own, function: F}}")).document["steps"]
+    assert evaluated(named[1]["do"]["inputs"]["step"]) == text
+    assert evaluated(named[0]["inputs"]["recipe"]["steps"][1]) == text
 
 
 # -- refusals

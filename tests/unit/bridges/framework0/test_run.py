@@ -263,6 +263,108 @@ def test_a_sub_recipe_that_fails_fails_its_step_and_one_that_includes_itself_is_
     assert "includes itself" in invoke("check", own).output
 
 
+# -- recipes of the kind that are found
+
+
+HEALTH = """\
+    # as the suite of its own framework has them: test_meta, no dependencies, keys that have to be there
+    test_meta:
+      test_id: HEALTH-001
+      tester: enhanced_runner
+      description: a check of the health of something
+    steps:
+      - idx: 1
+        name: setup
+        type: python
+        module: own
+        function: Write
+        args: {health.enabled: true}
+        success:
+          ctx_has_keys:
+            - health.enabled
+      - idx: 2
+        name: check
+        type: python
+        module: own
+        function: Read
+        args: {keys: [health.enabled]}
+    """
+MASTER = """\
+    # a composition: an environment's configuration, kept section by section; templates with parameters
+    metadata: {name: composition, version: "4.0", deployment_target: production}
+    parameters:
+      - {name: environment, required: true}
+      - {name: enable_ml, default: false}
+    steps:
+      - name: load_environment
+        idx: 1
+        type: python
+        module: own
+        function: Write
+        args:
+          path: "environments/#{params.environment}/config.json"
+          config.features: {reports: true}
+          config.output: {formats: [json, csv], folder: "out/#{params.environment}"}
+      - name: ingest
+        idx: 2
+        type: sub_recipe
+        recipe_path: project/library/ingest.yaml
+        depends_on: [load_environment]
+        parameters: {source: csv, level: "#{params.enable_ml ? 'predictive' : 'basic'}"}
+        error_handling: {retry_attempts: 1, fallback_action: use_cached_data}
+      - name: report
+        idx: 3
+        type: python
+        module: own
+        function: Read
+        depends_on: [ingest]
+        condition: "#{context.get('status') == 'success' and config.features.reports}"
+        args: {keys: [target, validated, path]}
+        parallel_group: reporting
+    """
+INGEST = """\
+    metadata:
+      name: ingest
+      template_parameters:
+        - {name: source, required: true}
+        - {name: depth, default: standard}
+    steps:
+      - name: write
+        type: python
+        module: own
+        function: Write
+        args: {status: success, target: "#{config.output.folder}/#{params.source}/#{params.depth}"}
+      - name: validate
+        type: python
+        module: own
+        function: Write
+        depends_on: [write]
+        condition: "#{params.level in ['standard', 'predictive']}"
+        args: {validated: true}
+    """
+
+
+def test_a_suite_of_checks_runs_in_its_order(project: Path) -> None:
+    result = nodeling.load(write(project, HEALTH)).run()
+    assert result.status == "succeeded", result.error
+    assert result.outputs["check"] == {"health.enabled": True, "who": "setup"}
+
+
+def test_a_composition_of_templates_runs_as_its_parameters_say(project: Path) -> None:
+    write(project, INGEST, "project/library/ingest.yaml")
+    path = write(project, MASTER, "project/master.yaml")
+    checked = invoke("check", path)
+    assert checked.exit_code == 0, checked.output
+    for word in ("fallback_action", "parallel_group"):
+        assert word in checked.output
+    basic = nodeling.load(path).run({"environment": "dev"})
+    assert basic.status == "succeeded", basic.error
+    expected = {"target": "out/dev/csv/standard", "validated": None, "path": "environments/dev/config.json"}
+    assert basic.outputs["report"] == {**expected, "who": "ingest"}
+    predictive = nodeling.load(path).run({"environment": "dev", "enable_ml": True})
+    assert predictive.outputs["report"]["validated"] is True
+
+
 # -- what is never loaded
 
 

@@ -17,6 +17,7 @@ from nodeling.formats import Source
 from nodeling_bridges.kailash.hooks import recognises
 from nodeling_bridges.kailash.load import load
 from nodeling_runtime.cli.main import cli
+from nodeling_runtime.expressions.template import compile_template
 from unit.plugins.http_stage import Server, served
 
 CODE = "result = {'total': sum(numbers), 'rows': [{'n': n} for n in numbers]}"
@@ -273,6 +274,34 @@ def test_text_that_looks_like_an_expression_stays_text() -> None:
     assert native(load(data)).run().outputs["a"] == ["${ctx.env.HOME}", "js/1+1", "$${x}", "js/1"]
 
 
+HOSTILE = "${ctx.env.HOME}"
+HOLDERS: list[tuple[str, dict[str, Any]]] = [
+    ("SwitchNode", {"condition_field": "n", "n": 1, "cases": [HOSTILE], "case_prefix": HOSTILE}),
+    ("SwitchNode", {"condition": f"n == '{HOSTILE}'", "n": HOSTILE}),
+    ("SwitchNode", {"condition_field": HOSTILE, "n": 1}),
+    ("RESTClientNode", {"base_url": "http://x", "resource": "{a}", "path_params": {"a": HOSTILE}}),
+    ("RestClientNode", {"url": HOSTILE, "headers": {HOSTILE: HOSTILE}}),
+    ("ValidationNode", {"data": [], "rules": [{"condition": "a > 1", "name": HOSTILE, "message": HOSTILE}]}),
+    ("NotificationNode", {"channel": HOSTILE, "message": HOSTILE, "title": HOSTILE}),
+    ("DirectoryReaderNode", {"directory_path": HOSTILE, "pattern": HOSTILE}),
+    ("FilterNode", {"data": [], "field": HOSTILE, "value": HOSTILE}),
+    ("DataTransformer", {"data": HOSTILE, "transformations": [HOSTILE]}),
+    ("PythonCodeNode", {"code": f"result = a, '{HOSTILE}'", "a": {HOSTILE: HOSTILE}}),
+    ("MergeNode", {"data1": HOSTILE, "required_inputs": [HOSTILE]}),
+]
+
+
+@pytest.mark.parametrize(("kind", "config"), HOLDERS)
+def test_no_text_of_a_configuration_becomes_an_expression(kind: str, config: dict[str, Any]) -> None:
+    try:
+        document = load({"nodes": {HOSTILE: {"type": kind, "config": config}}, "connections": []})
+    except ConfigError:
+        return  # refused is as good
+    (step,) = document["steps"]
+    read = [str(reference) for _, reference in compile_template({**step, "name": "", "needs": []}).references]
+    assert not any(one.startswith("ctx.env") for one in read), read
+
+
 def test_route_data_runs_both_branches_and_the_one_not_taken_gets_nothing() -> None:
     data = {
         "nodes": {
@@ -373,6 +402,29 @@ def test_who_only_wants_an_answer_is_skipped_where_a_switch_deals_with_the_failu
     assert result.steps["use"].status == "skipped"
 
 
+def test_errors_of_requests_in_two_branches_go_to_one_node(server: Server) -> None:
+    server.answer("/gone", 404, b"no")
+    data = {
+        "nodes": {
+            "which": {"type": "SwitchNode", "config": {"condition": "n > 1", "n": 5}},
+            "one": {"type": "RestClientNode", "config": {"url": f"{server.url}/gone"}},
+            "two": {"type": "RestClientNode", "config": {"url": f"{server.url}/gone"}},
+            "tell": {
+                "type": "PythonCodeNode",
+                "config": {"code": "result = sorted(set(locals()) & {'a', 'b'})"},
+            },
+        },
+        "connections": [
+            {"from_node": "which", "from_output": "true_output", "to_node": "one", "to_input": "params"},
+            {"from_node": "which", "from_output": "false_output", "to_node": "two", "to_input": "params"},
+            {"from_node": "one", "from_output": "error", "to_node": "tell", "to_input": "a"},
+            {"from_node": "two", "from_output": "error", "to_node": "tell", "to_input": "b"},
+        ],
+    }
+    result = native(load(data)).run()
+    assert (result.status, result.outputs["tell"]) == ("succeeded", ["a"])
+
+
 @pytest.mark.parametrize(
     ("kind", "config", "said"),
     [
@@ -388,6 +440,8 @@ def test_who_only_wants_an_answer_is_skipped_where_a_switch_deals_with_the_failu
         ),
         ("DataTransformer", {"transformations": [3], "data": 1}, "is a list of texts"),
         ("HTTPRequestNode", {"url": "http://x", "method": "GTE"}, "did you mean 'GET'?"),
+        ("SwitchNode", {"condition": "n", "cases": ["a"], "n": 1}, "it has `condition` and `cases`"),
+        ("SwitchNode", {"condition_field": "n", "cases": "a", "n": 1}, "`cases` is a list"),
         ("SwitchNode", {}, "neither `condition` nor `condition_field`"),
         ("SwitchNode", {"condition": "nobody == 1"}, "reads 'nobody', which nothing brings"),
         ("NotificationNode", {"channel": "email", "message": "x"}, "an e-mail needs `smtp_host`"),

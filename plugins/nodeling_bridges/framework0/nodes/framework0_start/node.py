@@ -23,20 +23,22 @@ def run(ctx: Context, inputs: dict[str, Any]) -> dict[str, Any]:
         ctx.set(key, value)
     params = {name: value for name, value in given.items() if name != AROUND}
     declared = inputs.get("parameters")
-    return {"params": params if declared is None else _judged(params, declared)}
+    if declared is None:
+        return {"params": params}
+    strangers = [] if inputs.get("open", False) else [name for name in params if name not in declared]
+    return {"params": _judged(params, declared, strangers)}
 
 
 def _named(recipe: dict[str, Any]) -> dict[str, Any]:
     return {f"recipe.{key}": value for key, value in recipe.items()}
 
 
-def _judged(params: dict[str, Any], declared: dict[str, Any]) -> dict[str, Any]:
+def _judged(params: dict[str, Any], declared: dict[str, Any], strangers: list[str]) -> dict[str, Any]:
     faults = []
-    for name in params:
-        if name not in declared:
-            near = nearest(name, declared)
-            hint = f"; did you mean {near!r}?" if near else ""
-            faults.append(f"the recipe has no parameter {name!r}{hint}")
+    for name in strangers:
+        near = nearest(name, declared)
+        hint = f"; did you mean {near!r}?" if near else ""
+        faults.append(f"the recipe has no parameter {name!r}{hint}")
     found = dict(params)
     for name, about in declared.items():
         if name in params:

@@ -1,4 +1,8 @@
-"""Circuit breakers: a node that failed so often in a row is left alone for a while."""
+"""Circuit breakers: a node of a workflow that failed so often in a row is left alone for a while.
+
+The engine's `circuit` belongs to a node of ours, and every service is asked by one and the same of them: one
+that is broken would cut off the others. These belong to the workflow's own nodes.
+"""
 
 from __future__ import annotations
 
