@@ -11,6 +11,9 @@ PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 endif
 
+# The peers of `make bench`: all, none, or some of them by name with commas.
+PEERS ?= all
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench install clean
 
@@ -18,7 +21,7 @@ help:
 	@echo "make demo    a workflow of Python, a thread and bash nodes, with a parallel step"
 	@echo "make test    every test"
 	@echo "make check   style, types and boundaries"
-	@echo "make bench   how much the engine costs beside bare asyncio"
+	@echo "make bench   the same work on nodeling and on its peers (PEERS=none: without them)"
 
 demo: $(STAMP)
 	@$(BIN)/python examples/quickstart/demo.py
@@ -33,7 +36,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 bench: $(STAMP)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks compare --peers "$(PEERS)" --json build/bench/figures.json
 
 install: $(STAMP)
 

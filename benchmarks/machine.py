@@ -19,7 +19,7 @@ def machine() -> dict[str, Any]:
         "cpu": _cpu(),
         "cpus": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "load": round(os.getloadavg()[0], 1),
         "versions": {
             "Python": platform.python_version(),

@@ -33,19 +33,25 @@ def set_apart() -> None:
 
 
 async def in_turn(
-    contestants: Mapping[str, Contestant], rounds: int, budget: float = float("inf")
+    contestants: Mapping[str, Contestant],
+    rounds: int,
+    budget: float = float("inf"),
+    *,
+    warm_up: bool = True,
 ) -> dict[str, list[float]]:
-    """The times of some rounds after one to warm up; every second round goes in the opposite order.
+    """The times of some rounds; every second one goes in the opposite order.
 
     Args:
         contestants: What takes turns, by name.
         rounds: How many rounds at most.
         budget: Seconds after which no further round begins; one is made in any case.
+        warm_up: Whether a round goes before that does not count.
     """
     times: dict[str, list[float]] = {name: [] for name in contestants}
+    if warm_up:
+        for one in contestants.values():
+            await one()
     until = time.monotonic() + budget
-    for one in contestants.values():
-        await one()
     for turn in range(rounds):
         if turn and time.monotonic() > until:
             break

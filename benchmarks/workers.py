@@ -12,17 +12,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import statistics
 import subprocess
 import sys
 import time
-import venv
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.environments import python_with
 from benchmarks.raw_pipe import RawPipe
 from benchmarks.transport import rows_of, transport
 from benchmarks.turns import in_turn, pin
@@ -36,7 +35,7 @@ from nodeling_runtime.engine.options import run_options
 from nodeling_runtime.registry import NodeSpec
 
 ROUNDS = 15
-MCP = "mcp==2.3.0"
+MCP = ("mcp==2.3.0",)
 NODES = Path(__file__).with_name("nodes")
 SIZES = {"200 B": (200, 400), "10 KB": (10_000, 150), "1 MB": (1_000_000, 4)}  # bytes, calls in a round
 STEPS = 50
@@ -156,7 +155,7 @@ async def _cold_worker(spec: NodeSpec) -> float:
 async def _beside_mcp(dispatcher: WorkerDispatcher, spec: NodeSpec, rounds: int) -> dict[str, list[float]]:
     rows = rows_of(200)
     chain = _chain(STEPS)
-    command = [str(_mcp_python()), str(Path(__file__).with_name("mcp_client.py")), json.dumps(rows)]
+    command = [str(python_with("mcp", MCP)), str(Path(__file__).with_name("mcp_client.py")), json.dumps(rows)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
 
         async def mcp(at_once: int) -> float:
@@ -182,18 +181,6 @@ async def _beside_mcp(dispatcher: WorkerDispatcher, spec: NodeSpec, rounds: int)
             if client.stdin is not None:
                 client.stdin.close()
             client.wait(20)
-
-
-def _mcp_python() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = Path(base) / "nodeling" / "benchmarks" / MCP.replace("==", "-")
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        print(f"installing {MCP} into {folder}", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", MCP], check=True)
-        (folder / "complete").touch()
-    return python
 
 
 # -- the report

@@ -26,6 +26,7 @@ from nodeling_runtime.values import Value
 LATEST_SECONDS = 0.004  # a result that nobody waits for is kept within so long
 LOOK_SECONDS = 0.5  # how soon a runner that slept beyond its lease knows it
 SETTLED_TURNS = 5  # of the loop, after which what a result starts is written down
+MOST_LOGS = 10_000  # of what its nodes log a run keeps so many lines in each process that runs it
 MANY_EVENTS = 200_000  # a history so long is warned of
 MOST_EVENTS = 1_000_000  # and one so long ends the run: something in it does not end
 
@@ -46,6 +47,7 @@ class Journal:
         self._loop = asyncio.get_running_loop()
         self._facts: list[Fact] = []
         self._noted = 0
+        self._logged = 0
         self._kept = 0
         self._expected = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -106,6 +108,15 @@ class Journal:
                 self._open.add(path)
         elif kind in ("step.ended", "step.retry", "step.lost"):
             self._open.discard(path)
+
+    def note_log(self, path: str, line: Mapping[str, Any]) -> None:
+        """Write a line down that a node logged, up to a number of them."""
+        self._logged += 1
+        if self._logged < MOST_LOGS:
+            self.note("step.log", path, line)
+        elif self._logged == MOST_LOGS:
+            told = f"{MOST_LOGS} lines were logged; what follows is not kept"
+            self.note("step.log", path, {"level": "warning", "message": told})
 
     def _masked(self, data: bytes | None) -> bytes | None:
         return None if data is None else Value.of(self.redactor.value(Value.from_checked(data).shared())).data

@@ -565,6 +565,8 @@ class StepJob(Job):
             if kind == "end_scope":
                 self.ending_scope = (data["how"], data["target"])
                 return
+            if kind == "log" and self.log is not None:
+                self.log.journal.note_log(self.trail, data)
             self.engine.events.emit(f"step.{kind}", path, **data)
 
         call = NodeCall(

@@ -93,7 +93,9 @@ class FunctionTable:
         """The function of a name; raises `expr.unknown_function` with the nearest."""
         function = self._functions.get(name)
         if function is None:
-            known = sorted({*self._functions, *MACROS, "has", "default"})
+            ours = {key for key, one in self._functions.items() if one.owner == "nodeling"}
+            theirs = self._functions.keys() - ours
+            known = [*sorted({*ours, *MACROS, "has", "default"}), *sorted(theirs)]
             raise ExpressionError(
                 f"unknown function '{name}'",
                 code="expr.unknown_function",

@@ -18,6 +18,7 @@ Kinds of events, and what their `data` holds:
 | `step.in_doubt` | attempt | nobody knows how the attempt ended |
 | `step.ended` | name, node, status, reason, attempts, error, started, …; value, delta | the result |
 | `step.resolved` | name, node, status, by, attempt, …; value | the result that somebody decided on |
+| `step.log` | level, message, data | nothing |
 | `decision`, `flow.value`, `definition.changed` | what a resume must not decide anew | nothing |
 """
 

@@ -130,7 +130,10 @@ def test_the_steps_own_condition_is_not_its_key_if(stage: Stage) -> None:
     assert result.steps["choose"].status == "succeeded"
 
 
-def test_javascript_that_cannot_be_lowered_is_refused_by_its_construct(stage: Stage) -> None:
+def test_javascript_that_cannot_be_lowered_is_refused_by_its_construct(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nodeling_runtime.quickjs.engine.javascript_function", lambda: None)  # no such extra
     entry = {"type": "if", "condition": "new Date() > 1", "steps": [say("a")]}
     said = stage.refusals([{"name": "choose", "node": "if-else", "conditions": [entry]}])
     assert len(said) == 1 and said[0].startswith("new ")

@@ -13,6 +13,13 @@ class Runs(LazyGroup):
     modules = {  # a table, never written to
         "list": ("nodeling_runtime.cli.runs.list", "List runs, newest first."),
         "show": ("nodeling_runtime.cli.runs.show", "Show one run: its steps, its error, its output."),
+        "watch": ("nodeling_runtime.cli.runs.watch", "Watch a run while it goes on."),
+        "logs": ("nodeling_runtime.cli.runs.logs", "What its nodes logged."),
+        "events": ("nodeling_runtime.cli.runs.events", "Its history, event by event."),
+        "context": ("nodeling_runtime.cli.runs.context", "Who wrote what into its context, and when."),
+        "diff": ("nodeling_runtime.cli.runs.diff", "What two runs did differently."),
+        "export": ("nodeling_runtime.cli.runs.export", "Everything that is kept of a run, as one document."),
+        "prune": ("nodeling_runtime.cli.runs.prune", "Delete runs that ended long ago."),
         "resume": ("nodeling_runtime.cli.runs.resume", "Go on with a run whose process is gone."),
         "restart": ("nodeling_runtime.cli.runs.restart", "Do what failed again, and nothing else."),
         "replay": ("nodeling_runtime.cli.runs.replay", "Begin a new run in the middle of an old one."),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nodeling.errors import StoreError
+from nodeling.errors import StoreError, nearest
 from nodeling_runtime.store.base import Store, not_found
-from nodeling_runtime.store.model import RunRow
+from nodeling_runtime.store.model import RunFilter, RunRow
 from nodeling_runtime.store.opening import DURABILITIES, VARIABLE, default_url, open_store
 
 store_option: Callable[[Any], Any] = click.option(
@@ -52,6 +54,31 @@ def open_existing(given: str | None, durability: str = "full") -> Store | None:
     return open_store(url, durability)
 
 
+@contextlib.contextmanager
+def existing(given: str | None) -> Iterator[Store]:
+    """The store that is meant, opened; there must be one.
+
+    Raises:
+        StoreError: Nothing was ever kept there.
+    """
+    opened = open_existing(given)
+    if opened is None:
+        raise StoreError(
+            "nothing was ever kept here",
+            code="run.not_found",
+            hint="`nodectl run` keeps runs inside a project",
+        )
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def moment(at: float) -> str:
+    """A moment, in local time."""
+    return datetime.datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
 def find_run(store: Store | None, word: str) -> RunRow:
     """The run that an id, or the beginning of one, means.
 
@@ -60,7 +87,7 @@ def find_run(store: Store | None, word: str) -> RunRow:
     """
     found = [] if store is None else store.find(word)
     if not found:
-        raise not_found(word)
+        raise _not_found(store, word)
     if len(found) > 1 and all(row.run_id != word for row in found):
         raise StoreError(
             f"{word!r} may be {', '.join(row.run_id for row in found)}",
@@ -68,3 +95,14 @@ def find_run(store: Store | None, word: str) -> RunRow:
             hint="write more of the id",
         )
     return next((row for row in found if row.run_id == word), found[0])
+
+
+def _not_found(store: Store | None, word: str) -> StoreError:
+    """There is no such run, and which one may have been meant."""
+    newest = [] if store is None else store.runs(RunFilter(limit=100))
+    near = nearest(word, [row.run_id[: len(word)] for row in newest])
+    meant = next((row for row in newest if near is not None and row.run_id.startswith(near)), None)
+    if meant is None:
+        return not_found(word)
+    hint = f"did you mean {meant.run_id}, of {meant.workflow!r}?"
+    return StoreError(f"no run is called {word!r}", code="run.not_found", hint=hint)

@@ -13,6 +13,7 @@ class StoreTools(LazyGroup):
     modules = {  # a table, never written to
         "check": ("nodeling_runtime.cli.store.check", "Look whether the store is damaged."),
         "verify": ("nodeling_runtime.cli.store.verify", "Compare what it says with its history."),
+        "migrate": ("nodeling_runtime.cli.store.migrate", "Bring it to this program's schema."),
         "backup": ("nodeling_runtime.cli.store.backup", "Copy it, while it is in use."),
     }
 

@@ -44,7 +44,7 @@ def test_every_kind_of_error_has_its_exit_code(error: BaseException, code: int) 
         ("failed", {"code": 9005, "details": {"limit": "timeout"}}, 1),
         ("failed", {"code": 9005, "details": {"limit": "run_timeout"}}, 124),
         ("failed", {"code": "run.input"}, 65),
-        ("cancelled", None, 1),
+        ("cancelled", None, 143),
     ],
 )
 def test_every_end_of_a_run_has_its_exit_code(

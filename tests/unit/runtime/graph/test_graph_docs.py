@@ -25,7 +25,7 @@ MEASURES = ("waves", "handlers", "critical_path", "max_width", "depth")
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "nightly.yaml").write_text(BLOCKS["yaml"], encoding="utf-8")
-    for name in ("fetch", "join", "rank", "notify"):
+    for name in ("fetch", "join", "rank", "tell"):
         folder = tmp_path / "nodes" / name
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps({"name": name}), encoding="utf-8")

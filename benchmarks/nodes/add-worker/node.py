@@ -1,0 +1,2 @@
+def run(ctx, inputs):
+    return inputs["value"] + 1

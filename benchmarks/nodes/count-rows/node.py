@@ -1,0 +1,2 @@
+def run(ctx, inputs):
+    return len(inputs["rows"])

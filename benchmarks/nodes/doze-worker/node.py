@@ -1,0 +1,6 @@
+import time
+
+
+def run(ctx, inputs):
+    time.sleep(0.1)
+    return inputs["value"]
