@@ -1,6 +1,6 @@
 """What the `nodectl` script calls: the version at once, and everything else by way of click.
 
-Who asks for the version often only asks whether there is one: that takes little more than Python needs to start.
+Who asks for the version often only asks whether there is one: that takes little more than a start of Python.
 """
 
 from __future__ import annotations
