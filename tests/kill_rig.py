@@ -30,6 +30,7 @@ from nodeling_runtime.engine.durable import Keeper, resume_run, run_durably
 from nodeling_runtime.engine.host import in_own_loop
 from nodeling_runtime.engine.loaded import Loaded, load_file
 from nodeling_runtime.engine.options import run_options
+from nodeling_runtime.engine.stored import stored_result
 from nodeling_runtime.store import sqlite
 from nodeling_runtime.store.model import MOST_RECOVERIES
 from nodeling_runtime.store.opening import open_store
@@ -189,6 +190,8 @@ class Rig:
                 run_id = found[0] if found else None
                 if run_id is None:
                     return  # it was killed before its row was kept, and nobody was told of a run
+            if told.status is None:
+                self._ask(run_id, told)
             if told.status is not None:  # it ended, whatever became of its runner afterwards
                 self._judge(run_id, told)
                 break
@@ -208,6 +211,20 @@ class Rig:
         self.report.resumes += run_id is not None
         self.report.acknowledged += run_id is None and told.run_id is not None
         return told
+
+    def _ask(self, run_id: str, told: Told) -> None:
+        """A runner may be killed between its run's end and its saying so: then the store knows."""
+
+        def ask() -> list[Any] | None:
+            store = open_store(self.url)
+            row = store.run(run_id)
+            if row is None or row.ended is None:
+                return None
+            return [row.status, json.dumps(stored_result(store, run_id).output, sort_keys=True)]
+
+        found = self.apart(ask)
+        if found is not None:
+            told.status, told.output = found
 
     def _judge(self, run_id: str, told: Told) -> None:
         if told.status != "succeeded":

@@ -25,6 +25,7 @@ __all__ = ["Lowering"]
 Step = dict[str, Any]
 SWITCH, MERGE = "SwitchNode", "MergeNode"
 _SETTLED = ["success", "skipped"]
+_ANSWERED = ["success", "failure"]
 _ENDED = ["success", "failure", "skipped"]
 
 
@@ -234,6 +235,8 @@ class Lowering:
         if self._is_branch(one):
             head = json.dumps((one.output or "").partition(".")[0], ensure_ascii=False)
             return f"has({at}.output[{head}])"
+        if self._watches(one):
+            return f'{at}.status in ["succeeded", "failed"]'
         return f'{at}.status == "succeeded"'
 
     def _is_soft(self, name: str) -> bool:
@@ -244,11 +247,12 @@ class Lowering:
         handles = self._handles(name)
         found: dict[str, Any] = {}
         for one in self._into[name]:
-            if one.source in self._watched and self._looks(name, one.source):
-                found[one.source] = {"step": one.source, "on": ["success", "failure"]}
-            elif handles:
+            settled = one.source in self._conditional and (self._is_soft(name) or self._routes())
+            if handles:
                 found[one.source] = {"step": one.source, "on": _ENDED}
-            elif one.source in self._conditional and (self._is_soft(name) or self._routes()):
+            elif one.source in self._watched and self._looks(name, one.source):
+                found[one.source] = {"step": one.source, "on": _ENDED if settled else _ANSWERED}
+            elif settled:
                 found[one.source] = {"step": one.source, "on": _SETTLED}
             else:
                 found[one.source] = one.source

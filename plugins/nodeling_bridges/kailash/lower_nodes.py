@@ -108,17 +108,28 @@ def _scaled(value: Any, unit: int) -> Any:
 
 def _switch(given: Given, tools: Tools) -> Step:
     inputs: Step = {"data": given.value("input_data") if given.has("input_data") else given.extras()}
-    if given.has("cases"):
-        inputs["cases"] = given.value("cases")
-        inputs["prefix"] = given.value("case_prefix", "case_")
-        inputs["value"] = f"${{{_name(given, str(given.plain('condition_field', 'input_data')))} ?? null}}"
-        return {"node": "kailash-switch", "inputs": inputs}
     try:
-        inputs["condition"] = f"${{{_condition(given, tools)}}}"
+        if given.has("cases"):
+            inputs.update(_cases(given, tools))
+        else:
+            inputs["condition"] = f"${{{_condition(given, tools)}}}"
     except ConfigError as error:
         key = "condition" if "condition" in given.entry.config else "condition_field"
         tools.refuse(given, key, error.message, error.hint)
     return {"node": "kailash-switch", "inputs": inputs}
+
+
+def _cases(given: Given, tools: Tools) -> Step:
+    if given.has("condition"):
+        tools.refuse(given, "condition", "it has `condition` and `cases`", "one of them decides")
+    if "cases" in given.entry.config and not isinstance(given.plain("cases"), list):
+        tools.refuse(given, "cases", "`cases` is a list of values")
+    field = _name(given, str(given.plain("condition_field", "input_data")))
+    return {
+        "cases": given.value("cases"),
+        "prefix": given.value("case_prefix", "case_"),
+        "value": f"${{{field} ?? null}}",
+    }
 
 
 def _condition(given: Given, tools: Tools) -> str:

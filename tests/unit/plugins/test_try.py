@@ -94,7 +94,7 @@ def test_a_handled_failure_inside_is_none(stage: Stage) -> None:
 
 
 def test_finally_runs_when_the_step_is_cut_off(stage: Stage) -> None:
-    step = guard(wrapped={"name": "stuck", "node": "hang"}, timeout=30, **{"finally": log("last")})
+    step = guard(wrapped={"name": "stuck", "node": "hang"}, timeout=400, **{"finally": log("last")})
     result = stage.run([step])
     error = result.steps["guard"].error
     assert error is not None and error["code"] == 9005

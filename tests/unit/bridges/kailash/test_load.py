@@ -402,6 +402,29 @@ def test_who_only_wants_an_answer_is_skipped_where_a_switch_deals_with_the_failu
     assert result.steps["use"].status == "skipped"
 
 
+def test_errors_of_requests_in_two_branches_go_to_one_node(server: Server) -> None:
+    server.answer("/gone", 404, b"no")
+    data = {
+        "nodes": {
+            "which": {"type": "SwitchNode", "config": {"condition": "n > 1", "n": 5}},
+            "one": {"type": "RestClientNode", "config": {"url": f"{server.url}/gone"}},
+            "two": {"type": "RestClientNode", "config": {"url": f"{server.url}/gone"}},
+            "tell": {
+                "type": "PythonCodeNode",
+                "config": {"code": "result = sorted(set(locals()) & {'a', 'b'})"},
+            },
+        },
+        "connections": [
+            {"from_node": "which", "from_output": "true_output", "to_node": "one", "to_input": "params"},
+            {"from_node": "which", "from_output": "false_output", "to_node": "two", "to_input": "params"},
+            {"from_node": "one", "from_output": "error", "to_node": "tell", "to_input": "a"},
+            {"from_node": "two", "from_output": "error", "to_node": "tell", "to_input": "b"},
+        ],
+    }
+    result = native(load(data)).run()
+    assert (result.status, result.outputs["tell"]) == ("succeeded", ["a"])
+
+
 @pytest.mark.parametrize(
     ("kind", "config", "said"),
     [
@@ -417,6 +440,8 @@ def test_who_only_wants_an_answer_is_skipped_where_a_switch_deals_with_the_failu
         ),
         ("DataTransformer", {"transformations": [3], "data": 1}, "is a list of texts"),
         ("HTTPRequestNode", {"url": "http://x", "method": "GTE"}, "did you mean 'GET'?"),
+        ("SwitchNode", {"condition": "n", "cases": ["a"], "n": 1}, "it has `condition` and `cases`"),
+        ("SwitchNode", {"condition_field": "n", "cases": "a", "n": 1}, "`cases` is a list"),
         ("SwitchNode", {}, "neither `condition` nor `condition_field`"),
         ("SwitchNode", {"condition": "nobody == 1"}, "reads 'nobody', which nothing brings"),
         ("NotificationNode", {"channel": "email", "message": "x"}, "an e-mail needs `smtp_host`"),
