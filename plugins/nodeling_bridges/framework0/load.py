@@ -20,7 +20,7 @@ __all__ = ["convert", "load"]
 
 _TOP = ("metadata", "execution", "parameters", "test_meta", "steps", "name", "version", "description")
 _EXECUTION = ("timeout_seconds", "retry_attempts", "parallel_execution", "max_concurrent_steps")
-_PARAMETER = ("name", "required", "default", "description", "type")
+_PARAMETER = ("name", "required", "default", "description")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?\s*-\s*)?(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|\w+)")
 _UNITS = {"sec": "s", "second": "s", "min": "m", "minute": "m", "hour": "h", "hr": "h", "day": "d"}
 
@@ -153,7 +153,7 @@ def _start(
 ) -> dict[str, Any]:
     recipe = {key: document[key] for key in ("name", "version") if key in document}
     inputs: dict[str, Any] = {
-        "recipe": {**recipe, "steps": [steps.start, *steps.names]},
+        "recipe": _literal({**recipe, "steps": [steps.start, *steps.names]}),
         "given": "${ctx.request.body}",
     }
     if declared is not None:
@@ -169,6 +169,7 @@ def _start(
 
 
 def _literal(value: Any) -> Any:
+    """A value whose texts nobody takes for expressions."""
     if isinstance(value, dict):
         return {key: _literal(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -9,7 +9,7 @@ from typing import Any
 
 from nodeling.errors import nearest
 from nodeling_bridges.framework0.draft import Draft
-from nodeling_bridges.framework0.expressions import SyntaxFault
+from nodeling_bridges.framework0.expressions import SyntaxFault, plain
 from nodeling_bridges.framework0.modules import is_module, is_of_python
 
 __all__ = ["Steps"]
@@ -149,15 +149,17 @@ class Steps:
                 draft.note(f"{pointer}/{key}", f"`{key}` is for a sub_recipe; this step runs a scriptlet")
         if bound is not None:
             child.update(node=bound, inputs=draft.lowered(args, f"{pointer}/args", inputs))
+            if "success" in step:
+                draft.note(f"{pointer}/success", f"`success` of step {name!r} is not asked of a node")
             found: Step = {"node": "framework0-scriptlet"}
         else:
             self._judge_module(name, module, function, pointer)
             lowered = draft.lowered(args, f"{pointer}/args", f"{inputs}/args")
-            given = {"step": name, "module": module, "function": function, "args": lowered}
+            given = {"step": plain(name), "module": module, "function": function, "args": lowered}
             child.update(node="framework0-run", inputs=given)
             keys = self._success(step, pointer)
             if keys:
-                child["inputs"]["ctx_has_keys"] = keys
+                child["inputs"]["ctx_has_keys"] = [plain(key) for key in keys]
             found = {"node": "framework0-scriptlet", "folder": self._folder()}
         self._tries(child, step, pointer)
         timeout = draft.seconds(step, "timeout_seconds", pointer)
@@ -203,6 +205,11 @@ class Steps:
             "left": "${ctx.vars}",
         }
         draft.place(f"{target}/recipe", f"{pointer}/recipe_path")
+        timeout = draft.seconds(step, "timeout_seconds", pointer)
+        if timeout is not None:
+            found["deadline"] = timeout
+        if "success" in step:
+            draft.note(f"{pointer}/success", f"`success` of step {name!r} is not asked of a recipe")
         self._tries(found, step, pointer)
         return found
 
@@ -222,7 +229,7 @@ class Steps:
         return "/".join([*([".."] * len(tail)), *rest])
 
     def _folder(self) -> str:
-        return str(PurePosixPath(self._draft.source.name).parent)
+        return plain(str(PurePosixPath(self._draft.source.name).parent))
 
     def _child(self, name: str) -> str:
         wanted = found = f"{name}-scriptlet"

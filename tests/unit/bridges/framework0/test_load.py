@@ -326,6 +326,32 @@ def test_what_does_not_come_along_is_told_with_its_line() -> None:
         assert any(word in note for note in notes), word
 
 
+def test_a_sub_recipe_is_bound_by_its_time_as_a_whole() -> None:
+    text = recipe(
+        "{name: a, type: sub_recipe, recipe_path: b.yaml, timeout_seconds: 2, success: {ctx_has_keys: [k]}}"
+    )
+    assert steps_of(text)["a"]["deadline"] == "2000ms"
+    assert "`success` of step 'a'" in str(converted(text).notes[0])
+
+
+@pytest.mark.parametrize("text", ["${ctx.request}", "js/1 + 1", "a ${1} b"])
+def test_no_text_of_a_recipe_becomes_an_expression_of_ours(text: str) -> None:
+    head = f"metadata: {{name: {quoted(text)}}}\nparameters: [{{name: p, default: {quoted(text)}}}]"
+    args = f"args: {{x: {quoted(text)}}}, success: {{ctx_has_keys: [{quoted(text)}]}}"
+    document = converted(recipe(step("a", args), head=head)).document
+    start, child = document["steps"][0]["inputs"], document["steps"][1]["do"]["inputs"]
+    for lowered in (
+        start["recipe"]["name"],
+        start["parameters"]["p"]["default"],
+        child["args"]["x"],
+        child["ctx_has_keys"][0],
+    ):
+        assert evaluated(lowered) == text
+    named = converted(recipe(f"{{name: {quoted(text)}, module: own, function: F}}")).document["steps"]
+    assert evaluated(named[1]["do"]["inputs"]["step"]) == text
+    assert evaluated(named[0]["inputs"]["recipe"]["steps"][1]) == text
+
+
 # -- refusals
 
 
