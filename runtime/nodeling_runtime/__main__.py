@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nodeling_runtime.cli.main import main
+from nodeling_runtime.cli.script import main
 
 if __name__ == "__main__":
     main()

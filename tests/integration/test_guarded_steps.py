@@ -324,3 +324,19 @@ def test_a_run_that_waits_is_no_run_that_may_be_claimed(project: Project, keeper
     with pytest.raises(StoreError) as caught:
         keeper.store.claim("two", "me")
     assert caught.value.code == "run.limit"
+
+
+def test_fault_84_lines_beyond_the_bound_are_not_kept(
+    project: Project, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nodeling_runtime.engine.journal.MOST_LOGS", 5)
+    code = "def run(ctx, inputs):\n    for n in range(100):\n        ctx.log(str(n))\n    return n\n"
+    write_node(project.folder, "talks", code)
+    outcome = project.run([{"name": "a", "node": "talks"}], keeper)
+    assert outcome.status == "succeeded"
+    kept = [event for event in keeper.store.events(outcome.run_id) if event.kind == "step.log"]
+    assert [event.data["message"] for event in kept] == [
+        *("0", "1", "2", "3"),
+        "5 lines were logged; what follows is not kept",
+    ]
+    assert sum(1 for event in project.events if event["event"] == "step.log") == 100

@@ -359,3 +359,43 @@ def test_a_while_loop_goes_on_in_the_round_in_which_it_failed(work: Work) -> Non
     assert second is not None
     assert second.status == "succeeded"
     assert len(done) + len(work.done()) == 2 * 4 + 1
+
+
+def test_every_kind_of_node_is_given_the_key_and_another_one_after_a_restart(work: Work) -> None:
+    folder = work.folder / "nodes" / "key"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"name": "key", "version": "1.0.0"}')
+    (folder / "node.py").write_text("def run(ctx, inputs):\n    return ctx.idempotency_key\n")
+    program = work.folder / "nodes" / "program"
+    program.mkdir()
+    command = ["printenv", "NODELING_IDEMPOTENCY_KEY"]
+    runtime = {"type": "runtime.command", "command": command, "protocol": "exec", "output": "text"}
+    (program / "config.json").write_text(
+        json.dumps({"name": "program", "version": "1.0.0", "runtime": runtime})
+    )
+    inside = {"name": "inside", "node": "key"}
+    steps = [
+        {"name": "here", "node": "key"},
+        {"name": "worker", "node": "key", "type": "runtime.python3"},
+        {"name": "program", "node": "program"},
+        {"name": "all", "node": "parallel", "nodes": [inside]},
+    ]
+    first = work.begin(steps)
+    second = work.restart(first.run_id, "here")
+    assert second is not None
+    for generation, outcome in enumerate((first, second)):
+        assert outcome.status == "succeeded", outcome.error
+        given = {name: record.output for name, record in outcome.records.items() if record.output is not None}
+        found = {name: json.loads(output.data) for name, output in given.items()}
+        assert found["all"]["results"] == [idempotency_key(first.run_id, "all/inside", generation)]
+        for name in ("here", "worker", "program"):
+            assert found[name].strip() == idempotency_key(first.run_id, name, generation), name
+
+
+def test_a_restart_may_begin_at_a_step_inside_an_item(work: Work) -> None:
+    body = [work.step("first"), work.step("second")]
+    run = work.begin([{"name": "each", "node": "for-each", "in": [1, 2], "do": body}])
+    work.done()
+    again = work.restart(run.run_id, "each[1]/second")
+    assert again is not None
+    assert (again.status, work.done()) == ("succeeded", ["second"])

@@ -80,6 +80,7 @@ def examine() -> Iterator[Finding]:
     yield from _processes()
     yield from _workers()
     yield from _project()
+    yield from _store()
 
 
 def _print(findings: list[Finding]) -> None:
@@ -290,3 +291,33 @@ def _project() -> Iterator[Finding]:
         state: State = "failed" if open_to_others else "ok"
         detail = "others can read it" if open_to_others else "only you can read it"
         yield Finding(area, SECRETS, state, detail, f"chmod 600 {secrets}" if open_to_others else None)
+
+
+def _store() -> Iterator[Finding]:
+    """Whether the store that runs started here would be kept in can be used, and is whole."""
+    import sqlite3
+
+    from nodeling.errors import NodelingError
+    from nodeling_runtime.cli.runs.where import open_existing
+    from nodeling_runtime.store.model import OPEN, RunFilter
+    from nodeling_runtime.store.opening import default_url
+
+    area, url = "store", default_url(Path.cwd())
+    if url is None:
+        yield Finding(area, "runs", "ok", "none: what runs here is kept in memory")
+        return
+    try:
+        opened = open_existing(url)
+        if opened is None:
+            yield Finding(area, "runs", "ok", f"nothing was kept yet; SQLite {sqlite3.sqlite_version}")
+            return
+        try:
+            faults, waiting = opened.check(), len(opened.runs(RunFilter(statuses=OPEN)))
+        finally:
+            opened.close()
+    except NodelingError as error:
+        yield Finding(area, "runs", "failed", error.message, error.hint)
+        return
+    state: State = "failed" if faults else "ok"
+    detail = faults[0] if faults else f"whole; {waiting} runs have not ended"
+    yield Finding(area, "runs", state, detail, "`nodectl store check` says more" if faults else None)

@@ -1,6 +1,6 @@
 """`nodectl` itself: a group that knows its commands by name and imports one only when it is asked for.
 
-`--version` and `--help` therefore cost click and nothing else. Every error of every command ends in
+`--help` therefore costs click and nothing else. Every error of every command ends in
 `failure`, so an exit code means one thing wherever it comes from.
 """
 

@@ -12,6 +12,7 @@ import pytest
 from click.testing import Result
 
 from cli_calls import PATIENCE, invoke, process, write_node, write_workflow
+from nodeling_runtime.cli.doctor import Finding, _store
 
 WORK = """
 import time
@@ -200,3 +201,27 @@ def test_a_store_is_brought_to_this_programs_schema(folder: Path) -> None:
     ran(folder, [step("a")])
     found = invoke("store", "migrate")
     assert (found.exit_code, "has this program's schema" in found.stdout) == (0, True)
+
+
+def test_the_doctor_looks_at_the_store(folder: Path) -> None:
+    def found() -> Finding:
+        (finding,) = _store()  # the whole examination asks every toolchain for its version
+        return finding
+
+    assert "nothing was kept yet" in found().detail
+    ran(folder, [step("a")])
+    assert (found().state, found().detail) == ("ok", "whole; 0 runs have not ended")
+    (folder / "runs.db").write_bytes(b"no database at all, but long enough to be looked at" * 100)
+    assert found().state == "failed"
+
+
+def test_the_steps_of_an_item_stand_below_it_and_an_always_step_waits_for_the_body(folder: Path) -> None:
+    loop = {"name": "each", "node": "for-each", "in": [1], "do": [step("p"), step("q")]}
+    run_id = ran(folder, [step("first"), loop, step("end", trigger="always")])
+    lines = runs("show", run_id).stderr.splitlines()
+    words = ("each ", "p [0]", "q ")
+    places = [next(line.index(word) for line in lines[2:] if word in line) for word in words]
+    assert places == sorted(set(places))
+    assert lines[-1].index("first ") < lines[-1].index("each ") < lines[-1].index("end ")
+    writes = json.loads(runs("context", run_id, "--json").stdout)
+    assert [one["key"] for one in writes if one["key"] != "last"] == ["first", "each", "end"]

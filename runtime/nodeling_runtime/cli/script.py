@@ -1,0 +1,28 @@
+"""What the `nodectl` script calls: the version at once, and everything else by way of click.
+
+Who asks for the version often only asks whether there is one: that takes little more than a start of Python.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run one command and leave with its exit code."""
+    if sys.argv[1:] == ["--version"] and _told_version():
+        return
+    from nodeling_runtime.cli.main import main as run
+
+    run()
+
+
+def _told_version() -> bool:
+    from nodeling import __version__
+
+    try:
+        sys.stdout.write(f"nodectl {__version__}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return False  # ends as it does for every command
+    return True
