@@ -390,3 +390,12 @@ def test_every_kind_of_node_is_given_the_key_and_another_one_after_a_restart(wor
         assert found["all"]["results"] == [idempotency_key(first.run_id, "all/inside", generation)]
         for name in ("here", "worker", "program"):
             assert found[name].strip() == idempotency_key(first.run_id, name, generation), name
+
+
+def test_a_restart_may_begin_at_a_step_inside_an_item(work: Work) -> None:
+    body = [work.step("first"), work.step("second")]
+    run = work.begin([{"name": "each", "node": "for-each", "in": [1, 2], "do": body}])
+    work.done()
+    again = work.restart(run.run_id, "each[1]/second")
+    assert again is not None
+    assert (again.status, work.done()) == ("succeeded", ["second"])

@@ -95,8 +95,11 @@ def mentioned(code: str) -> set[str] | None:
 
 
 def free_names(code: str) -> list[str]:
-    """The names that some lines read and that nothing in them sets."""
-    top = symtable.symtable(code, "<code>", "exec")
+    """The names that some lines read and that nothing in them sets; none where they are no Python."""
+    try:
+        top = symtable.symtable(code, "<code>", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
     given = {
         symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()
     }

@@ -148,7 +148,7 @@ def _inside(search: _Search, step: Step, trail: str) -> Cone | None:
     """The cone inside a container; None when the whole of it has to be done anew."""
     history = search.history
     children = history.children(trail)
-    picked = [child for child in children if search.picks(child)]
+    picked = [child for child in children if search.picks(child) or search.wants(_inner(trail, child) or "")]
     if not picked or history.is_open(trail):
         return None
     first = min(child.ended for child in picked)
@@ -168,14 +168,13 @@ def _inside(search: _Search, step: Step, trail: str) -> Cone | None:
 
 def _add_child(cone: Cone, search: _Search, slot: Slot | None, trail: str, child: _Child) -> bool:
     """Add a child with what is in it. False where that cannot be told from what is beside it."""
-    rest = child.path[len(trail) :]
-    found = re.fullmatch(rf"(\[.*\])?([:/]){re.escape(child.name)}((?:~\d+)?)", rest, re.DOTALL)
+    found = _shape(trail, child)
     if found is None:
         return False
     if found[2] == "/":
         cone.paths.append(child.path)
         return True
-    inner = f"{trail}{found[1] or ''}{found[3]}"
+    inner = _inner(trail, child) or trail
     scope = None if slot is None else slot.scope if slot.workflow is None else slot.workflow.scope
     if scope is not None and _add_scope(cone, search, scope, f"{inner}/"):
         cone.containers[child.path] = child.ended
@@ -184,6 +183,18 @@ def _add_child(cone: Cone, search: _Search, slot: Slot | None, trail: str, child
         return False
     cone.paths.extend((child.path, inner))
     return True
+
+
+def _shape(trail: str, child: _Child) -> re.Match[str] | None:
+    """A child's path behind its container's: its key, whether it is a step or a scope, and its number."""
+    pattern = rf"(\[.*\])?([:/]){re.escape(child.name)}((?:~\d+)?)"
+    return re.fullmatch(pattern, child.path[len(trail) :], re.DOTALL)
+
+
+def _inner(trail: str, child: _Child) -> str | None:
+    """Below which path the steps of a child stand that is a scope; None for a step."""
+    found = _shape(trail, child)
+    return None if found is None or found[2] == "/" else f"{trail}{found[1] or ''}{found[3]}"
 
 
 class _History:

@@ -213,3 +213,15 @@ def test_the_doctor_looks_at_the_store(folder: Path) -> None:
     assert (found().state, found().detail) == ("ok", "whole; 0 runs have not ended")
     (folder / "runs.db").write_bytes(b"no database at all, but long enough to be looked at" * 100)
     assert found().state == "failed"
+
+
+def test_the_steps_of_an_item_stand_below_it_and_an_always_step_waits_for_the_body(folder: Path) -> None:
+    loop = {"name": "each", "node": "for-each", "in": [1], "do": [step("p"), step("q")]}
+    run_id = ran(folder, [step("first"), loop, step("end", trigger="always")])
+    lines = runs("show", run_id).stderr.splitlines()
+    words = ("each ", "p [0]", "q ")
+    places = [next(line.index(word) for line in lines[2:] if word in line) for word in words]
+    assert places == sorted(set(places))
+    assert lines[-1].index("first ") < lines[-1].index("each ") < lines[-1].index("end ")
+    writes = json.loads(runs("context", run_id, "--json").stdout)
+    assert [one["key"] for one in writes if one["key"] != "last"] == ["first", "each", "end"]

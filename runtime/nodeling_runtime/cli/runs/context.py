@@ -49,7 +49,7 @@ def _writes(event: Event) -> Iterator[dict[str, Any]]:
     import orjson
 
     at = {"at": event.at, "generation": event.gen, "seq": event.seq}
-    if event.value is not None and event.kind in ("step.ended", "step.resolved") and "/" not in event.path:
+    if event.value is not None and event.kind in ("step.ended", "step.resolved") and _is_at_the_top(event):
         by = {"key": event.path, "value": orjson.loads(event.value), "by": event.path}
         yield {**by, "deleted": False, **at}
     if event.delta is None or event.kind not in ("step.ended", "run.restarted"):
@@ -59,6 +59,10 @@ def _writes(event: Event) -> Iterator[dict[str, Any]]:
             continue
         value, deleted = (write[2], False) if len(write) > 2 else (None, True)
         yield {"key": key, "value": value, "by": event.path or write[1], "deleted": deleted, **at}
+
+
+def _is_at_the_top(event: Event) -> bool:
+    return "of" not in event.data and "/" not in event.path
 
 
 def _text(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,29 +91,39 @@ def _end(found: dict[str, Told], event: Event) -> None:
 def forest(steps: Mapping[str, Told]) -> list[Told]:
     """The steps at the top, each with those inside it."""
     top: list[Told] = []
-    for told in steps.values():
-        told.children = []
+    inner: dict[str, str] = {path: path for path in steps}
     for path, told in steps.items():
-        above = _above(path, steps)
+        told.children = []
+        if path.endswith(f"]:{told.name}"):  # a scope: its steps stand below its key
+            inner[path[: -len(told.name) - 1]] = path
+    for path, told in steps.items():
+        above = _above(path, inner)
         (top if above is None else steps[above].children).append(told)
     return top
 
 
-def _above(path: str, steps: Mapping[str, Told]) -> str | None:
+def _above(path: str, inner: Mapping[str, str]) -> str | None:
     """The nearest step that this one is inside of."""
     for at in range(len(path) - 1, 0, -1):
-        if path[at] in "/[:#" and path[:at] in steps:
-            return path[:at]
+        above = inner.get(path[:at]) if path[at] in "/[:#" else None
+        if above is not None and above != path:
+            return above
     return None
 
 
-def critical_path(top: Iterable[Told]) -> list[Told]:
-    """The steps that the run's end waited for, from its beginning: by when they ended, as measured."""
+def critical_path(top: Iterable[Told], late: Collection[str] = ()) -> list[Told]:
+    """The steps that the run's end waited for, from its beginning: by when they ended, as measured.
+
+    The `late` ones waited for all that had ended before they started.
+    """
     by_name = {told.name: told for told in top if told.ended is not None and told.started is not None}
     here = max(by_name.values(), key=lambda told: told.ended or 0.0, default=None)
     path: list[Told] = []
     while here is not None and here not in path:
         path.append(here)
         before = [by_name[name] for name in here.waited_for if name in by_name]
+        if not before and here.name in late:
+            began = here.started or 0.0
+            before = [told for told in by_name.values() if told is not here and (told.ended or 0.0) <= began]
         here = max(before, key=lambda told: told.ended or 0.0, default=None)
     return path[::-1]

@@ -34,14 +34,24 @@ def command(run: str, store: str | None, as_json: bool) -> None:
         row = find_run(opened, run)
         result = stored_result(opened, row.run_id)
         events = [] if as_json else opened.events(row.run_id)
+        definition = opened.definition(row.definition)
     if as_json:
         print_json(result.to_json())
         return
     if result.succeeded:
         print_json(result.output)
     top = forest(steps_of(events))
-    for line in (*_head(row), *_tree(top, ""), *_critical(critical_path(top), row)):
+    for line in (*_head(row), *_tree(top, ""), *_critical(critical_path(top, _late(definition)), row)):
         talk(line)
+
+
+def _late(definition: bytes | None) -> set[str]:
+    """The steps that wait for everything in the body: handlers and `always` steps."""
+    import orjson
+
+    listed = orjson.loads(definition or b"{}").get("document", {}).get("steps", [])
+    steps = [step for step in listed if isinstance(step, dict)]
+    return {str(step.get("name")) for step in steps if step.get("trigger", "body") != "body"}
 
 
 def _head(row: RunRow) -> Iterator[str]:
@@ -50,7 +60,7 @@ def _head(row: RunRow) -> Iterator[str]:
     if row.ended is not None:
         said.append(f"took {_spoken((row.ended - row.created) * 1_000)}")
     if row.recoveries:
-        said.append(f"recovered {row.recoveries} times")
+        said.append(f"{row.recoveries} recoveries" if row.recoveries > 1 else "one recovery")
     if row.key is not None:
         said.append(f"key {row.key}")
     yield ", ".join(said)

@@ -121,6 +121,13 @@ def test_a_misspelt_parameter_is_refused_where_it_is_written() -> None:
         LocalRuntime(max_concurency=3)
 
 
+def test_code_that_is_no_python_is_told_before_anything_runs() -> None:
+    workflow = Workflow("broken").add_node("one", PythonCodeNode(name="one", code="result = (\n"))
+    workflow.add_node("two", PythonCodeNode(name="two", code="result = n"))
+    with pytest.raises(ConfigError, match="the code is no Python: line 1"):
+        LocalRuntime().execute(workflow, parameters={"n": 1})
+
+
 def test_a_registered_class_is_known_by_its_name() -> None:
     register_node("AdderForTest")(Adder)
     workflow = Workflow("named")

@@ -203,32 +203,32 @@ class Workflow:
             ConfigError: Something is wrong; all of it is listed.
         """
         draft = Draft(Source(self.workflow_id, ""))
-        configs = self._configured(parameters)
         custom: dict[str, tuple[str, NodeType]] = {}
         definitions: dict[str, NodeDefinition] = {}
         entries: dict[str, NodeEntry] = {}
-        for place, (name, one) in enumerate(self.nodes.items()):
-            kind = type(one).__name__
+        for name, config in self._configured(parameters).items():
+            one = self.nodes[name]
+            kind = one.kind().name
             if one.is_custom:
                 kind = f"{kind}:{name}"
-                made = node(name=f"kailash-{place}-of-{len(self.nodes)}")(implementation(one))
+                made = node(name=f"kailash-{len(definitions)}-of-{len(self.nodes)}")(implementation(one))
                 definitions[made.name] = made
                 custom[kind] = (made.name, one.kind())
-            else:
-                kind = one.kind().name
-            entries[name] = NodeEntry(name, kind, configs[name], f"/nodes/{name}")
+            entries[name] = NodeEntry(name, kind, config, f"/nodes/{name}")
         limits = limits_of({**self.runtime_config, **more})
         document = document_of(self._graph(entries, limits), draft, custom)
         native = nodeling.Workflow.from_document(document)
         native.definitions.update(definitions)
+        return Prepared(native, self._kinds(document), [fault.message for fault in draft.notes])
+
+    def _kinds(self, document: dict[str, Any]) -> dict[str, NodeType]:
+        """Where each node's outputs stand; those of code without a `result` are its variables."""
         kinds = {name: one.kind() for name, one in self.nodes.items()}
         for step in document["steps"]:
             inputs = step.get("inputs")
-            if isinstance(inputs, dict) and isinstance(
-                inputs.get("output"), list
-            ):  # code whose variables are its outputs
+            if isinstance(inputs, dict) and isinstance(inputs.get("output"), list):
                 kinds[step["name"]] = custom_type("PythonCodeNode")
-        return Prepared(native, kinds, [fault.message for fault in draft.notes])
+        return kinds
 
     def _graph(self, entries: dict[str, NodeEntry], limits: Limits) -> Graph:
         return Graph(
