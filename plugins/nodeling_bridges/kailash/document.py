@@ -137,6 +137,9 @@ def _one(entry: dict[str, Any], pointer: str, draft: Draft) -> Iterator[Connecti
         draft.fault(
             "shape", pointer, "a condition on a connection is not carried over", "let a SwitchNode decide"
         )
+    left = [word for word in _CYCLE if word != "condition" and entry.get(word)]
+    if left:
+        draft.note(pointer, f"{', '.join(left)} of a connection: left out, for nothing repeats here")
     if not (source and target):
         return
     key = entry.get("output_key")

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 
 import nodeling
 from nodeling.errors import ConfigError
-from nodeling.formats import Source
+from nodeling.formats import Source, Wishes
 from nodeling_bridges.kailash.hooks import recognises
-from nodeling_bridges.kailash.load import load
+from nodeling_bridges.kailash.load import convert, load
 from nodeling_runtime.cli.main import cli
 from nodeling_runtime.expressions.template import compile_template
 from unit.plugins.http_stage import Server, served
@@ -243,6 +243,14 @@ def test_a_circle_is_refused_with_its_members_in_order() -> None:
     members = message.rpartition(": ")[2].split(" → ")
     assert members[0] == members[-1]
     assert set(members) == {"add", "big", "yes"}
+
+
+def test_what_a_connection_says_of_repetition_is_noted_with_its_place() -> None:
+    data = json.loads(json.dumps(TODAY))
+    data["connections"][0].update(max_iterations=5, cycle=False)
+    (note,) = convert(Source("w.json", "", data), Wishes()).notes
+    assert (note.code, note.severity, note.pointer) == ("kailash.not_carried", "warning", "/connections/0")
+    assert note.message.startswith("max_iterations of a connection: left out")
 
 
 def test_all_faults_are_told_at_once() -> None:
