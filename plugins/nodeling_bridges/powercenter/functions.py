@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from nodeling.errors import NodelingError
+
 _STATES = {"succeeded": "SUCCEEDED", "failed": "FAILED", "running": "STARTED"}
 _CANCELLED = {"stopped": "STOPPED", "stopped_by": "STOPPED"}
 
@@ -13,14 +15,21 @@ def value(text: str, variables: dict[str, Any]) -> Any:
     """The value of an expression of the transformation language."""
     from nodeling_bridges.powercenter.language.evaluate import evaluate, from_mapping
 
-    return evaluate(text, from_mapping(variables))
+    return _told(evaluate, text, from_mapping(variables))
 
 
 def holds(text: str, variables: dict[str, Any]) -> bool:
     """Whether a condition of the transformation language holds; NULL does not."""
     from nodeling_bridges.powercenter.language import evaluate as language
 
-    return language.holds(text, language.from_mapping(variables))
+    return bool(_told(language.holds, text, language.from_mapping(variables)))
+
+
+def _told(function: Callable[..., Any], text: str, lookup: Any) -> Any:
+    try:
+        return function(text, lookup)
+    except ValueError as error:
+        raise NodelingError(f"{text!r} has no value: {error}", code="powercenter.evaluation") from error
 
 
 def status(state: str, reason: str | None) -> str:
@@ -50,7 +59,7 @@ def count(output: Any, metrics: dict[str, Any], name: str) -> Any:
 def required(value: Any, wanted: str) -> Any:
     """A setting that has to be there."""
     if value is None:
-        raise ValueError(wanted)
+        raise NodelingError(wanted, code="powercenter.setting")
     return value
 
 

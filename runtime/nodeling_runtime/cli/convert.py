@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from nodeling_runtime.cli.foreign import format_options, reading_from
+
+if TYPE_CHECKING:
+    from nodeling_runtime.documents.reader import Document
 
 EXIT_FAILED = 1
 
@@ -32,7 +35,11 @@ def command(**given: Any) -> int:
 
     document = open_workflow(Path(given["file"]), reading_from({**given, "dry_run": True}))
     notes = list(notes_of(document))
-    name = document.format_name if isinstance(document, ConvertedDocument) else NATIVE
+    if isinstance(document, ConvertedDocument):
+        name = document.format_name
+    else:
+        name = NATIVE
+        _require_steps(document)
     if given["as_json"]:
         print_json({"format": name, "document": document.data, "notes": [note.to_json() for note in notes]})
     else:
@@ -41,6 +48,23 @@ def command(**given: Any) -> int:
         if given["output"]:
             talk(f"wrote {given['output']} from {name}")
     return EXIT_FAILED if notes and given["strict"] else 0
+
+
+def _require_steps(document: Document) -> None:
+    """Refuse what no system knows and what is no native workflow either: it would be handed on as one.
+
+    Raises:
+        ConfigError: It has no steps.
+    """
+    from nodeling.errors import ConfigError
+    from nodeling_runtime.formats import known_formats
+
+    if not isinstance(document.data, dict) or not isinstance(document.data.get("steps"), list):
+        raise ConfigError(
+            f"{document.name} is no workflow: it has no list of `steps`, and no other system's files look so",
+            code="document.type",
+            hint=f"`--from` says what it is: {', '.join(known_formats())}",
+        )
 
 
 def _write(data: Any, form: Literal["yaml", "json"], output: str | None) -> None:

@@ -53,6 +53,7 @@ _BY_CODE = {
     "usage": EXIT_USAGE,
     "run.blocked": EXIT_TIMEOUT,
     "store.unavailable": EXIT_UNAVAILABLE,
+    "output.unwritable": EXIT_UNAVAILABLE,
 }
 _BY_AREA = {"secret": EXIT_CONFIG, "toolchain": EXIT_UNAVAILABLE, "internal": EXIT_INTERNAL}
 _BY_TYPE: tuple[tuple[type[BaseException], int], ...] = (

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 import click
 
 from nodeling_runtime.cli.failure import (
+    EXIT_FAILED,
     EXIT_OK,
     SignalledError,
     Switches,
@@ -25,6 +25,7 @@ from nodeling_runtime.cli.failure import (
     flush_streams,
     leave,
 )
+from nodeling_runtime.cli.streams import discard_stdout, take_over_streams, unwritten
 
 PROGRAM = "nodectl"
 
@@ -124,11 +125,10 @@ class Root(click.Group):
             except BrokenPipeError:
                 raise
             except (Exception, KeyboardInterrupt) as raised:
-                error = _unwrapped(raised)
-                code = exit_code_of(error)
-                explain(error, code, as_json="--json" in ours)
+                code = _told(_unwrapped(raised), as_json="--json" in ours)
         except BrokenPipeError:
-            code = _broken_pipe()
+            discard_stdout()
+            code = EXIT_FAILED
         flush_streams()
         drive = sys.modules.get("nodeling_runtime.cli.drive")
         if Switches.own_process and drive is not None and drive.stuck():
@@ -148,10 +148,21 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
     return words[:cut], words[cut:]
 
 
-def _broken_pipe() -> int:
-    """Whoever read our output has gone. Keep the interpreter from complaining of it once more."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
+def _told(error: BaseException, *, as_json: bool) -> int:
+    """Tell of an error, on stderr where stdout takes nothing; its exit code."""
+    lost = unwritten()
+    if lost is None:
+        code = exit_code_of(error)
+        try:
+            explain(error, code, as_json=as_json)
+            return code
+        except OSError:
+            lost = unwritten()
+            if lost is None:
+                raise
+    code = exit_code_of(lost)
+    explain(lost, code)
+    return code
 
 
 def _foreign() -> dict[str, tuple[str, Callable[[], Any]]]:
@@ -222,6 +233,7 @@ def cli() -> None:
 
 def main() -> None:
     """What the `nodectl` script calls."""
+    take_over_streams()
     signal.signal(signal.SIGTERM, _terminated)
     cli.main()
 

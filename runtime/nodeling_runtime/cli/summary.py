@@ -201,5 +201,10 @@ def _ending(result: RunResult) -> str:
             hint = hint_of(result.error)
             text += f"; {hint}" if hint else ""
     if result.leaked:
-        text += f" ({result.leaked} calls never returned and were given up)"
+        calls = (
+            "1 call never returned and was"
+            if result.leaked == 1
+            else f"{result.leaked} calls never returned and were"
+        )
+        text += f" ({calls} given up)"
     return click.style(text, fg=COLOURS.get(result.status), bold=True)

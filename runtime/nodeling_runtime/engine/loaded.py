@@ -66,9 +66,9 @@ def function_table() -> FunctionTable:
 def _function(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> ExpressionFunction:
     least = int(options.get("min_args", 1))
     most = options.get("max_args", least)
-    return ExpressionFunction(
-        name, function, least, most, str(options.get("doc", "")), owner=str(options.get("owner", "a plugin"))
-    )
+    owner = str(options.get("owner", "a plugin"))
+    doc = str(options.get("doc", ""))
+    return ExpressionFunction(name, function, least, most, doc, owner=owner, is_added=True)
 
 
 def registry_for(base: Path | None, folders: Sequence[Path] = (), *, installed: bool = True) -> Registry:

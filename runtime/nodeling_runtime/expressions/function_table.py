@@ -38,6 +38,7 @@ class ExpressionFunction:
     signature: str = ""
     budgeted: bool = False
     owner: str = "a plugin"
+    is_added: bool = False  # by a plugin, of whatever distribution: no part of the language itself
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -93,9 +94,8 @@ class FunctionTable:
         """The function of a name; raises `expr.unknown_function` with the nearest."""
         function = self._functions.get(name)
         if function is None:
-            ours = {key for key, one in self._functions.items() if one.owner == "nodeling"}
-            theirs = self._functions.keys() - ours
-            known = [*sorted({*ours, *MACROS, "has", "default"}), *sorted(theirs)]
+            added = {key for key, one in self._functions.items() if one.is_added}  # by plugins, ours too
+            known = [*sorted({*self._functions, *MACROS, "has", "default"} - added), *sorted(added)]
             raise ExpressionError(
                 f"unknown function '{name}'",
                 code="expr.unknown_function",

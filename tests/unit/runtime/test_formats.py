@@ -108,6 +108,18 @@ def test_a_converted_file_checks_clean_and_runs_the_same(plan: Path) -> None:
     assert invoke("convert", plan, "--strict", "--to", "json").exit_code == 1
 
 
+@pytest.mark.parametrize("text", ["", "null", "[]", '{"name": "a-node", "version": "1.0.0"}', "steps: 3"])
+def test_what_is_no_workflow_is_not_converted_to_one(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text, encoding="utf-8")
+    for how in ([], ["--json"]):
+        result = invoke("convert", path, *how)
+        assert result.exit_code == 65
+        assert "has no list of `steps`" in (result.stdout if how else result.stderr)
+    assert invoke("convert", path, "-o", tmp_path / "made.yaml").exit_code == 65
+    assert not (tmp_path / "made.yaml").exists()
+
+
 def test_a_dry_run_tells_the_waves_and_how_it_decides_and_runs_nothing(plan: Path) -> None:
     write_node(plan.parent, "boom", "raise SystemError('it was imported')\n")
     plan.write_text(ACME.format(second="boom"), encoding="utf-8")

@@ -122,7 +122,8 @@ def test_steps_that_start_at_one_moment_are_told_but_not_one_that_another_caused
 
 
 def test_calls_that_never_returned_are_told() -> None:
-    assert "2 calls never returned" in lines(step("a"), leaked=2)[-1]
+    assert "2 calls never returned and were given up" in lines(step("a"), leaked=2)[-1]
+    assert "1 call never returned and was given up" in lines(step("a"), leaked=1)[-1]
 
 
 def test_a_traceback_is_for_the_verbose_and_moves_no_cursor() -> None:

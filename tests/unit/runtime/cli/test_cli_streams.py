@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FULL = Path("/dev/full")
+RUN = [sys.executable, "-m", "nodeling_runtime"]
+
+
+def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What a shell makes of a line in which NODECTL stands for the command."""
+    command = " ".join(RUN)
+    return subprocess.run(
+        ["/bin/sh", "-c", line.replace("NODECTL", command)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "work.yaml").write_text(
+        "steps:\n  - {name: one, node: transform, inputs: {value: 1}}\n", encoding="utf-8"
+    )
+    return tmp_path
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("words", ["eval 1+1", "eval 1+1 --json", "nodes list", "nodes show nope --json"])
+def test_a_stdout_that_is_full_is_said_and_is_no_bug(folder: Path, words: str) -> None:
+    done = shell(f"NODECTL {words} >/dev/full", folder)
+    assert done.returncode == 69, done.stderr
+    assert "stdout cannot be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "bug" not in done.stderr
+
+
+@pytest.mark.parametrize("words", ["eval 1+1", "nodes list --json", "run work.yaml --store none --json"])
+def test_a_stdout_that_is_closed_is_said_and_is_no_bug(folder: Path, words: str) -> None:
+    done = shell(f"NODECTL {words} >&-", folder)
+    assert done.returncode == 69, done.stderr
+    assert "stdout cannot be written: Bad file descriptor" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&-", "<&- 2>&-"])
+def test_without_stdin_or_stderr_everything_works(folder: Path, closed: str) -> None:
+    done = shell(f"NODECTL eval 1+1 {closed}", folder)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2\n", "")
+
+
+def test_no_file_gets_the_number_of_a_closed_stream(folder: Path) -> None:
+    code = (
+        "from nodeling_runtime.cli.streams import take_over_streams; take_over_streams(); import os;"
+        "os._exit(min(os.open(os.devnull, os.O_RDONLY), 100))"
+    )
+    (folder / "code.py").write_text(code, encoding="utf-8")
+    done = shell(f"{sys.executable} code.py <&- >&- 2>&-", folder)
+    assert done.returncode == 3
