@@ -55,7 +55,7 @@ def take_over_streams() -> None:
     elif isinstance(old, io.TextIOWrapper):
         sys.stdout = Stdout(
             old.buffer,  # not detached: `sys.__stdout__` stays as good as it was
-            encoding=old.encoding,
+            encoding="utf-8",  # what is data is read by programs, whatever the terminal's letters are
             errors=old.errors,
             line_buffering=old.line_buffering,
             write_through=old.write_through,

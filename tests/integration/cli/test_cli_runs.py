@@ -190,6 +190,21 @@ def test_all_that_waits_is_resumed_and_the_rest_left_alone(project: Path) -> Non
     assert "no run waits" in call("runs", "resume", "--all").err
 
 
+def test_a_run_that_was_cancelled_before_keeps_none_of_the_others_from_being_resumed(project: Path) -> None:
+    write_workflow(project, {"steps": [{"name": "a", "node": "counts"}, {"name": "b", "node": "counts"}]})
+    for _ in range(2):
+        assert dying(project, "run", "flow.json", at="started:2").code == -9
+    store = open_store(str(project / ".nodeling" / "runs.db"))
+    try:
+        store.cancel(listed()[-1]["run_id"], "user", "a signal")
+    finally:
+        store.close()
+    done = call("runs", "resume", "--all")
+    assert [line.split()[-1] for line in done.out.splitlines()] == ["cancelled", "succeeded"]
+    assert done.code == 1
+    assert "no run waits" in call("runs", "resume", "--all").err
+
+
 def test_a_run_that_takes_its_process_with_it_is_dead_after_three_recoveries(project: Path) -> None:
     """FAULTS 62."""
     kills = "import os, signal\n\ndef run(ctx, inputs):\n    os.kill(os.getpid(), signal.SIGKILL)\n"

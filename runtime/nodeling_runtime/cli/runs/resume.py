@@ -127,7 +127,7 @@ def _resume_all(keeper: Keeper, policy: Policy, wanted: Wanted) -> int:
         failed += code != 0
         after = keeper.store.run(row.run_id)
         click.echo(f"{row.run_id}  {row.workflow}  {'gone' if after is None else after.status}")
-        if code in (130, 143):
+        if code in (130, 143) and row.cancel is None:  # this process was told to end, not that run before
             return code
     if not resumed and not failed:
         talk("no run waits to be resumed")
