@@ -465,7 +465,8 @@ def test_the_doctor_finds_this_installation_well(project):
     report = json.loads(nodectl("doctor", "--json").stdout)
     assert report["ok"] is True
     areas = {finding["area"] for finding in report["findings"]}
-    assert areas == {"interpreter", "packages", "plugins", "programs", "exec nodes", "workers", "project"}
+    parts = {"interpreter", "packages", "plugins", "programs", "exec nodes", "workers", "project", "store"}
+    assert areas == parts
     names = {finding["name"] for finding in report["findings"]}
     assert {"Python", "nodeling", "click", "bash", "node", "cc", "pidfd", "/proc", ".nodeling"} <= names
     assert "✓ Python" in nodectl("doctor").stdout
