@@ -199,8 +199,8 @@ def test_others_have_their_turn_while_a_long_list_is_worked_through() -> None:
         },
     ]
     workflow = Workflow.from_document({"name": "test", "steps": steps})
-    result = workflow.run(list(range(20_000)), timeout=60, on_event=take)
-    assert result.steps["long"].output == {"n": 20_000}
+    result = workflow.run(list(range(200_000)), timeout=60, on_event=take)
+    assert result.steps["long"].output == {"n": 200_000}
     assert ended[-1] == "long" and len(ended) == 5
 
 

@@ -156,7 +156,8 @@ def test_more_than_64_stuck_threads_in_the_process_refuse_new_calls() -> None:
             if not threads._ABANDONED:
                 break
             await asyncio.sleep(0.01)
-        stuck = [pool.submit(lambda: release.wait(30)) for _ in range(65)]
+        others = len(threads._ABANDONED)  # of a test whose node never returns
+        stuck = [pool.submit(lambda: release.wait(30)) for _ in range(65 - others)]
         for number, (_, worker) in enumerate(stuck):
             assert await pool.submit(int)[0] == 0, f"{number} are stuck, and no more than 64"
             pool.abandon(worker)
