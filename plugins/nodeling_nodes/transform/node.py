@@ -14,7 +14,7 @@ from . import figures
 
 MAX_ITEMS = 1_000_000
 # How long the loop is held before others have their turn. Longer than the 5 ms after which a waiting thread
-# asks for the interpreter: whoever pauses more often than that takes it back each time before the thread wakes.
+# asks for the interpreter: who pauses more often takes it back before the thread wakes.
 TURN_SECONDS = 0.01
 LOOK_EVERY = 32  # items between two looks at the clock
 

@@ -15,7 +15,7 @@ from .report import Report
 
 MAX_RECORDS = 1_000_000
 # How long the loop is held before others have their turn. Longer than the 5 ms after which a waiting thread
-# asks for the interpreter: whoever pauses more often than that takes it back each time before the thread wakes.
+# asks for the interpreter: who pauses more often takes it back before the thread wakes.
 TURN_SECONDS = 0.01
 LOOK_EVERY = 32
 
