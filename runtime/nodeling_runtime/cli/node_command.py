@@ -32,6 +32,9 @@ def command(node: str, folders: tuple[Path, ...], as_json: bool) -> int:
     path = launcher_of(spec)
     if not as_json:
         click.echo(shortest(path))
+        if spec.in_worker.protocol == "exec":
+            message = f"{spec.name!r} is a program that is started for each call, not a worker: "
+            click.echo(message + "`nodectl conformance` has nothing to ask it", err=True)
         return EXIT_OK
     from nodeling_runtime.toolchains.launching import process_of
 

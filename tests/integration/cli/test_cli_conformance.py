@@ -64,6 +64,17 @@ def test_node_command_tells_all_of_it_as_json(project: Path) -> None:
     assert told["command"][0] == sys.executable
 
 
+def test_node_command_says_when_conformance_has_nothing_to_ask(project: Path) -> None:
+    manifest = {"name": "plain", "version": "1.0.0", "inputs": {}, "runtime": {"type": "runtime.bash"}}
+    folder = project / "nodes" / "plain"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (folder / "node.sh").write_text("cat\n", encoding="utf-8")
+    told = nodectl("node-command", "plain", cwd=project)
+    assert told.code == 0 and told.out.split() == [str(project / ".nodeling" / "run" / "plain")]
+    assert "started for each call, not a worker" in told.err
+
+
 def test_a_container_has_no_process_of_its_own(project: Path) -> None:
     refused = nodectl("node-command", "parallel", cwd=project)
     assert refused.code == 2 and "is a container" in refused.err
