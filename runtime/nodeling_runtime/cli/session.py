@@ -18,7 +18,7 @@ from nodeling_runtime.cli.drive import drive
 from nodeling_runtime.cli.failure import exit_code_of, exit_code_of_run, explain
 from nodeling_runtime.cli.faults import print_faults
 from nodeling_runtime.cli.output import is_terminal, print_json, quiet_stdout, talk
-from nodeling_runtime.cli.summary import Timeline, print_summary
+from nodeling_runtime.cli.summary import Timeline, about_no_input, print_summary
 from nodeling_runtime.cli.text import error_line
 from nodeling_runtime.engine.host import execute, result_of
 from nodeling_runtime.engine.loaded import Loaded
@@ -81,6 +81,9 @@ def run_loaded(
         driven = drive(start, limit_ms=limit, on_signal=lambda number: notice(_cancelling(number)))
     result = _shown(driven.value)
     _print(result, wanted, timeline)
+    if options.request["body"].data == b"null" and not wanted.quiet:
+        for line in about_no_input(result.error, workflow.inputs):
+            talk(line)
     code = exit_code_of_run(result.status, result.error)
     if driven.signal is not None and result.status != "succeeded":
         code = 128 + driven.signal
