@@ -167,8 +167,8 @@ def _template(template: str | None, runtime: str | None, kind: str | None) -> st
 def _by_language() -> dict[str, str]:
     """The template that a language's name means.
 
-    The one with the language's SDK, whose node is warm and can be asked by `nodectl conformance`; else the one
-    called like the language; else its first.
+    The one with the language's SDK, whose node is warm and can be asked by `nodectl conformance`; else the
+    one called like the language; else its first.
     """
     from nodeling_runtime.scaffold import read_templates
 
