@@ -289,8 +289,9 @@ def test_a_language_that_no_template_is_written_in_is_told(here, words, monkeypa
     ("words", "template"),
     [
         (["--runtime", "rust"], "rust"),
-        (["--runtime", "bash"], "bash"),
-        (["--type", "runtime.bash"], "bash"),
+        (["--runtime", "bash"], "bash-worker"),
+        (["--template", "bash"], "bash"),
+        (["--type", "runtime.bash"], "bash-worker"),
         (["--type", "module"], "python"),
         (["--type", "local", "--runtime", "python"], "python"),
         (["--type", "class"], "class"),

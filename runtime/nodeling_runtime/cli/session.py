@@ -18,7 +18,7 @@ from nodeling_runtime.cli.drive import drive
 from nodeling_runtime.cli.failure import exit_code_of, exit_code_of_run, explain
 from nodeling_runtime.cli.faults import print_faults
 from nodeling_runtime.cli.output import is_terminal, print_json, quiet_stdout, talk
-from nodeling_runtime.cli.summary import Timeline, print_summary
+from nodeling_runtime.cli.summary import Timeline, about_no_input, print_summary
 from nodeling_runtime.cli.text import error_line, how_to_go_on
 from nodeling_runtime.engine.host import execute, result_of
 from nodeling_runtime.engine.loaded import Loaded
@@ -81,6 +81,7 @@ def run_loaded(
         driven = drive(start, limit_ms=limit, on_signal=lambda number: notice(_cancelling(number)))
     result = _shown(driven.value)
     _print(result, wanted, timeline)
+    _advise(options, workflow.inputs, result, wanted)
     code = exit_code_of_run(result.status, result.error)
     if driven.signal is not None and result.status != "succeeded":
         code = 128 + driven.signal
@@ -123,6 +124,12 @@ def _print(result: RunResult, wanted: Wanted, timeline: Timeline) -> None:
         talk(f"nodectl: {error_line(result.error)}")
     if result.status == "suspended":
         talk(f"nodectl: {how_to_go_on(result.run_id, result.error)}")
+
+
+def _advise(options: RunOptions, inputs: Any, result: RunResult, wanted: Wanted) -> None:
+    if options.request["body"].data == b"null" and not wanted.quiet:
+        for line in about_no_input(result.error, inputs):
+            talk(line)
 
 
 def _reported(wanted: Wanted, loaded: Loaded, result: RunResult, events: list[Event]) -> int:

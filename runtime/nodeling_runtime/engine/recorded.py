@@ -127,7 +127,8 @@ def _asked_to_end(found: Recorded, event: Event) -> None:
 def _suspended(found: Recorded, event: Event) -> None:
     data = event.data
     if data["reason"] == "failed":
-        found.lost, found.held, found.error = tuple(data["steps"]), frozenset(data["held"]), dict(data["error"])
+        found.lost, found.held = tuple(data["steps"]), frozenset(data["held"])
+        found.error = dict(data["error"])
 
 
 def _started(found: Recorded, event: Event) -> None:
