@@ -20,7 +20,8 @@ from nodeling.errors import NodelingError, PluginError, nearest
 from nodeling_runtime import plugins
 from nodeling_runtime.documents.reader import parse_document, read_document
 from nodeling_runtime.documents.writer import to_text
-from nodeling_runtime.registry import MANIFEST, NodeSpec
+from nodeling_runtime.node_files import MANIFEST
+from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.vendored import vendored_files
 
 Kind = Literal["node", "workflow", "project", "plugin"]
