@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -238,6 +239,23 @@ def test_a_refused_creation_writes_nothing_at_all(here):
     (here / "nodes/my-python/node.py").write_text("mine", encoding="utf-8")
     nodectl("create", "node", code=1)
     assert files_below(here) == ["nodes/my-python/node.py"]
+
+
+def test_a_creation_that_cannot_be_finished_leaves_nothing_of_itself(here, monkeypatch):
+    written = []
+
+    def full(path, data):
+        written.append(path)
+        if len(written) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        with path.open("wb") as file:
+            return file.write(data)
+
+    monkeypatch.setattr(scaffold.Path, "write_bytes", full)
+    refused = nodectl("create", "node", "--name", "mine", code=1)
+    assert "cannot be written: No space left on device" in refused.stderr
+    assert len(written) == 3
+    assert list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize(
