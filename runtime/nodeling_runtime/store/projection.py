@@ -7,7 +7,7 @@ Kinds of events, and what their `data` holds:
 | `run.created` | workflow, version, definition, labels, key, most, options | the run's row, queued |
 | `run.claimed` | owner, recoveries | running |
 | `run.cancel_requested` | reason, by | `cancel` |
-| `run.suspended` | reason | suspended |
+| `run.suspended` | reason; for failures: steps, held (those whose links wait), error | suspended |
 | `run.ended` | status, error; value: the output | its status and end |
 | `run.dead` | error, recoveries | dead |
 | `run.restarted` | by, cone (paths), gen | runs again; results of older generations stay readable |
@@ -102,7 +102,8 @@ def _created(event: Event) -> list[Change]:
 
 
 def _claimed(event: Event) -> list[Change]:
-    return _run(event, status="running", recoveries=event.data["recoveries"], started=event.data["started"])
+    data = event.data
+    return _run(event, status="running", recoveries=data["recoveries"], started=data["started"], error=None)
 
 
 def _dead(event: Event) -> list[Change]:
@@ -172,7 +173,7 @@ _KINDS: Mapping[str, Callable[[Event], list[Change]]] = {
     "run.created": _created,
     "run.claimed": _claimed,
     "run.cancel_requested": lambda event: _run(event, cancel=event.data["reason"]),
-    "run.suspended": lambda event: _run(event, status="suspended"),
+    "run.suspended": lambda event: _run(event, status="suspended", error=_brief(event.data.get("error"))),
     "run.ended": _ended_run,
     "run.dead": _dead,
     "run.restarted": _restarted,
