@@ -66,7 +66,8 @@ class _Engine:
         self._spec = read_node(HERE, "nodeling")
         self._loop = asyncio.new_event_loop()
         self._dispatcher: WorkerDispatcher | None = None
-        self._thread = threading.Thread(target=self._loop.run_forever, name="nodeling-javascript", daemon=True)
+        work = self._loop.run_forever
+        self._thread = threading.Thread(target=work, name="nodeling-javascript", daemon=True)
         self._thread.start()
         atexit.register(self.close)
 
