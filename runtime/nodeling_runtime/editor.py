@@ -16,7 +16,8 @@ from nodeling_runtime.documents.reader import read_document
 from nodeling_runtime.documents.writer import to_text
 from nodeling_runtime.manifests import ANNOTATION, sdk_schema
 from nodeling_runtime.node_check import declared, same_declaration
-from nodeling_runtime.registry import MANIFEST, NodeSpec, Registry
+from nodeling_runtime.node_files import MANIFEST
+from nodeling_runtime.registry import NodeSpec, Registry
 from nodeling_runtime.workflow.keys import STEP
 
 CHILDREN: dict[str, dict[str, Any]] = {

@@ -15,7 +15,8 @@ from typing import Any
 
 from nodeling.errors import Fault, nearest
 from nodeling_runtime.documents.reader import Document, read_document
-from nodeling_runtime.registry import MANIFEST, NodeSpec
+from nodeling_runtime.node_files import MANIFEST
+from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.toolchains.catalogue import IN_PROCESS
 from nodeling_runtime.toolchains.command import CommandFault, compile_command
 

@@ -7,17 +7,17 @@ and only a workflow that asks for a troubled node hears of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from nodeling.errors import ConfigError, Fault, nearest
 from nodeling.manifest import Manifest, Version, VersionRange, reference_parts
 from nodeling.node import NodeDefinition
-from nodeling_runtime.documents.reader import Document, read_document
-from nodeling_runtime.manifests import normalise, well_formed, without_annotated
+from nodeling_runtime.manifests import without_annotated
+from nodeling_runtime.node_files import MANIFEST, manifest_in, names_in, node_folders
 from nodeling_runtime.schemas import Validator, compile_schema
 from nodeling_runtime.toolchains.catalogue import IN_PROCESS, no_toolchain, toolchain_for
 from nodeling_runtime.workflow.duration import milliseconds
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from nodeling.toolchain import Toolchain
     from nodeling_runtime.plugins import BrokenPlugin
 
-MANIFEST = "config.json"
-SEARCH_DEPTH = 3  # nodes/<group>/<name>@<version>/config.json is the deepest layout in use
 PROJECT = "project"
 
 Home = Literal["inprocess", "worker", "exec"]
@@ -141,30 +139,86 @@ class NodeSpec:
         return compile_schema(without_annotated(self.manifest.config), where=f"{self.file}#/config")
 
 
-@dataclass
-class Registry:
-    """Every node that was found, and everything that was wrong while looking."""
+class _Unread:
+    """A folder of which only the names are known."""
 
-    specs: dict[str, dict[Version, NodeSpec]] = field(default_factory=dict)
-    clashes: dict[tuple[str, Version], list[NodeSpec]] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    broken: list[BrokenPlugin] = field(default_factory=list)
-    faulty: dict[str, Fault] = field(default_factory=dict)
-    _folders: set[Path] = field(default_factory=set)
+    __slots__ = ("folder", "names", "owner")
+
+    def __init__(self, folder: Path, owner: str) -> None:
+        self.folder = folder
+        self.owner = owner
+        self.names = names_in(folder)
+
+
+class Registry:
+    """Every node that was found, and everything that was wrong while looking.
+
+    Of a folder the names alone are read at first. Its manifest is read and judged when somebody asks for one
+    of them, or for all there is: a workflow pays for the nodes that it uses, and finds what it would have
+    found had all been read in their order.
+    """
+
+    def __init__(self) -> None:
+        self.broken: list[BrokenPlugin] = []
+        self._specs: dict[str, dict[Version, NodeSpec]] = {}
+        self._clashes: dict[tuple[str, Version], list[NodeSpec]] = {}
+        self._faults: list[Fault] = []
+        self._faulty: dict[str, Fault] = {}
+        self._folders: set[Path] = set()
+        self._unread: list[_Unread] = []
+
+    @property
+    def specs(self) -> dict[str, dict[Version, NodeSpec]]:
+        """The nodes by name and version."""
+        self._read_all()
+        return self._specs
+
+    @property
+    def clashes(self) -> dict[tuple[str, Version], list[NodeSpec]]:
+        """Names and versions that have two owners and more."""
+        self._read_all()
+        return self._clashes
+
+    @property
+    def faults(self) -> list[Fault]:
+        """What is wrong with nodes that were found."""
+        self._read_all()
+        return self._faults
+
+    @property
+    def faulty(self) -> dict[str, Fault]:
+        """What keeps a node from being used, by the name that its folder bears."""
+        self._read_all()
+        return self._faulty
+
+    def versions_of(self, name: str) -> dict[Version, NodeSpec]:
+        """The nodes of one name; none when nobody has it."""
+        self._read_named({name})
+        return self._specs.get(name, {})
+
+    def keep_only(self, name: str, versions: Mapping[Version, NodeSpec]) -> None:
+        """Forget all other nodes of a name."""
+        self._read_named({name})
+        self._specs[name] = dict(versions)
 
     def add(self, spec: NodeSpec) -> None:
         """Register a node under its name and its aliases."""
-        for name in (spec.name, *spec.manifest.aliases):
-            versions = self.specs.setdefault(name, {})
+        names = (spec.name, *spec.manifest.aliases)
+        self._read_named(set(names))
+        self._add(spec, names)
+
+    def _add(self, spec: NodeSpec, names: Iterable[str]) -> None:
+        for name in names:
+            versions = self._specs.setdefault(name, {})
             version = spec.manifest.version
             held = versions.get(version)
             if held is None:
                 versions[version] = spec
                 continue
-            clash = self.clashes.setdefault((name, version), [held])
+            clash = self._clashes.setdefault((name, version), [held])
             clash.append(spec)
             owners = " and ".join(f"{one.owner} ({one.file})" for one in clash)
-            self.faults.append(
+            self._faults.append(
                 Fault(
                     "registry.duplicate",
                     f"node {name}@{version} has two owners: {owners}",
@@ -178,23 +232,50 @@ class Registry:
         from nodeling_runtime.codefirst import manifest_of
 
         spec = NodeSpec(manifest_of(definition), PROJECT, definition=definition)
-        self.specs[spec.name] = {spec.manifest.version: spec}
-        for key in [key for key in self.clashes if key[0] == spec.name]:
-            del self.clashes[key]
+        self.keep_only(spec.name, {spec.manifest.version: spec})
+        for key in [key for key in self._clashes if key[0] == spec.name]:
+            del self._clashes[key]
 
     def add_folder(self, root: Path, owner: str) -> None:
         """Register every node folder below `root`."""
         for folder in node_folders(root):
             real = folder.resolve()
-            if real in self._folders:
-                continue
-            self._folders.add(real)
+            if real not in self._folders:
+                self._folders.add(real)
+                self._unread.append(_Unread(folder, owner))
+
+    def add_fault(self, fault: Fault) -> None:
+        """Note what is wrong with something that was to be registered."""
+        self._faults.append(fault)
+
+    def _read_named(self, names: set[str]) -> None:
+        """Read what may bear one of these names, or another name of what does: each name's order is kept."""
+        while True:
+            wanted = [one for one in self._unread if one.names is None or not names.isdisjoint(one.names)]
+            reached = names.union(*(one.names for one in wanted if one.names is not None))
+            if reached == names:
+                break
+            names = reached
+        if wanted:
+            taken = set(map(id, wanted))
+            self._unread = [one for one in self._unread if id(one) not in taken]
+            self._read(wanted)
+
+    def _read_all(self) -> None:
+        if self._unread:
+            wanted, self._unread = self._unread, []
+            self._read(wanted)
+
+    def _read(self, wanted: Iterable[_Unread]) -> None:
+        for one in wanted:
             try:
-                self.add(read_node(folder, owner, self.faults))
+                spec = read_node(one.folder, one.owner, self._faults)
             except ConfigError as error:
-                self.faults.extend(error.faults)
+                self._faults.extend(error.faults)
                 for fault in error.faults[:1]:
-                    self.faulty[folder.name.partition("@")[0].replace("_", "-")] = fault
+                    self._faulty[one.folder.name.partition("@")[0].replace("_", "-")] = fault
+            else:
+                self._add(spec, (spec.name, *spec.manifest.aliases))
 
     def names(self) -> list[str]:
         """Every name, aliases included."""
@@ -212,8 +293,8 @@ class Registry:
             span = VersionRange.parse(wanted)
         except ValueError as error:
             return Fault("registry.version", f"{reference!r}: {error}")
-        versions = self.specs.get(name)
-        if versions is None:
+        versions = self.versions_of(name)
+        if not versions:
             return self._unknown(name)
         fitting = [version for version in versions if span.contains(version)]
         if not fitting:
@@ -222,7 +303,7 @@ class Registry:
                 "registry.version", f"no version of {name!r} satisfies {wanted!r}", hint=f"there is {there}"
             )
         best = max(fitting)
-        clash = self.clashes.get((name, best))
+        clash = self._clashes.get((name, best))
         if clash:
             owners = " and ".join(f"{spec.owner} ({spec.file})" for spec in clash)
             return Fault(
@@ -270,29 +351,8 @@ def register(registry: Registry, target: object, owner: str) -> None:
     elif isinstance(target, (str, Path)):
         registry.add_folder(Path(target), owner)
     else:
-        registry.faults.append(
-            Fault(
-                "plugin.register",
-                f"{owner} registers a {type(target).__name__}; give a folder or a @node function",
-            )
-        )
-
-
-def node_folders(root: Path) -> Iterator[Path]:
-    """The folders below `root` (itself included) that hold a manifest."""
-    level = [root]
-    for _ in range(SEARCH_DEPTH + 1):
-        below: list[Path] = []
-        for folder in level:
-            if (folder / MANIFEST).is_file():
-                yield folder
-            elif folder.is_dir():
-                below.extend(
-                    child
-                    for child in sorted(folder.iterdir())
-                    if child.is_dir() and child.name[0] not in "._" and child.name != "node_modules"
-                )
-        level = below
+        said = f"{owner} registers a {type(target).__name__}; give a folder or a @node function"
+        registry.add_fault(Fault("plugin.register", said))
 
 
 def read_node(folder: Path, owner: str, warnings: list[Fault] | None = None) -> NodeSpec:
@@ -301,35 +361,7 @@ def read_node(folder: Path, owner: str, warnings: list[Fault] | None = None) -> 
     Raises:
         ConfigError: Its manifest is not well formed; `faults` lists every reason.
     """
-    status = (folder / MANIFEST).stat()
-    stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-    known = _MANIFESTS.get(folder)
-    if known is None or known[0] != stamp:
-        known = _MANIFESTS[folder] = (stamp, *_read_manifest(folder))
-    _, manifest, found = known
+    manifest, found = manifest_in(folder)
     if warnings is not None:
         warnings.extend(found)
     return NodeSpec(manifest, owner, folder)
-
-
-# A process that runs many workflows reads each manifest once, until its file changes.
-_MANIFESTS: dict[Path, tuple[tuple[int, int, int], Manifest, list[Fault]]] = {}
-
-
-def _read_manifest(folder: Path) -> tuple[Manifest, list[Fault]]:
-    """A folder's manifest, and warnings about it."""
-    document: Document = read_document(folder / MANIFEST)
-    data: Mapping[str, Any] = normalise(document.data, folder) if isinstance(document.data, dict) else {}
-    faults = well_formed(document, data)
-    if faults:
-        raise ConfigError(f"{document.name} is no node manifest", code="manifest.invalid", faults=faults)
-    manifest = Manifest.from_data(data)
-    bare, _, version = folder.name.partition("@")
-    if "version" not in data and version:
-        manifest = replace(manifest, version=Version.parse(version))
-    short = manifest.name.rpartition("/")[2]
-    if bare.replace("_", "-") == short.replace("_", "-"):
-        return manifest, []
-    said = f"folder {folder.name!r} holds the node {manifest.name!r}"
-    hint = f"rename the folder to {short!r}"
-    return manifest, [document.fault("manifest.folder", said, "/name", hint=hint, severity="warning")]

@@ -31,6 +31,13 @@ CHILD_ONE = (
 CHILD_LIST = ("prefixItems",)
 CHILD_MAP = ("properties", "patternProperties")
 DEFINITIONS = ("$defs", "definitions")
+_LEADING_DOWN = frozenset(
+    {
+        *(*IN_PLACE_ONE, *IN_PLACE_LIST, *IN_PLACE_MAP),
+        *(*CHILD_ONE, *CHILD_LIST, *CHILD_MAP, "items"),
+        *DEFINITIONS,
+    }
+)
 
 _DRAFTS: tuple[tuple[str, Draft], ...] = (
     ("draft-04", "4"),
@@ -43,13 +50,13 @@ _DRAFTS: tuple[tuple[str, Draft], ...] = (
 
 def is_schema(value: Any) -> bool:
     """Whether `value` has the shape of a schema: an object or a boolean."""
-    return isinstance(value, (Mapping, bool))
+    return isinstance(value, (dict, bool, Mapping))  # a dict is told at once, other mappings by asking around
 
 
 def parts(schema: Any, *, definitions: bool = True) -> Iterator[Part]:
     """The direct sub-schemas of `schema`, each with its path inside it."""
-    if not isinstance(schema, Mapping):
-        return
+    if not isinstance(schema, (dict, Mapping)) or _LEADING_DOWN.isdisjoint(schema):
+        return  # as most schemas are leaves
     for key in (*IN_PLACE_ONE, *CHILD_ONE, "items"):
         if is_schema(schema.get(key)):
             yield (key,), schema[key]
@@ -67,7 +74,8 @@ def walk(schema: Any) -> Iterator[Part]:
     while stack:
         path, part = stack.pop()
         yield path, part
-        stack.extend((path + step, below) for step, below in reversed(list(parts(part))))
+        if isinstance(part, (dict, Mapping)) and not _LEADING_DOWN.isdisjoint(part):
+            stack.extend((path + step, below) for step, below in reversed(list(parts(part))))
 
 
 def draft_of(schema: Any) -> Draft | None:
@@ -133,7 +141,7 @@ class _Cost:
         self.open: set[int] = set()
 
     def of(self, schema: Any) -> tuple[int, int]:
-        if not isinstance(schema, Mapping):
+        if not isinstance(schema, (dict, Mapping)):
             return 1, 0
         mark = id(schema)
         if mark in self.open:

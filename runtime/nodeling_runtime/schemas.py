@@ -9,7 +9,7 @@ the nearest valid name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import ConfigError, Fault
 
-from .schema_document import Draft, draft_of, evaluation_cost, resolve, walk
+from .schema_document import Draft, Part, draft_of, evaluation_cost, resolve, walk
 from .schema_faults import SchemaFault, describe, describe_schema_error, place_of, pointer_of
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def check_schema(schema: Any, pointer: str = "") -> list[SchemaFault]:
             message = f"unknown schema draft {plain['$schema']!r}"
             faults = [SchemaFault("/$schema", message, "$schema", "use 2020-12 or draft-07")]
         else:
-            faults = _malformed(plain, draft) or [*_bad_references(plain), *_bad_patterns(plain)]
+            faults = _malformed(plain, draft) or _bad_parts(plain)
             faults = faults or _too_costly(plain) or _refused(plain)
     return [SchemaFault(pointer + one.pointer, one.message, one.keyword, one.hint) for one in faults]
 
@@ -229,11 +229,16 @@ def _build(schema: Any) -> jsonschema_rs.Validator:
     return cls(schema, validate_formats=False, retriever=_refuse, pattern_options=options)
 
 
-def _bad_references(schema: Any) -> list[SchemaFault]:
+def _bad_parts(schema: Any) -> list[SchemaFault]:
+    below = [(path, part) for path, part in walk(schema) if isinstance(part, dict)]
+    return [*_bad_references(schema, below), *_bad_patterns(below)]
+
+
+def _bad_references(schema: Any, below: Sequence[Part]) -> list[SchemaFault]:
     faults = []
-    for path, part in walk(schema):
+    for path, part in below:
         for keyword in _REFERENCES:
-            name = part.get(keyword) if isinstance(part, dict) else None
+            name = part.get(keyword)
             if not isinstance(name, str):
                 continue
             at = pointer_of((*path, keyword))
@@ -245,11 +250,9 @@ def _bad_references(schema: Any) -> list[SchemaFault]:
     return faults
 
 
-def _bad_patterns(schema: Any) -> list[SchemaFault]:
+def _bad_patterns(below: Sequence[Part]) -> list[SchemaFault]:
     faults = []
-    for path, part in walk(schema):
-        if not isinstance(part, dict):
-            continue
+    for path, part in below:
         named = part.get("patternProperties")
         found = [((*path, "patternProperties", name), name) for name in (named or ())]
         if isinstance(part.get("pattern"), str):

@@ -94,7 +94,8 @@ def test_a_hundred_thousand_children_leave_nothing_behind(target: str, count: in
         assert info["completed"] == count - info["failed"]
         assert info["leaked"] == 0
         assert info["failed"] >= count // 50 + timed_out
-        assert PROBE.entries == count
+        # A stall between the start of one and its first line times it out uncounted.
+        assert count - (info["timed_out"] - timed_out) <= PROBE.entries <= count
         assert PROBE.inside == 0
         assert PROBE.peak <= info["concurrent_peak"] <= 20
         if target == "quick":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -240,6 +241,23 @@ def test_a_refused_creation_writes_nothing_at_all(here):
     assert files_below(here) == ["nodes/my-python/node.py"]
 
 
+def test_a_creation_that_cannot_be_finished_leaves_nothing_of_itself(here, monkeypatch):
+    written = []
+
+    def full(path, data):
+        written.append(path)
+        if len(written) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        with path.open("wb") as file:
+            return file.write(data)
+
+    monkeypatch.setattr(scaffold.Path, "write_bytes", full)
+    refused = nodectl("create", "node", "--name", "mine", code=1)
+    assert "cannot be written: No space left on device" in refused.stderr
+    assert len(written) == 3
+    assert list(here.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
@@ -289,8 +307,9 @@ def test_a_language_that_no_template_is_written_in_is_told(here, words, monkeypa
     ("words", "template"),
     [
         (["--runtime", "rust"], "rust"),
-        (["--runtime", "bash"], "bash"),
-        (["--type", "runtime.bash"], "bash"),
+        (["--runtime", "bash"], "bash-worker"),
+        (["--template", "bash"], "bash"),
+        (["--type", "runtime.bash"], "bash-worker"),
         (["--type", "module"], "python"),
         (["--type", "local", "--runtime", "python"], "python"),
         (["--type", "class"], "class"),

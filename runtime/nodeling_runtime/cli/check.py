@@ -167,7 +167,7 @@ def _targets(path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _node_files(folder: Path) -> list[Path]:
-    from nodeling_runtime.registry import node_folders
+    from nodeling_runtime.node_files import node_folders
 
     return [found / MANIFEST for found in node_folders(folder)] if folder.is_dir() else []
 

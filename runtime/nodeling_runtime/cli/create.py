@@ -165,14 +165,25 @@ def _template(template: str | None, runtime: str | None, kind: str | None) -> st
 
 
 def _by_language() -> dict[str, str]:
-    """The template that a language's name means: the one called like it, else its first."""
+    """The template that a language's name means.
+
+    The one with the language's SDK, whose node is warm and can be asked by `nodectl conformance`; else the
+    one called like the language; else its first.
+    """
     from nodeling_runtime.scaffold import read_templates
 
-    found: dict[str, str] = {}
+    found: dict[str, Template] = {}
     for template in read_templates():
-        if template.kind == "node" and (template.name == template.runtime or template.runtime not in found):
-            found[template.runtime] = template.name
-    return found
+        if template.kind != "node":
+            continue
+        rival = found.get(template.runtime)
+        if rival is None or _closeness(template) > _closeness(rival):
+            found[template.runtime] = template
+    return {language: template.name for language, template in found.items()}
+
+
+def _closeness(template: Template) -> tuple[bool, bool]:
+    return template.sdk is not None, template.name == template.runtime
 
 
 def _language(runtime: str | None) -> str:

@@ -54,12 +54,18 @@ def stuck() -> bool:
         return bool(_Known.left)
     until = time.monotonic() + JOIN_SECONDS
     for thread in threading.enumerate():
-        if thread.ident in _Known.threads or thread is threading.current_thread():
+        if thread.ident in _Known.threads or thread is threading.current_thread() or _only_looks(thread):
             continue
         thread.join(max(0.0, until - time.monotonic()))
         if thread.is_alive():
             return True
     return False
+
+
+def _only_looks(thread: threading.Thread) -> bool:
+    """Whether it is the watchdog, which sleeps on for a while in case of another run and holds nothing."""
+    watchdog = sys.modules.get("nodeling_runtime.engine.watchdog")
+    return watchdog is not None and thread.name == watchdog.THREAD
 
 
 def drive(

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import signal
 import sys
@@ -130,9 +131,11 @@ class Root(click.Group):
             discard_stdout()
             code = EXIT_FAILED
         flush_streams()
-        drive = sys.modules.get("nodeling_runtime.cli.drive")
-        if Switches.own_process and drive is not None and drive.stuck():
-            leave(code)
+        if Switches.own_process:
+            drive = sys.modules.get("nodeling_runtime.cli.drive")
+            if drive is not None and drive.stuck():
+                leave(code)
+            gc.freeze()  # what is taken down anyway need not be looked through for garbage first
         sys.exit(code)
 
 

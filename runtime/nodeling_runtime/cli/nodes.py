@@ -72,7 +72,8 @@ def _registry(folders: Sequence[Path]) -> Registry:
 
 def _find(node: str, folders: Sequence[Path]) -> NodeSpec:
     from nodeling_runtime.cli.test import find_node
-    from nodeling_runtime.registry import MANIFEST, PROJECT, read_node
+    from nodeling_runtime.node_files import MANIFEST
+    from nodeling_runtime.registry import PROJECT, read_node
 
     folder = Path(node)
     if (folder / MANIFEST).is_file():

@@ -18,8 +18,8 @@ from nodeling_runtime.cli.drive import drive
 from nodeling_runtime.cli.failure import exit_code_of, exit_code_of_run, explain
 from nodeling_runtime.cli.faults import print_faults
 from nodeling_runtime.cli.output import is_terminal, print_json, quiet_stdout, talk
-from nodeling_runtime.cli.summary import Timeline, print_summary
-from nodeling_runtime.cli.text import error_line
+from nodeling_runtime.cli.summary import Timeline, about_no_input, print_summary
+from nodeling_runtime.cli.text import error_line, how_to_go_on
 from nodeling_runtime.engine.host import execute, result_of
 from nodeling_runtime.engine.loaded import Loaded
 from nodeling_runtime.engine.options import check_parameters
@@ -59,8 +59,8 @@ def run_loaded(
     """
     workflow = loaded.ready()
     check_parameters(workflow, options.parameters)
-    if loaded.faults and not wanted.quiet:
-        print_faults(loaded.faults)
+    if not wanted.quiet:
+        _tell_beforehand(loaded, is_kept=run is not None)
     for path, option in ((wanted.events, "--events"), (wanted.report, "--report")):
         if path is not None:
             _writable(path, option)
@@ -81,12 +81,21 @@ def run_loaded(
         driven = drive(start, limit_ms=limit, on_signal=lambda number: notice(_cancelling(number)))
     result = _shown(driven.value)
     _print(result, wanted, timeline)
+    _advise(options, workflow.inputs, result, wanted)
     code = exit_code_of_run(result.status, result.error)
     if driven.signal is not None and result.status != "succeeded":
         code = 128 + driven.signal
     if wanted.report is not None:
         code = _reported(wanted, loaded, result, kept) or code
     return code
+
+
+def _tell_beforehand(loaded: Loaded, *, is_kept: bool) -> None:
+    """What is odd about the workflow, and about how it is run."""
+    if loaded.faults:
+        print_faults(loaded.faults)
+    if loaded.ready().settings.suspends and not is_kept:
+        talk("nodectl: nothing is kept here, so a failure ends the run instead of suspending it")
 
 
 def _shown(outcome: RunOutcome) -> RunResult:
@@ -113,6 +122,14 @@ def _print(result: RunResult, wanted: Wanted, timeline: Timeline) -> None:
         print_summary(result, timeline, verbose=wanted.verbose)
     elif not result.succeeded and not wanted.as_json and result.error is not None:
         talk(f"nodectl: {error_line(result.error)}")
+    if result.status == "suspended":
+        talk(f"nodectl: {how_to_go_on(result.run_id, result.error)}")
+
+
+def _advise(options: RunOptions, inputs: Any, result: RunResult, wanted: Wanted) -> None:
+    if options.request["body"].data == b"null" and not wanted.quiet:
+        for line in about_no_input(result.error, inputs):
+            talk(line)
 
 
 def _reported(wanted: Wanted, loaded: Loaded, result: RunResult, events: list[Event]) -> int:

@@ -91,6 +91,16 @@ def summary_lines(result: RunResult, timeline: Timeline, *, verbose: bool = Fals
     yield _ending(result)
 
 
+def about_no_input(error: Mapping[str, Any] | None, schema: Any) -> Iterator[str]:
+    """What to try when a run failed for want of an input that nobody gave it."""
+    code = (error or {}).get("code")
+    said = (error or {}).get("message", "")
+    if code == "run.input" or (code == "expr.no_such_key" and said.startswith("null ")):
+        keys = schema.get("properties") if isinstance(schema, Mapping) else None
+        taken = f"; it takes {', '.join(keys)}" if isinstance(keys, Mapping) and keys else ""
+        yield f"the run was given no input: -i KEY=VALUE, or --input with JSON or @FILE, gives it one{taken}"
+
+
 def _branches(last: bool) -> tuple[str, str]:
     if fancy():
         return ("└─ ", "   ") if last else ("├─ ", "│  ")

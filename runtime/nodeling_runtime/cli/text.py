@@ -63,6 +63,19 @@ def hint_of(error: Mapping[str, Any]) -> str | None:
     return one_line(hint) if isinstance(hint, str) else None
 
 
+def how_to_go_on(run_id: str, error: Mapping[str, Any] | None) -> str:
+    """What to do about a suspended run: one that waits because of a failure, or of something else."""
+    if error is None:
+        return (
+            f"suspended: `nodectl runs events {run_id}` says why; `nodectl runs resolve` decides on a step"
+            " in doubt, and `nodectl runs resume` goes on"
+        )
+    return (
+        f"suspended: see to the cause, then `nodectl runs resume {run_id}` does again what failed"
+        f" and goes on; `nodectl runs cancel {run_id}` ends it"
+    )
+
+
 def progress_line(event: Mapping[str, Any]) -> str:
     """`3/10 reading`."""
     done, total, message = event.get("progress"), event.get("total"), event.get("message")

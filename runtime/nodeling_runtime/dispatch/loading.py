@@ -11,7 +11,6 @@ import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
-import inspect
 import os
 import sys
 import threading
@@ -21,7 +20,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from nodeling.errors import PluginError
-from nodeling.node import Implementation, NodeDefinition, implementation_of
+from nodeling.implementation import the_node
+from nodeling.node import Implementation, implementation_of
 from nodeling_runtime.registry import NodeSpec
 
 _LOADED: WeakKeyDictionary[NodeSpec, Implementation] = WeakKeyDictionary()
@@ -73,10 +73,10 @@ def node_in(folder: Path, entry: str) -> Any:
         PluginError: There is no such file, or nothing in it is a node, or more than one thing is.
     """
     if entry.endswith(".py"):
-        return _find(_folder_module(folder, entry), f"{folder / entry}")
+        return the_node(_folder_module(folder, entry), f"{folder / entry}")
     name, _, attribute = entry.partition(":")
     module = importlib.import_module(name)
-    return getattr(module, attribute) if attribute else _find(module, name)
+    return getattr(module, attribute) if attribute else the_node(module, name)
 
 
 def _folder_module(folder: Path, entry: str) -> types.ModuleType:
@@ -131,27 +131,3 @@ def _forget(package: str) -> None:
     sys.modules.pop(package, None)
     _STAMPS.pop(package, None)
     importlib.invalidate_caches()
-
-
-def _find(module: types.ModuleType, where: str) -> Any:
-    """The one thing in a module that is a node."""
-    members = vars(module)
-    run = members.get("run")
-    if inspect.isfunction(run) or isinstance(run, NodeDefinition):
-        return run
-    own = {id(v): v for v in members.values() if getattr(v, "__module__", None) == module.__name__}
-    decorated = [v for v in own.values() if isinstance(v, NodeDefinition)]
-    if len(decorated) == 1:
-        return decorated[0]
-    classes = [v for v in own.values() if inspect.isclass(v) and "handle" in vars(v)]
-    if not decorated and len(classes) == 1:
-        return classes[0]
-    if decorated or classes:
-        names = ", ".join(sorted([v.name for v in decorated] + [v.__name__ for v in classes]))
-        raise PluginError(
-            f"{where} holds more than one node: {names}", hint="call the one that is meant `run`"
-        )
-    raise PluginError(
-        f"{where} holds no node",
-        hint="write `def run(ctx, inputs)`, a function under @node, or a class with `handle`",
-    )

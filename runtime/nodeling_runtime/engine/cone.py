@@ -3,6 +3,9 @@
 Of a container that failed only the children that did not succeed are in the cone, as far as its other
 children cannot have known of them: those of a pool, and those that had begun before the first failure.
 Handlers and `always` steps come behind everything in their scope.
+
+A run that was suspended does less anew: the failures that it waits for, and of what is behind them only what
+they kept from succeeding.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ from typing import Any
 from nodeling_runtime.engine.recorded import Recorded, within
 from nodeling_runtime.store.model import Event
 from nodeling_runtime.workflow.model import Scope, Slot, Step
-from nodeling_runtime.workflow.plan import plan_of
+from nodeling_runtime.workflow.plan import CANCELLED, FAILED, SKIPPED, SUCCEEDED, Plan, plan_of
 
+STATUS = {"succeeded": SUCCEEDED, "failed": FAILED, "skipped": SKIPPED, "cancelled": CANCELLED}
 QUIET = ("inactive", "condition", "stopped")  # why a step was skipped that no failure has to do with
 
 
@@ -73,6 +77,20 @@ def cone_of(
     return cone
 
 
+def suspended_cone(scope: Scope, events: Iterable[Event], recorded: Recorded) -> Cone:
+    """What is done anew when a run goes on that was suspended for its failures.
+
+    Args:
+        scope: The steps at the top.
+        events: The run's history.
+        recorded: The same, folded.
+    """
+    cone = Cone()
+    search = _Search(_History(events, recorded), None, True, spares=True)
+    _add_scope(cone, search, scope, "")
+    return cone
+
+
 @dataclass(frozen=True, slots=True)
 class _Search:
     """What is looked for, and where."""
@@ -80,6 +98,7 @@ class _Search:
     history: _History
     wanted: str | None
     failed: bool
+    spares: bool = False  # what succeeded by other ways than those that are done anew
 
     def wants(self, path: str) -> bool:
         """Whether the step to begin from is this one, or inside it."""
@@ -96,19 +115,51 @@ def _add_scope(cone: Cone, search: _Search, scope: Scope, prefix: str) -> bool:
     paths = [f"{prefix}{step.name}" for step in plan.steps]
     chosen = 0
     for index, path in enumerate(paths):
-        if (search.failed and _is_bad(path, recorded)) or search.wants(path):
-            chosen |= 1 << index
+        if search.spares:
+            is_chosen = _is_lost(plan.steps[index], path, prefix, recorded)
+        else:
+            is_chosen = (search.failed and _is_bad(path, recorded)) or search.wants(path)
+        chosen |= is_chosen << index
     if not chosen:
         return False
     for index, step in enumerate(plan.steps):
         # One that ended its scope would end it again before what failed has had its turn.
         chosen |= _ended_scope(step, paths[index], recorded) << index
+    behind = (
+        _kept_from_succeeding(plan, paths, chosen, recorded)
+        if search.spares
+        else {index for index in range(len(paths)) if plan.ancestors[index] & chosen}
+    )
     for index, step in enumerate(plan.steps):
-        if plan.ancestors[index] & chosen:
+        if index in behind:
             cone.paths.append(paths[index])
         elif chosen >> index & 1:
             _add_step(cone, search, step, paths[index])
     return True
+
+
+def _is_lost(step: Step, path: str, prefix: str, recorded: Recorded) -> bool:
+    """Whether a suspended run waits for this step: as it says at the top, and inside whatever failed."""
+    return path in recorded.lost if not prefix else _is_bad(path, recorded) and not step.continues
+
+
+def _kept_from_succeeding(plan: Plan, paths: list[str], chosen: int, recorded: Recorded) -> set[int]:
+    """What ended as it did because of the chosen steps. One that succeeded by another way is left alone."""
+    behind = {step for phase in ("on_error", "always") for step in plan.phases[phase]}
+    todo = [index for index in range(len(paths)) if chosen >> index & 1]
+    while todo:
+        source = todo.pop()
+        ended = None if paths[source] in recorded.held else recorded.ends.get(paths[source])
+        for target, number in plan.targets[source]:
+            before, link = recorded.ends.get(paths[target]), plan.links[target][number]
+            if target in behind or chosen >> target & 1:
+                continue
+            led_here = ended is not None and bool(link.accepts & STATUS[ended.status])
+            is_kept = ended is not None and before is not None and before.status != "succeeded"
+            if led_here or is_kept:
+                behind.add(target)
+                todo.append(target)
+    return behind
 
 
 def _is_bad(path: str, recorded: Recorded) -> bool:

@@ -18,16 +18,17 @@ import orjson
 
 from nodeling.errors import StoreError
 from nodeling.results import RunResult
+from nodeling_runtime.engine.cone import suspended_cone
 from nodeling_runtime.engine.host import execute
 from nodeling_runtime.engine.journal import Journal
 from nodeling_runtime.engine.loaded import Loaded
 from nodeling_runtime.engine.pinned import Policy, changed_nodes, load_pinned, pinned_definition
-from nodeling_runtime.engine.recorded import fold
+from nodeling_runtime.engine.recorded import Recorded, fold
 from nodeling_runtime.engine.run import RunOptions, RunOutcome
 from nodeling_runtime.engine.run_limits import run_limit, waited_for
 from nodeling_runtime.engine.stored import stored_result
 from nodeling_runtime.store.base import Store, hash_of, not_found
-from nodeling_runtime.store.model import CLOSED, Claim, Created, NewRun, RunRow
+from nodeling_runtime.store.model import CLOSED, Batch, Claim, Created, Fact, NewRun, RunRow
 from nodeling_runtime.store.opening import open_store, owner_name
 from nodeling_runtime.store.writer import Writer
 from nodeling_runtime.values import Value
@@ -152,7 +153,7 @@ async def resume_run(
 
         def begin() -> Journal:
             mine = claim or store.claim(run_id, keeper.owner)
-            recorded = fold(store.events(run_id))
+            recorded = _taken_up(store, mine, loaded)
             options.max_concurrent = recorded.options.get("max_concurrent")
             options.timeout_ms = recorded.options.get("timeout_ms")
             journal = hold.journal(mine, recorded)
@@ -162,6 +163,18 @@ async def resume_run(
             return journal
 
         return await execute(loaded, options, begin)
+
+
+def _taken_up(store: Store, mine: Claim, loaded: Loaded) -> Recorded:
+    """The run's history; of one that waited for its failures to be looked at, without these from now on."""
+    events = store.events(mine.run_id)
+    recorded = fold(events)
+    if not recorded.lost or recorded.cancel is not None:
+        return recorded
+    cone = suspended_cone(loaded.ready().scope, events, recorded)
+    data = {"by": mine.owner, "gen": len(recorded.restarts) + 1, **cone.to_json()}
+    store.append([Batch(mine, (Fact("run.restarted", time.time(), data=data),))])
+    return fold(store.events(mine.run_id))
 
 
 async def run_in_store(

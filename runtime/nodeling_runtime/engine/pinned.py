@@ -122,10 +122,10 @@ def _prefer(registry: Registry, pins: list[Mapping[str, Any]]) -> None:
     for pin in pins:
         wanted.setdefault(pin["name"], set()).add(pin["version"])
     for name, versions in wanted.items():
-        there = registry.specs.get(name, {})
+        there = registry.versions_of(name)
         kept = {version: spec for version, spec in there.items() if str(version) in versions}
         if len(kept) == len(versions):
-            registry.specs[name] = kept
+            registry.keep_only(name, kept)
 
 
 def _specs(workflow: Workflow) -> list[NodeSpec]:

@@ -91,6 +91,9 @@ class Recorded:
     restarts: list[Restart] = field(default_factory=list)
     loose: set[str] = field(default_factory=set)  # containers whose children answer in no order
     set_by_hand: dict[str, Write] = field(default_factory=dict)  # variables that a restart gave
+    lost: tuple[str, ...] = ()  # the failures that it is suspended for
+    held: frozenset[str] = frozenset()  # those of them whose links were not decided
+    error: dict[str, Any] | None = None  # that it is suspended with
 
     def generation(self, path: str) -> int:
         """The restart that last included the step; 0 when none did."""
@@ -119,6 +122,13 @@ def _created(found: Recorded, event: Event) -> None:
 
 def _asked_to_end(found: Recorded, event: Event) -> None:
     found.cancel = event.data["reason"]
+
+
+def _suspended(found: Recorded, event: Event) -> None:
+    data = event.data
+    if data["reason"] == "failed":
+        found.lost, found.held = tuple(data["steps"]), frozenset(data["held"])
+        found.error = dict(data["error"])
 
 
 def _started(found: Recorded, event: Event) -> None:
@@ -192,6 +202,7 @@ def _restarted(found: Recorded, event: Event) -> None:
     restart = Restart(data["gen"], tuple(data["cone"]), data.get("containers") or {})
     found.restarts.append(restart)
     found.created, found.cancel = event.at, None
+    found.lost, found.held, found.error = (), frozenset(), None
     found.cancels.clear()
     cone, containers = restart.cone, restart.containers
     for kept in (found.ends, found.begun, found.given, found.children):
@@ -230,6 +241,7 @@ def _set(found: Recorded, given: Delta) -> None:
 _KINDS = {
     "run.created": _created,
     "run.cancel_requested": _asked_to_end,
+    "run.suspended": _suspended,
     "run.restarted": _restarted,
     "scope.cancelled": _cancelled,
     "step.started": _started,

@@ -23,7 +23,7 @@ from nodeling_runtime.engine.failure import refused_input
 from nodeling_runtime.engine.journal import Journal
 from nodeling_runtime.engine.permits import Permits
 from nodeling_runtime.engine.record import StepRecord
-from nodeling_runtime.engine.run_log import RunLog
+from nodeling_runtime.engine.run_log import Lost, RunLog
 from nodeling_runtime.engine.scope_job import ScopeJob
 from nodeling_runtime.engine.shared import IN_PROCESS, Shared, StoreState
 from nodeling_runtime.engine.team import Job, Team, clock_of
@@ -197,6 +197,9 @@ class Run:
                 parts = parts_of(self, self.workflow, self.request)
                 top = Place("", None, None)
                 job = self.job = ScopeJob(self, self.workflow.scope, frame, top, parts, record, None)
+                job.scope_run.scheduler.suspends = (
+                    self.journal is not None and self.workflow.settings.suspends
+                )
                 if self.log is not None and await self.log.is_suspended():
                     job.scope_run.recollect()
                     status, error = "suspended", None
@@ -204,6 +207,8 @@ class Run:
                     with watched(self):
                         await self._drive(job)
                     status, error = self._verdict(record)
+                    if status == "failed" and job.scope_run.scheduler.at_rest:
+                        status = "suspended"
             else:
                 record.error = refusal
                 status, error = "failed", refusal.to_json()
@@ -213,6 +218,8 @@ class Run:
         duration = (self.clock() - began) * 1_000
         if self.log is not None and status != "suspended":
             await self.log.write_end(status, error, record)
+        elif self.log is not None and error is not None and self.job is not None:
+            await self.log.write_suspended(error, Lost.of(self.job.scope_run))
         self.events.emit("run.finished", status=status, error=error, duration_ms=round(duration, 3))
         records = {
             step.name: frame.records[step.index] or StepRecord(step.name, step.name, step.node)
@@ -233,6 +240,11 @@ class Run:
             self.redactor,
             self.cancelled_from_outside,
         )
+
+    def is_to_end(self) -> bool:
+        """Whether somebody asked for its end."""
+        asked = self.journal is not None and self.journal.recorded.cancel is not None
+        return asked or (self.job is not None and self.job.ending is not None)
 
     def cancel(self, reason: str = "cancelled") -> None:
         """End the run: `always` steps still run, within the cleanup time. A second call ends those too."""

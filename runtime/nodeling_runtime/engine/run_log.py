@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import StoreError
@@ -12,7 +13,23 @@ from nodeling_runtime.engine.record import StepRecord
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.run import Run
+    from nodeling_runtime.engine.scope import ScopeRun
     from nodeling_runtime.engine.scope_job import ScopeJob
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The failures that a run is suspended for, and those of them whose links wait."""
+
+    steps: list[str]
+    held: list[str]
+
+    @classmethod
+    def of(cls, scope: ScopeRun) -> Lost:
+        """Those of a scope that is at rest."""
+        lost = scope.scheduler.lost()
+        held = [scope.place(step) for step in lost if scope.scheduler.is_held(step)]
+        return cls([scope.place(step) for step in lost], held)
 
 
 class RunLog:
@@ -41,6 +58,16 @@ class RunLog:
             journal.note("run.suspended", "", {"reason": "in_doubt", "steps": [path for path, _ in doubtful]})
             await journal.kept()
         return bool(doubtful)
+
+    async def write_suspended(self, error: dict[str, Any] | None, lost: Lost) -> None:
+        """The run stands still, because of what failed in it, when that is kept.
+
+        Raises:
+            StoreError: It is not kept.
+        """
+        data = {"reason": "failed", "steps": lost.steps, "held": lost.held, "error": error}
+        self.journal.note("run.suspended", "", data)
+        await self.journal.kept()
 
     def resume_ending(self, job: ScopeJob, cleanup_ms: float) -> asyncio.TimerHandle | None:
         """Have a run that was being ended, or was to be, so before anything else; when it has to be over."""

@@ -6,6 +6,10 @@ depends on data (link conditions, `if`, write conflicts) it asks of a `Judge`. A
 moment its join is met: there are no levels and no barriers. Within one moment the order is: the links
 of what ended, `stop`, `on_failure: stop`, then joins, so that nothing starts which the same end calls
 off. Work per event is proportional to the links of the step that ended, and nothing recurses.
+
+Under `on_failure: suspend` a failure that nobody takes up is held: what it links to waits. When nothing runs
+any more the body is at rest; its `on_error` steps run, and then the scope stands still until it is told to
+end, or until whoever drives it begins again with the held steps undone.
 """
 
 from __future__ import annotations
@@ -57,6 +61,8 @@ class Scheduler:
         self.cancels: list[tuple[int, str, int]] = []  # step, reason, status if it has not begun
         self.failures: list[int] = []  # failed steps in order of completion
         self.outcome: ScopeStatus | None = None
+        self.suspends = False  # whether a failure nobody takes up is held
+        self.at_rest = False  # nothing happens any more, because of what is held
         self.cancelled: str | None = None
         self.recovered = False
         self._final: set[int] = set()
@@ -64,6 +70,10 @@ class Scheduler:
         self._satisfied: list[dict[int, None]] = [{} for _ in range(count)]  # numbers of links, in order
         self._phase = 0
         self._open = 0
+        self._running = 0
+        self._held: list[int] = []  # failures whose links are not decided
+        self._rests = False  # the body is at rest, and what runs now are its `on_error` steps
+        self._was_stirred = False
         self._ended: deque[int] = deque()
         self._ripe: list[int] = []  # pending steps whose join is decided
         self._doubtful: list[int] = []  # failures that may have become nobody's under `on_failure: stop`
@@ -80,6 +90,7 @@ class Scheduler:
         """A step that was started has ended; `final`: it stops its scope, or nothing handles its failure."""
         if final:
             self._final.add(step)
+        self._running -= 1
         self._end(step, status, reason)
         self._drain()
 
@@ -94,6 +105,7 @@ class Scheduler:
         if self.outcome is not None or self.cancelled is not None:
             return
         self.cancelled = reason
+        self._stir()
         if PHASES[self._phase] != "always":
             self._clear(reason, CANCELLED)
             self._drain()
@@ -103,6 +115,7 @@ class Scheduler:
         if self.outcome is None:
             self.cancelled = self.cancelled or reason
             self._hurried = True
+            self._stir()
             self._clear(reason, CANCELLED)
             self._drain()
 
@@ -115,6 +128,14 @@ class Scheduler:
     def unhandled(self) -> list[int]:
         """Failures of the scope that nobody handled, in order of completion."""
         return [step for step in self.failures if not self.handled(step)]
+
+    def lost(self) -> list[int]:
+        """Failures that the scope is suspended for: not handled, and not meant to be final by a node."""
+        return [step for step in self.unhandled() if step not in self._final]
+
+    def is_held(self, step: int) -> bool:
+        """Whether what a failed step links to waits for it."""
+        return step in self._held
 
     def forgiven(self, step: int) -> bool:
         """Whether a failure did the scope no harm: it was handled, or the scope recovered from it."""
@@ -143,12 +164,20 @@ class Scheduler:
 
     def _pass_over(self, members: tuple[int, ...], status: int, reason: str | None) -> tuple[int, ...]:
         for step in members:
-            self.status[step], self.reason[step] = status, reason
-            self.judge.settled(step, status, reason, None)
+            if self.status[step] == PENDING:  # the handlers of a body that was at rest have run
+                self.status[step], self.reason[step] = status, reason
+                self.judge.settled(step, status, reason, None)
         return ()
 
     def _leave(self) -> None:
-        """The current phase is terminal: go on to the next, or end."""
+        """The current phase is terminal, or stands still: go on to the next, or end."""
+        if self._rests:
+            self.at_rest = True
+            return
+        if self.suspends and self._may_rest():
+            self._rests = True
+            self._enter(PHASES.index("on_error"))
+            return
         while self._open == 0 and self.outcome is None:
             if PHASES[self._phase] == "on_error":
                 self.recovered = self._recovers()
@@ -168,6 +197,35 @@ class Scheduler:
             return "cancelled"
         return "succeeded" if all(map(self.forgiven, self.failures)) else "failed"
 
+    # -- standing still
+
+    def _may_rest(self) -> bool:
+        """Whether the body waits for what failed in it, rather than being over."""
+        is_body = PHASES[self._phase] == "body" and not (self._rests or self._cleared)
+        return is_body and self.cancelled is None and bool(self.lost())
+
+    def _holds(self, ended: int) -> bool:
+        """Whether a failure is held: no step of the body is there to take it up."""
+        if PHASES[self._phase] != "body" or self._cleared or ended in self._final:
+            return False
+        return not self.plan.steps[ended].continues and not any(
+            self.plan.links[target][number].names_failure for target, number in self.plan.targets[ended]
+        )
+
+    def _stir(self) -> None:
+        """The scope is to end while its body is at rest: that is what ends, with the handlers that run."""
+        if not self._rests:
+            return
+        self._rests = self.at_rest = False
+        self._was_stirred = True
+        self._phase = 0
+        self._pass_over(self.plan.phases["on_error"], SKIPPED, "upstream")
+        waiting = sum(self.status[step] == PENDING for step in self.plan.phases["body"])
+        self._open = waiting + len(self._handlers_at_work())
+
+    def _handlers_at_work(self) -> list[int]:
+        return [step for step in self.plan.phases["on_error"] if self.status[step] == RUNNING]
+
     # -- one moment
 
     def _drain(self) -> None:
@@ -182,7 +240,9 @@ class Scheduler:
                 for step in ripe:
                     if self.status[step] == PENDING:
                         self._join(step)
-            elif self._open or self.outcome is not None:
+            elif self.outcome is not None or self.at_rest:
+                return
+            elif self._open and (self._running or not self._held or not self._may_rest()):
                 return
             else:
                 self._leave()
@@ -202,6 +262,9 @@ class Scheduler:
 
     def _decide_links(self, ended: int) -> None:
         """Decide the links that leave a step which ended, and note what its end may call off."""
+        if self.suspends and self.status[ended] == FAILED and self._holds(ended):
+            self._held.append(ended)
+            return
         for target, number in self.plan.targets[ended]:
             if self.status[target] == PENDING:
                 self._decide(target, number)
@@ -257,6 +320,7 @@ class Scheduler:
             return
         if admitted:
             self.status[step] = RUNNING
+            self._running += 1
             self.starts.append(step)
         else:
             self._end(step, SKIPPED, "condition", told=False)
@@ -289,8 +353,12 @@ class Scheduler:
         """End every step of the current phase that is not terminal."""
         self._cleared = True
         called_off = set(self.starts)
+        self._running -= len(called_off)
         self.starts.clear()
-        for step in self.plan.phases[PHASES[self._phase]]:
+        members = self.plan.phases[PHASES[self._phase]]
+        if self._was_stirred:
+            members = (*members, *self._handlers_at_work())
+        for step in members:
             if self.status[step] == PENDING or step in called_off:
                 self._end(step, unstarted, reason, told=False)
             elif self.status[step] == RUNNING:

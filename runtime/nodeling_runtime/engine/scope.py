@@ -65,7 +65,15 @@ class ScopeRun:
             replay(self, journal.recorded)
         self._pump()
         await self._done
-        return str(self.scheduler.outcome)
+        while not self._is_over():  # it was told to end in the moment in which it came to rest
+            self._done = asyncio.get_running_loop().create_future()
+            await self._done
+        return "suspended" if self.scheduler.at_rest else str(self.scheduler.outcome)
+
+    def _is_over(self) -> bool:
+        if self.scheduler.at_rest:
+            return not self.engine.is_to_end()
+        return self.scheduler.outcome is not None
 
     def recollect(self) -> None:
         """Come to the end that the history says, running nothing: so that its steps can be looked at."""
@@ -226,7 +234,8 @@ class ScopeRun:
                     running.end(reason)
         if self._queue:
             self.team.wake(len(self._queue) - (1 if inside else 0))
-        if scheduler.outcome is not None and self._done is not None and not self._done.done():
+        over = scheduler.outcome is not None or (scheduler.at_rest and self._is_over())
+        if over and self._done is not None and not self._done.done():
             for step in scheduler.failures:
                 self.frame.records[step].handled = scheduler.forgiven(step)
             self._done.set_result(None)

@@ -133,7 +133,7 @@ class ScopeJob(Job):
             self._conclude("failed", None, CallError(9005, said, "TimeoutError", details=details))
         elif outcome == "cancelled":
             self._conclude("cancelled", self.ending or self.scope_run.scheduler.cancelled, None)
-        elif outcome == "failed":
+        elif outcome in ("failed", "suspended"):
             self._conclude("failed", None, without_view(self.scope_run.failure()))
         else:
             self._succeed()

@@ -31,7 +31,7 @@ def stored_result(store: Store, run_id: str) -> RunResult:
         workflow=row.workflow,
         status=row.status,
         steps={name: _step(name, recorded) for name in _names(store, row)},
-        error=None if over is None else over.data["error"],
+        error=recorded.error if over is None else over.data["error"],
         duration_ms=round(((row.ended or time.time()) - row.created) * 1_000, 3),
         started=row.created,
         held=None if over is None else _output(over),

@@ -29,6 +29,7 @@ TICK_SECONDS = 0.02
 LAG_SECONDS = 0.1
 DUMP_SECONDS = 1.0  # a node may never come back: from here on the stack is kept, and stderr hears of it
 IDLE_SECONDS = 1.0  # the thread ends when no run was active for so long
+THREAD = "nodeling-watchdog"
 OWN_CLOCK_SECONDS = 60.0  # a loop whose time is farther from the machine's does not run in real time
 
 
@@ -95,7 +96,7 @@ class _Watcher:
         with self._lock:
             self._beats.add(beat)
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._watch, name="nodeling-watchdog", daemon=True)
+                self._thread = threading.Thread(target=self._watch, name=THREAD, daemon=True)
                 self._thread.start()
 
     def remove(self, beat: _Beat) -> None:

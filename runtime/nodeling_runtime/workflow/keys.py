@@ -21,7 +21,8 @@ TOP: dict[str, str] = {
 SETTINGS: dict[str, str] = {
     "max_concurrent": "At most so many node calls at once, in the whole run.",
     "timeout": "The run ends after so long.",
-    "on_failure": "`continue`: independent branches finish. `stop`: an unhandled failure ends them.",
+    "on_failure": "`continue`: independent branches finish. `stop`: an unhandled failure ends them. "
+    "`suspend`: they finish, and the run waits to be resumed.",
     "cleanup_timeout": "How long `always` steps may take after a cancel or a run timeout (30s).",
     "max_runs": "At most so many runs of this workflow at once, over all processes that share a store.",
     "when_full": "`queue`: one more waits. `refuse`: it is an error. `cancel_oldest`: the oldest is ended.",

@@ -17,7 +17,7 @@ from nodeling_runtime.registry import Registry
 from nodeling_runtime.schemas import check_schema
 from nodeling_runtime.workflow.keys import SETTINGS, TOP, WHEN_FULL
 from nodeling_runtime.workflow.model import Scope, Settings, Workflow
-from nodeling_runtime.workflow.policies import stops_on_failure
+from nodeling_runtime.workflow.policies import run_on_failure
 from nodeling_runtime.workflow.reading import Reading, brief, escape, identity_of
 from nodeling_runtime.workflow.steps import read_steps
 
@@ -57,6 +57,8 @@ def read_workflow(reading: Reading) -> Workflow | None:
         )
     if scope is not None:
         _unused_nodes(reading)
+        if settings.suspends:
+            _refuse_recovery(reading, scope)
     output = reading.template(data["output"], "/output") if "output" in data else None
     if scope is None:
         return None
@@ -113,7 +115,17 @@ def _settings(reading: Reading, value: Any) -> tuple[Settings, bool]:
     estimate = reading.document.data.get("estimated_duration")
     if estimate is not None:
         found["estimated_duration_ms"] = reading.duration(estimate, "/estimated_duration")
-    return Settings(**found), stops_on_failure(reading, data, "/settings")
+    word = run_on_failure(reading, data)
+    return Settings(**found, suspends=word == "suspend"), word == "stop"
+
+
+def _refuse_recovery(reading: Reading, scope: Scope) -> None:
+    """A run that waits for somebody to look at its failures does not recover from them by itself."""
+    for number, step in enumerate(scope.steps):
+        if step.recovers:
+            message = f"{step.name!r} recovers, and `on_failure: suspend` waits for somebody instead"
+            hint = "leave one of the two out; a `needs` with `on: failure` handles one step's failure"
+            reading.fault("document.value", message, f"/steps/{number}/recover", hint, key=True)
 
 
 def _run_limit(reading: Reading, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -136,6 +136,7 @@ class Settings:
     env: tuple[str, ...] = ()
     max_runs: int | None = None
     when_full: Literal["queue", "refuse", "cancel_oldest"] = "queue"
+    suspends: bool = False  # a failure that nobody takes up suspends the run
 
 
 @dataclass(frozen=True, eq=False)

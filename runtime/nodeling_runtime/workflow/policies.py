@@ -93,14 +93,24 @@ def read_policies(
 def stops_on_failure(
     reading: Reading, data: Mapping[str, Any], pointer: str, container: Container[str] = ()
 ) -> bool:
-    """Whether `on_failure: stop` stands here, for the scope below."""
+    """Whether `on_failure: stop` stands on a step, for the scope below."""
     if "on_failure" not in data or "on_failure" in container:
         return False
+    place = f"{pointer}/on_failure"
+    if data["on_failure"] == "suspend":
+        message = "`on_failure: suspend` is for the whole run: a scope inside it cannot wait by itself"
+        reading.fault("document.value", message, place, "write settings: {on_failure: suspend}")
+        return False
     words = ("continue", "stop")
-    return (
-        reading.choice(data["on_failure"], words, "`on_failure`", f"{pointer}/on_failure", "continue")
-        == "stop"
-    )
+    return reading.choice(data["on_failure"], words, "`on_failure`", place, "continue") == "stop"
+
+
+def run_on_failure(reading: Reading, settings: Mapping[str, Any]) -> str:
+    """What a failure at the top means for the rest of the run."""
+    if "on_failure" not in settings:
+        return "continue"
+    words = ("continue", "stop", "suspend")
+    return reading.choice(settings["on_failure"], words, "`on_failure`", "/settings/on_failure", "continue")
 
 
 def _retry(reading: Reading, value: Any, pointer: str) -> Retry:

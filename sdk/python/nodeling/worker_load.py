@@ -12,12 +12,11 @@ from _frozen_importlib import module_from_spec  # as in importlib.util, which im
 from _frozen_importlib_external import spec_from_file_location
 
 from nodeling.errors import PluginError
-from nodeling.implementation import Implementation, kind_of
+from nodeling.implementation import Implementation, kind_of, the_node
 
 TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
 if TYPE_CHECKING:
     import types
-    from typing import Any
 
 __all__ = ["load"]
 
@@ -32,13 +31,13 @@ def load(folder: str, entry: str, name: str) -> Implementation:
     """
     if entry.endswith(".py"):
         where = os.path.join(folder, entry)
-        found = _the_node(_module_of(folder, entry), where)
+        found = the_node(_module_of(folder, entry), where)
     else:
         import importlib
 
         module_name, _, attribute = entry.partition(":")
         module = importlib.import_module(module_name)
-        found = getattr(module, attribute) if attribute else _the_node(module, module_name)
+        found = getattr(module, attribute) if attribute else the_node(module, module_name)
     if type(found) is _FUNCTION:
         return Implementation(found, kind_of(found))
     from nodeling.node import implementation_of
@@ -74,33 +73,3 @@ def _module_of(folder: str, entry: str) -> types.ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
-
-
-def _the_node(module: types.ModuleType, where: str) -> Any:
-    """The one thing in a module that is a node."""
-    members = vars(module)
-    run = members.get("run")
-    if type(run) is _FUNCTION:
-        return run
-    import inspect
-
-    from nodeling.node import NodeDefinition
-
-    if isinstance(run, NodeDefinition):
-        return run
-    own = {id(v): v for v in members.values() if getattr(v, "__module__", None) == module.__name__}
-    decorated = [v for v in own.values() if isinstance(v, NodeDefinition)]
-    if len(decorated) == 1:
-        return decorated[0]
-    classes = [v for v in own.values() if inspect.isclass(v) and "handle" in vars(v)]
-    if not decorated and len(classes) == 1:
-        return classes[0]
-    if decorated or classes:
-        names = ", ".join(sorted([v.name for v in decorated] + [v.__name__ for v in classes]))
-        raise PluginError(
-            f"{where} holds more than one node: {names}", hint="call the one that is meant `run`"
-        )
-    raise PluginError(
-        f"{where} holds no node",
-        hint="write `def run(ctx, inputs)`, a function under @node, or a class with `handle`",
-    )

@@ -337,3 +337,20 @@ other = 1
     broken = invoke("run", "broken_module:flow")
     assert broken.exit_code == 65
     assert "ZeroDivisionError" in broken.stderr
+
+
+@pytest.mark.parametrize(
+    ("document", "taken"),
+    [
+        ({"inputs": {"type": "object", "properties": {"path": {}, "limit": {}}}}, "; it takes path, limit"),
+        ({}, ""),
+    ],
+)
+def test_a_run_that_fails_for_want_of_an_input_is_told_how_to_give_one(
+    project: Path, document: dict[str, object], taken: str
+) -> None:
+    step = {"name": "say", "node": "echo", "inputs": {"text": "${ctx.request.body.path}"}}
+    flow = write_workflow(project, {**document, "steps": [step]})
+    said = f"the run was given no input: -i KEY=VALUE, or --input with JSON or @FILE, gives it one{taken}"
+    assert said in invoke("run", flow).stderr.splitlines()
+    assert "was given no input" not in invoke("run", flow, "-i", "limit=3").stderr

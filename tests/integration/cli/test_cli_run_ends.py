@@ -71,6 +71,12 @@ async def run(ctx, inputs):
     threading.Thread(target=threading.Event().wait).start()
     return 1
 """
+LAST_WORDS = """
+import atexit, pathlib
+
+def run(ctx, inputs):
+    atexit.register(pathlib.Path("tidied").touch)
+"""
 NOISY = """
 import os
 
@@ -202,6 +208,14 @@ def test_a_thread_of_a_node_that_outlives_it_does_not_hold_the_process(project: 
     assert result.code == 0
     assert result.out == "1\n"
     assert result.seconds < STARTING + 1.0
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_process_in_which_nothing_is_stuck_ends_as_any_python_does(project: Path, kept: bool) -> None:
+    write_node(project, "last-words", LAST_WORDS)
+    store = f"sqlite:///{project / 'runs.db'}" if kept else "none"
+    result = nodectl("run", flow(project, "last-words"), "--store", store, cwd=project)
+    assert result.code == 0 and (project / "tidied").exists()
 
 
 def test_what_a_node_writes_to_descriptor_one_is_not_data(project: Path) -> None:

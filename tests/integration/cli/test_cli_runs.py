@@ -235,6 +235,95 @@ def test_an_unsafe_step_in_doubt_suspends_the_run_with_an_exit_code_of_its_own(p
     sound(project)
 
 
+MAY_FAIL = """
+import pathlib
+
+def run(ctx, inputs):
+    with open("calls", "a", encoding="utf-8") as file:
+        file.write(f"{ctx.step} {ctx.attempt}\\n")
+    if pathlib.Path(f"broken-{ctx.step}").exists():
+        raise ValueError(f"{ctx.step} is broken")
+    return ctx.step
+"""
+
+
+def suspending(project: Path) -> None:
+    """A workflow that waits for somebody to see to its failures; its first step fails."""
+    write_node(project, "may-fail", MAY_FAIL)
+    steps: list[dict[str, Any]] = [
+        {"name": "load", "node": "may-fail", "needs": []},
+        {"name": "after", "node": "may-fail", "needs": [{"step": "load", "on": "done"}]},
+        {"name": "mail", "node": "may-fail", "trigger": "on_error"},
+        {"name": "last", "node": "may-fail", "trigger": "always"},
+    ]
+    write_workflow(project, {"settings": {"on_failure": "suspend"}, "steps": steps})
+    (project / "broken-load").touch()
+
+
+def calls_of(project: Path) -> list[str]:
+    found = (project / "calls").read_text(encoding="utf-8").splitlines()
+    (project / "calls").unlink()
+    return found
+
+
+def test_a_run_that_suspends_on_failure_says_how_to_go_on_and_does(project: Path) -> None:
+    suspending(project)
+    first = call("run", "flow.json")
+    (row,) = listed()
+    assert (first.code, row["status"], row["error"]["step"]) == (75, "suspended", "load")
+    assert f"`nodectl runs resume {row['run_id']}`" in first.err
+    assert calls_of(project) == ["load 1", "mail 1"]
+    shown = call("runs", "show", row["run_id"])
+    assert "load is broken" in shown.err
+    assert f"`nodectl runs resume {row['run_id']}`" in shown.err
+    assert "no run waits" in call("runs", "resume", "--all").err  # it is for somebody to say when
+    again = call("runs", "resume", row["run_id"], "--json")
+    assert (again.code, again.data["status"], calls_of(project)) == (75, "suspended", ["load 1", "mail 1"])
+    (project / "broken-load").unlink()
+    last = call("runs", "resume", row["run_id"], "--quiet")
+    assert (last.code, calls_of(project)) == (0, ["load 1", "after 1", "last 1"])
+    assert call("runs", "resume", row["run_id"]).code == 1
+    sound(project)
+
+
+def test_a_suspended_run_is_cancelled_with_its_always_steps(project: Path) -> None:
+    suspending(project)
+    assert call("run", "flow.json", "--quiet").code == 75
+    calls_of(project)
+    (row,) = listed()
+    assert call("runs", "cancel", row["run_id"]).code == 0
+    assert (listed()[0]["status"], calls_of(project)) == ("cancelled", ["last 1"])
+    assert call("runs", "resume", row["run_id"]).code == 1
+    sound(project)
+
+
+@pytest.mark.parametrize(
+    "at", [f"{point}:{n}" for point in ("sent", "result", "acknowledged") for n in (1, 2, 3)]
+)
+def test_a_run_that_was_killed_on_its_way_into_the_suspension_gets_there_when_it_is_resumed(
+    project: Path, at: str
+) -> None:
+    suspending(project)
+    died = dying(project, "run", "flow.json", "--quiet", at=at).code
+    assert died in (-9, 75)
+    (row,) = listed()
+    assert call("runs", "resume", row["run_id"], "--quiet").code == 75
+    assert listed()[0]["status"] == "suspended"
+    (project / "broken-load").unlink()
+    assert dying(project, "runs", "resume", row["run_id"], "--quiet", at=at).code in (-9, 0)
+    if listed()[0]["status"] == "running":
+        assert call("runs", "resume", row["run_id"], "--quiet").code == 0
+    assert listed()[0]["status"] == "succeeded"
+    sound(project)
+
+
+def test_where_nothing_is_kept_a_run_that_would_suspend_says_that_it_fails_instead(project: Path) -> None:
+    suspending(project)
+    done = call("run", "flow.json", "--store", "none")
+    assert (done.code, "instead of suspending it" in done.err) == (1, True)
+    assert calls_of(project) == ["load 1", "after 1", "mail 1", "last 1"]
+
+
 def test_a_run_is_held_by_the_process_that_runs_it(project: Path) -> None:
     """FAULTS 60."""
     write_workflow(project, {"steps": [{"name": "a", "node": "waits"}]})

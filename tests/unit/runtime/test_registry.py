@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nodeling import node
 from nodeling.errors import Fault
 from nodeling.workflow import Workflow
+from nodeling_runtime import manifests
+from nodeling_runtime.documents.reader import Document
 from nodeling_runtime.engine.loaded import registry_for
 from nodeling_runtime.registry import PROJECT, NodeSpec, Registry, build_registry, register
 
@@ -217,6 +222,62 @@ def test_a_folder_that_bears_another_name_is_warned_of(make: Make, found: Found)
     assert (one.severity, one.code, one.pointer, one.line) == ("warning", "manifest.folder", "/name", 2)
     make("snake-case", "snake_case")
     assert len(found().faults) == 1
+
+
+# -- reading no more than is asked for
+
+
+def test_a_manifest_is_judged_when_its_node_is_asked_for(
+    make: Make, found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[str] = []
+    as_ever = manifests.well_formed
+
+    def noted(document: Document, data: Any) -> list[Fault]:
+        judged.append(Path(document.name).parent.name)
+        return as_ever(document, data)
+
+    monkeypatch.setattr(manifests, "well_formed", noted)
+    make("one", aliases=["first"])
+    make("two")
+    make("commented", text='{"name": "commented"} // which only a careful reading understands')
+    registry = found()
+    assert judged == []
+    assert spec(registry, "first").name == "one" and sorted(judged) == ["commented", "one"]
+    assert registry.names() == ["commented", "first", "one", "two"]
+    assert sorted(judged) == ["commented", "one", "two"]
+
+
+NAMES = st.sampled_from("abcd")
+FOLDERS = st.lists(
+    st.tuples(NAMES, st.lists(NAMES, max_size=2), st.sampled_from(["1.0.0", "2.0.0", "wrong"])), max_size=6
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(FOLDERS, st.lists(NAMES, max_size=4))
+def test_in_whatever_order_nodes_are_asked_for_the_same_are_found(
+    folders: list[tuple[str, list[str], str]], asked: list[str]
+) -> None:
+    def answers(registry: Registry, names: Iterable[str]) -> list[object]:
+        found = (registry.find(name) for name in names)
+        return [one if isinstance(one, Fault) else one.folder for one in found]
+
+    with tempfile.TemporaryDirectory() as root:
+        for place, (name, aliases, version) in enumerate(folders):
+            folder = Path(root, str(place), name)
+            folder.mkdir(parents=True)
+            manifest = {"name": name, "version": version, "aliases": aliases}
+            (folder / "config.json").write_text(json.dumps(manifest), encoding="utf-8")
+        at_once, bit_by_bit = (build_registry([Path(root)], installed=False) for _ in range(2))
+        at_once.names()
+        assert answers(bit_by_bit, asked) == answers(at_once, asked)
+        assert bit_by_bit.specs.keys() == at_once.specs.keys()
+        assert {key: [one.folder for one in value] for key, value in bit_by_bit.clashes.items()} == {
+            key: [one.folder for one in value] for key, value in at_once.clashes.items()
+        }
+        assert sorted(map(str, bit_by_bit.faults)) == sorted(map(str, at_once.faults))
+        assert answers(bit_by_bit, "abcd") == answers(at_once, "abcd")
 
 
 # -- what is wrong

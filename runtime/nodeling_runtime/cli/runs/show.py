@@ -9,7 +9,7 @@ import click
 
 from nodeling_runtime.cli.output import print_json, talk
 from nodeling_runtime.cli.runs.where import existing, find_run, json_option, moment, store_option
-from nodeling_runtime.cli.text import COLOURS, error_line, fancy, hint_of, mark
+from nodeling_runtime.cli.text import COLOURS, error_line, fancy, hint_of, how_to_go_on, mark
 
 if TYPE_CHECKING:
     from nodeling_runtime.cli.runs.history import Told
@@ -67,6 +67,8 @@ def _head(row: RunRow) -> Iterator[str]:
     if row.error is not None:
         step = row.error.get("step")
         yield click.style(f"{f'step {step!r}: ' if step else ''}{error_line(row.error)}", fg="red")
+    if row.status == "suspended":
+        yield how_to_go_on(row.run_id, row.error)
 
 
 def _tree(steps: list[Told], indent: str) -> Iterator[str]:

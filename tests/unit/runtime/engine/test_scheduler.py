@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from nodeling_runtime.engine.scheduler import Scheduler
+from nodeling_runtime.engine.scheduler import PENDING, Scheduler
+from nodeling_runtime.expressions.template import compile_template
+from nodeling_runtime.workflow.model import Link
 from nodeling_runtime.workflow.plan import CANCELLED, FAILED, SKIPPED, SUCCEEDED, Plan
 from reference.plans import Counting, link, plan, started
 
@@ -180,3 +182,119 @@ def test_a_step_cannot_end_twice() -> None:
     scheduler.finish(0, SUCCEEDED)
     with pytest.raises(AssertionError, match="'a' ended twice"):
         scheduler.finish(0, SUCCEEDED)
+
+
+# -- standing still
+
+
+def suspending(*steps: tuple[str, dict[str, Any]]) -> tuple[Scheduler, Counting]:
+    judge = Counting()
+    scheduler = Scheduler(plan(*steps), judge)
+    scheduler.suspends = True
+    scheduler.begin()
+    return scheduler, judge
+
+
+LOAD = (
+    ("a", {"needs": []}),
+    ("b", {"needs": []}),
+    ("after", {"needs": [link("a", "done")]}),
+    ("mail", {"trigger": "on_error"}),
+    ("last", {"trigger": "always"}),
+)
+
+
+def states(scheduler: Scheduler) -> dict[str, int]:
+    return {step.name: scheduler.status[step.index] for step in scheduler.plan.steps}
+
+
+def test_a_held_failure_decides_no_links_and_the_body_rests_when_nothing_runs() -> None:
+    scheduler, judge = suspending(*LOAD)
+    assert started(scheduler) == ["a", "b"]
+    scheduler.finish(0, FAILED)
+    assert (started(scheduler), scheduler.at_rest) == ([], False)
+    scheduler.finish(1, SUCCEEDED)
+    assert (started(scheduler), judge.phases, scheduler.at_rest) == (["mail"], ["body", "on_error"], False)
+    scheduler.finish(3, SUCCEEDED)
+    assert (scheduler.at_rest, scheduler.outcome, scheduler.lost()) == (True, None, [0])
+    assert states(scheduler) == {
+        "a": FAILED,
+        "b": SUCCEEDED,
+        "after": PENDING,
+        "mail": SUCCEEDED,
+        "last": PENDING,
+    }
+
+
+def test_a_scope_at_rest_that_is_cancelled_ends_what_waits_and_runs_its_always_steps() -> None:
+    scheduler, judge = suspending(*LOAD)
+    started(scheduler)
+    scheduler.finish(0, FAILED)
+    scheduler.finish(1, SUCCEEDED)
+    started(scheduler)
+    scheduler.finish(3, SUCCEEDED)
+    scheduler.cancel("cancelled")
+    assert (started(scheduler), judge.told) == (["last"], [(2, CANCELLED, "cancelled")])
+    scheduler.finish(4, SUCCEEDED)
+    assert (scheduler.outcome, scheduler.at_rest, states(scheduler)["mail"]) == (
+        "cancelled",
+        False,
+        SUCCEEDED,
+    )
+
+
+def test_a_cancel_while_the_handlers_of_a_resting_body_run_ends_those_too() -> None:
+    scheduler, _ = suspending(*LOAD, ("tell", {"trigger": "on_error"}))
+    started(scheduler)
+    scheduler.finish(0, FAILED)
+    scheduler.finish(1, SUCCEEDED)
+    assert started(scheduler) == ["mail"]
+    scheduler.cancel("cancelled")
+    assert scheduler.cancels == [(3, "cancelled", CANCELLED)]
+    assert started(scheduler) == []
+    scheduler.finish(3, CANCELLED, "cancelled")
+    assert started(scheduler) == ["last"]
+    scheduler.finish(4, SUCCEEDED)
+    assert scheduler.outcome == "cancelled"
+    assert [scheduler.status[5], scheduler.reason[5]] == [SKIPPED, "upstream"]
+
+
+def test_a_failure_that_a_node_meant_to_be_final_is_not_waited_for() -> None:
+    scheduler, _ = suspending(*LOAD)
+    started(scheduler)
+    scheduler.finish(0, FAILED, final=True)
+    scheduler.finish(1, SUCCEEDED)
+    assert started(scheduler) == ["after"]
+    scheduler.finish(2, SUCCEEDED)
+    assert started(scheduler) == ["mail"]
+    scheduler.finish(3, SUCCEEDED)
+    assert started(scheduler) == ["last"]
+    scheduler.finish(4, SUCCEEDED)
+    assert scheduler.outcome == "failed"
+
+
+def test_a_step_that_stops_its_scope_leaves_nothing_to_wait_for() -> None:
+    scheduler, _ = suspending(
+        ("a", {"needs": []}), ("b", {"needs": [], "stops": True}), ("c", {"needs": ["a"]})
+    )
+    started(scheduler)
+    scheduler.finish(0, FAILED)
+    scheduler.finish(1, SUCCEEDED)
+    assert (scheduler.outcome, scheduler.reason[2]) == ("failed", "stopped")
+
+
+def test_a_failure_that_its_handler_passes_on_is_waited_for_at_the_end_of_the_body() -> None:
+    class No(Counting):
+        def link(self, step: int, number: int) -> bool:
+            return False
+
+    graph = plan(
+        ("a", {"needs": []}),
+        ("mend", {"needs": [Link("a", frozenset(["failure"]), compile_template("${true}"), "")]}),
+    )
+    scheduler = Scheduler(graph, No())
+    scheduler.suspends = True
+    scheduler.begin()
+    started(scheduler)
+    scheduler.finish(0, FAILED)
+    assert (scheduler.at_rest, scheduler.lost(), scheduler.is_held(0)) == (True, [0], False)

@@ -270,3 +270,18 @@ def test_keys_for_others_are_passed_over(key: str) -> None:
 def test_words_that_were_booleans_once_are_told_what_to_write(word: str) -> None:
     hint = only(f"steps:\n- {{name: a, node: work, if: {word}}}\n").hint
     assert hint == f"write {'true' if word in ('yes', 'on') else 'false'}"
+
+
+def test_suspending_is_for_the_whole_run_and_does_not_go_with_recovering() -> None:
+    found = loaded("settings: {on_failure: suspend}\nsteps:\n- {name: a, node: work}\n")
+    assert found.faults == []
+    assert found.workflow is not None and found.workflow.settings.suspends
+    inner = "steps:\n- {name: a, node: sequence, on_failure: suspend, steps: [{name: b, node: work}]}\n"
+    fault = only(inner)
+    assert (fault.pointer, character(inner, fault)[:7]) == ("/steps/0/on_failure", "suspend")
+    both = (
+        "settings: {on_failure: suspend}\nsteps:\n- {name: a, node: work}\n"
+        "- {name: b, node: work, trigger: on_error, recover: true}\n"
+    )
+    fault = only(both)
+    assert (fault.pointer, character(both, fault)[:7]) == ("/steps/1/recover", "recover")
