@@ -38,6 +38,7 @@ from nodeling_runtime.store.opening import open_store
 MARK = "NODELING_KILL_RIG"  # in the environment of everything that is started here
 ORPHAN_SECONDS = 2.0
 AGAIN = 0.3  # how likely the runner that resumes a run is killed too
+MET_IN_A_RUN = {"checkpoint": 3}  # how often a run surely comes to a point, where that is less than elsewhere
 
 
 @dataclass(slots=True)
@@ -323,6 +324,7 @@ def main() -> None:
     parser.add_argument("--flow", type=Path, default=FLOW)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=None, help="stop after so long, with what there is")
+    parser.add_argument("--least", type=int, default=0, help="but not before so many kills")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--point", default=None)
     parser.add_argument("--exec", dest="executes", action="store_true")
@@ -332,11 +334,17 @@ def main() -> None:
     rig.whole()
     until = None if given.seconds is None else time.monotonic() + given.seconds
     number = 0
-    while rig.report.kills < given.kills and (until is None or time.monotonic() < until):
+
+    def goes_on() -> bool:
+        if until is None or time.monotonic() < until:
+            return rig.report.kills < given.kills
+        return rig.report.kills < given.least
+
+    while goes_on():
         number += 1
         point = None
         if given.point is not None:
-            point = f"{given.point}:{rig.random.randint(1, 25)}"
+            point = f"{given.point}:{rig.random.randint(1, MET_IN_A_RUN.get(given.point, 25))}"
         rig.killed(number, point)
         if len(rig.unchecked) >= 50:
             rig.check()

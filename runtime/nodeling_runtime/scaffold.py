@@ -8,9 +8,10 @@ the same hook as everybody's.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -238,7 +239,8 @@ def write_files(
     """Write files below `root`; those whose path begins with one of `keep` stay when they are there.
 
     Raises:
-        NodelingError: A file is there already and `force` is off; nothing is written then.
+        NodelingError: A file is there already and `force` is off, or one cannot be written. What was not
+            there before is not there then.
     """
     kept = [
         inside for inside in files if (root / inside).exists() and inside.startswith(tuple(keep) or ("\0",))
@@ -252,17 +254,36 @@ def write_files(
             code="create.exists",
             hint="choose another --name, or overwrite with --force",
         )
-    written = []
+    written: list[Path] = []
+    made: list[Path] = []
     for inside, data in wanted.items():
         path = root / inside
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            made += _make_folders(path.parent)
+            if inside not in there:
+                made.append(path)
             path.write_bytes(data)
             if data.startswith(b"#!"):
                 path.chmod(0o755)
         except OSError as error:
+            _remove(made)
             raise NodelingError(
                 f"{path} cannot be written: {error.strerror}", code="create.unwritable"
             ) from error
         written.append(path)
     return written
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder and those above it; the new ones, outermost first."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing[::-1]
+
+
+def _remove(made: Sequence[Path]) -> None:
+    for path in reversed(made):
+        with contextlib.suppress(
+            OSError
+        ):  # it was not made in the end, or somebody else put something into it
+            path.rmdir() if path.is_dir() else path.unlink()

@@ -28,9 +28,9 @@ KILLS = int(os.environ.get("NODELING_KILLS", "0"))
 SEED = int(os.environ.get("NODELING_SEED", "20251125"))
 
 
-def rig(folder: Path, flow: str, *more: str, kills: int, seconds: float) -> dict[str, Any]:
-    """Run the rig; in the long mode it has all the time that it needs."""
-    limits = [] if KILLS else ["--seconds", str(seconds)]
+def rig(folder: Path, flow: str, *more: str, kills: int, seconds: float, least: int) -> dict[str, Any]:
+    """Run the rig so long, and on until it killed `least` times; the long mode has all the time it needs."""
+    limits = [] if KILLS else ["--seconds", str(seconds), "--least", str(least)]
     done = subprocess.run(
         [
             *(sys.executable, str(TESTS / "kill_rig.py"), str(folder), "--flow", str(FLOWS / flow)),
@@ -48,20 +48,20 @@ def rig(folder: Path, flow: str, *more: str, kills: int, seconds: float) -> dict
 @pytest.mark.timeout(0 if KILLS else 120)
 def test_a_runner_killed_at_any_moment_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:
     """FAULTS 53: many kills of a run with all its nodes in process."""
-    report = rig(tmp_path, "in_process.yaml", kills=KILLS or 400, seconds=16)
+    report = rig(tmp_path, "in_process.yaml", kills=KILLS or 400, seconds=16, least=10)
     assert report["kills"] >= 10
     assert report["recovered_attempts"] > 0, "no kill met a call that was under way"
 
 
 @pytest.mark.timeout(0 if KILLS else 120)
 def test_the_same_with_workers_and_programs_which_leave_no_orphans(tmp_path: Path) -> None:
-    report = rig(tmp_path, "flow.yaml", kills=KILLS or 60, seconds=8)
+    report = rig(tmp_path, "flow.yaml", kills=KILLS or 60, seconds=8, least=4)
     assert report["kills"] >= 4
 
 
 @pytest.mark.timeout(0 if KILLS else 120)
 def test_the_same_with_whole_commands(tmp_path: Path) -> None:
-    report = rig(tmp_path, "flow.yaml", "--exec", kills=(KILLS // 10) or 20, seconds=6)
+    report = rig(tmp_path, "flow.yaml", "--exec", kills=(KILLS // 10) or 20, seconds=6, least=2)
     assert report["kills"] >= 2
 
 
@@ -70,7 +70,7 @@ def test_the_same_with_whole_commands(tmp_path: Path) -> None:
 def test_a_runner_killed_at_a_named_point_loses_nothing_and_does_nothing_twice(
     tmp_path: Path, point: str
 ) -> None:
-    report = rig(tmp_path, "in_process.yaml", "--point", point, kills=200 if KILLS else 5, seconds=5)
+    report = rig(tmp_path, "in_process.yaml", "--point", point, kills=200 if KILLS else 5, seconds=5, least=1)
     assert report["kills"] >= 1
 
 

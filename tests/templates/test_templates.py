@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from nodeling.errors import NodelingError, PluginError
 from nodeling_runtime import plugins, scaffold, vendored
 from nodeling_runtime.cli.main import cli
 from nodeling_runtime.registry import PROJECT, read_node
+from programs import need
 
 SDK = Path(__file__).parents[2] / "sdk"
 NODE_FILES = {
@@ -73,9 +74,8 @@ def here(tmp_path, monkeypatch):
 def require(template):
     """Skip, or fail where it is required, when the language's tools are not here."""
     program = NEEDS.get(template)
-    if program is not None and shutil.which(program) is None:
-        required = program in os.environ.get("NODELING_REQUIRE", "").split(",")
-        (pytest.fail if required else pytest.skip)(f"{program} is not installed")
+    if program is not None:
+        need(program)
 
 
 def nodectl(*words, code=0):
@@ -238,6 +238,23 @@ def test_a_refused_creation_writes_nothing_at_all(here):
     (here / "nodes/my-python/node.py").write_text("mine", encoding="utf-8")
     nodectl("create", "node", code=1)
     assert files_below(here) == ["nodes/my-python/node.py"]
+
+
+def test_a_creation_that_cannot_be_finished_leaves_nothing_of_itself(here, monkeypatch):
+    written = []
+
+    def full(path, data):
+        written.append(path)
+        if len(written) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        with path.open("wb") as file:
+            return file.write(data)
+
+    monkeypatch.setattr(scaffold.Path, "write_bytes", full)
+    refused = nodectl("create", "node", "--name", "mine", code=1)
+    assert "cannot be written: No space left on device" in refused.stderr
+    assert len(written) == 3
+    assert list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from nodeling_runtime.cli.words import complete_nodes
 def command(**given: Any) -> int:
     """Call NODE once and print its output.
 
-    NODE is a name, or a name with a version such as summarise@^1.
+    NODE is a name, a name with a version such as summarise@^1, or a node's folder.
     """
     from nodeling_runtime.cli.session import Wanted, run_loaded
     from nodeling_runtime.engine.options import run_options
@@ -57,14 +57,19 @@ def _one_step(reference: str, folders: list[Path], with_config: bool) -> Any:
     Raises:
         ConfigError: No node is called so; the nearest is named.
     """
-    from nodeling.errors import ConfigError, Fault
+    from nodeling.errors import ConfigError
+    from nodeling_runtime.cli.test import find_node
     from nodeling_runtime.documents.reader import from_data
     from nodeling_runtime.engine.loaded import load, registry_for
+    from nodeling_runtime.node_files import MANIFEST
+    from nodeling_runtime.registry import PROJECT, read_node
 
+    folder = Path(reference)
+    if (folder / MANIFEST).is_file():
+        folders = [*folders, folder]
+        reference = read_node(folder, PROJECT).name
     registry = registry_for(None, folders)
-    spec = registry.find(reference)
-    if isinstance(spec, Fault):
-        raise ConfigError(spec.message, code=spec.code, hint=spec.hint)
+    spec = find_node(registry, reference)
     if spec.manifest.flow:
         raise ConfigError(
             f"{spec.name!r} runs steps of a workflow, so it cannot be called alone",

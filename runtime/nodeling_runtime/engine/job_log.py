@@ -98,8 +98,11 @@ class StepLog(JobLog):
         self._open = record.attempts
         reached("started")
         if not step.is_container:
-            await journal.kept()
-            await journal.may_send(self.trail, record.attempts)
+            waits = journal.keeping()
+            if waits is not None:
+                await waits
+            if journal.hands_over:
+                await journal.call_off(self.trail, record.attempts)
             reached("sent")
 
     def write_retry(self, error: CallError, delay_ms: float) -> None:

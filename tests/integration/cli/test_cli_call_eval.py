@@ -39,6 +39,13 @@ def test_a_node_is_called_with_what_it_is_given(nodes: Path) -> None:
     assert call(nodes, "echo@^1", "-i", "n=1") == {"n": 1}
 
 
+def test_a_node_is_called_by_its_folder(nodes: Path) -> None:
+    result = invoke("call", nodes / "echo", "-i", "n=1", "--quiet")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout) == {"n": 1}
+    assert call(nodes, nodes / "echo", "-i", "n=2") == {"n": 2}
+
+
 def test_what_a_node_is_given_is_never_read_as_an_expression(nodes: Path) -> None:
     given = {"a": "${1 + 1}", "b": "js/1 + 1", "c": "$${x}", "d": "${"}
     assert call(nodes, "echo", "--input", json.dumps(given)) == given
