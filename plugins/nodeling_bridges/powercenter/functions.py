@@ -1,7 +1,7 @@
 """The functions that converted documents call: total but for what an expression cannot do.
 
-All are pure but one: `powercenter_now` asks the clock. What a link or an `if` makes of it is written down when
-it is decided, so a resume decides nothing anew.
+All are pure but one: `powercenter_now` asks the clock. What a link or an `if` makes of it is written down
+when it is decided, so a resume decides nothing anew.
 """
 
 from __future__ import annotations
