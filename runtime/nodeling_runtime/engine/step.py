@@ -204,7 +204,8 @@ class StepJob(Job):
         inputs = self._inputs = self._prepared(calling_of(self.view.frame, self.step))
         key = None if cache.key is None else to_plain(cache.key.evaluate(self.names))
         shared, mine = self.engine.shared, self.generation
-        self._entry = Entry(shared, self.step.spec, inputs, self._config, key, cache.ttl_ms)
+        given = None if cache.any_inputs else (inputs, self._config)
+        self._entry = Entry(shared, self.step.spec, given, key, cache.ttl_ms)
         hit = await self._entry.read()
         if hit is None or mine != self.generation or self.ending is not None:
             return False
