@@ -20,7 +20,6 @@ from nodeling_runtime.engine.child import Place
 from nodeling_runtime.engine.context import Frame
 from nodeling_runtime.engine.events import Events, Listener
 from nodeling_runtime.engine.failure import refused_input
-from nodeling_runtime.engine.journal import Journal
 from nodeling_runtime.engine.permits import Permits
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.run_log import Lost, RunLog
@@ -37,6 +36,7 @@ from nodeling_runtime.workflow.model import Scope, Step, Workflow
 from nodeling_runtime.workflow.plan import plan_of
 
 if TYPE_CHECKING:
+    from nodeling_runtime.engine.journal import Journal
     from nodeling_runtime.toolchains.building import Note
 
 
