@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import ConfigError, StoreError, nearest
 from nodeling_runtime.engine.cone import Cone, cone_of
 from nodeling_runtime.engine.context import Write

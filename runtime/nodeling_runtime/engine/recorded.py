@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.engine.context import Delta, Write
 from nodeling_runtime.engine.kept_data import delta_of, error_of

@@ -9,10 +9,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import ConfigError
 from nodeling_runtime.blob_values import RunBlobs
 from nodeling_runtime.dispatch.base import CallError, Dispatcher

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import StoreError
 from nodeling_runtime.engine.record import StepRecord
 

@@ -25,9 +25,9 @@ Kinds of events, and what their `data` holds:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.store.model import Event
 
 Table = Literal["run", "attempt", "result", "timer"]
