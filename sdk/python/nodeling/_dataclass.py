@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
     from typing import Any
 
+__all__ = ["dataclass"]
+
 _QUICK = {"frozen", "slots", "eq"}
 
 
