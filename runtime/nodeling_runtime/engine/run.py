@@ -188,7 +188,7 @@ class Run:
         self.events.emit("run.started", workflow=self.workflow.name, version=self.workflow.version)
         record = StepRecord("", self.workflow.name, "")
         given = {} if self.journal is None else self.journal.recorded.set_by_hand
-        frame = Frame(plan_of(self.workflow.scope), None, given)
+        frame = Frame(plan_of(self.workflow.scope), None, given, epoch=self.epoch)
         body = self.request.get("body")
         refusal = None
         if self.workflow.inputs is not None:
