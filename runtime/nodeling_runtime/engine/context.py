@@ -10,10 +10,11 @@ copied when a step starts, so a chain of ten thousand writing steps costs ten th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import WorkflowError
 from nodeling_runtime.values import Value, json_equal
 from nodeling_runtime.workflow.plan import Plan

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nodeling_runtime.dispatch.base import CallError
-from nodeling_runtime.engine.journal import Journal
+from nodeling_runtime.engine.kept_data import error_data
 from nodeling_runtime.engine.noting import note_end, remember
-from nodeling_runtime.engine.recorded import error_data
 from nodeling_runtime.fault_points import reached
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.gate import Gate
+    from nodeling_runtime.engine.journal import Journal
     from nodeling_runtime.engine.recall import Recall
     from nodeling_runtime.engine.recorded import Ended
     from nodeling_runtime.engine.run import Run

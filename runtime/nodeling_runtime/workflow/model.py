@@ -7,9 +7,10 @@ behind reads only them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.documents.reader import Document
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.registry import NodeSpec
