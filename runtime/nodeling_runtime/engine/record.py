@@ -18,21 +18,21 @@ class StepRecord:
     path: str
     name: str
     node: str
-    status: str = "pending"
-    reason: str | None = None
-    attempts: int = 0
-    ready_at: float | None = None
-    started_at: float | None = None
-    ended_at: float | None = None
-    output: Value | None = None
-    error: CallError | None = None
-    handled: bool = False
-    worker: str | None = None
-    cpu_ms: float | None = None
-    peak_rss_mb: float | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    waited_for: tuple[str, ...] = ()
     container: bool = False
+    status: str = field(default="pending", init=False)
+    reason: str | None = field(default=None, init=False)
+    attempts: int = field(default=0, init=False)
+    ready_at: float | None = field(default=None, init=False)
+    started_at: float | None = field(default=None, init=False)
+    ended_at: float | None = field(default=None, init=False)
+    output: Value | None = field(default=None, init=False)
+    error: CallError | None = field(default=None, init=False)
+    handled: bool = field(default=False, init=False)
+    worker: str | None = field(default=None, init=False)
+    cpu_ms: float | None = field(default=None, init=False)
+    peak_rss_mb: float | None = field(default=None, init=False)
+    metrics: dict[str, float] | None = field(default=None, init=False)
+    waited_for: tuple[str, ...] = field(default=(), init=False)
 
     @property
     def duration_ms(self) -> float:
@@ -50,7 +50,7 @@ class StepRecord:
         if outcome.peak_rss_mb is not None:
             self.peak_rss_mb = max(outcome.peak_rss_mb, self.peak_rss_mb or 0.0)
         if outcome.metrics:
-            self.metrics.update(outcome.metrics)
+            self.metrics = {**(self.metrics or {}), **outcome.metrics}
 
     def error_json(self) -> dict[str, Any] | None:
         """The error as results carry it."""
@@ -58,7 +58,8 @@ class StepRecord:
 
     def to_json(self) -> dict[str, Any]:
         """The record as `--json` prints it."""
-        metrics: dict[str, Any] = {"cpu_ms": self.cpu_ms, "peak_rss_mb": self.peak_rss_mb, **self.metrics}
+        measured = {"cpu_ms": self.cpu_ms, "peak_rss_mb": self.peak_rss_mb}
+        metrics: dict[str, Any] = {**measured, **(self.metrics or {})}
         return {
             "status": self.status,
             "reason": self.reason,
