@@ -10,10 +10,10 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import nodeling
 from nodeling.errors import Fault, nearest
 from nodeling_runtime.documents.reader import Document
 from nodeling_runtime.schemas import Validator, check_schema, compile_schema
@@ -40,7 +40,7 @@ _SAYS_NOTHING = {"type", "description", "title", "default", "example", "examples
 @functools.cache
 def sdk_schema(name: str) -> dict[str, Any]:
     """One of the JSON Schemas that the SDK ships, such as `node.v1`."""
-    text = (files("nodeling") / "schemas" / f"{name}.json").read_text(encoding="utf-8")
+    text = Path(nodeling.__file__).with_name("schemas").joinpath(f"{name}.json").read_text(encoding="utf-8")
     data: dict[str, Any] = json.loads(text)
     return data
 

@@ -12,14 +12,16 @@ import importlib.util
 import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+from nodeling._dataclass import dataclass
+from nodeling_runtime import installed
 
+if TYPE_CHECKING:
     from nodeling.formats import Format
+    from nodeling_runtime.installed import EntryPoint
 
 NODES_GROUP = "nodeling.nodes"
 COMMANDS_GROUP = "nodeling.commands"
@@ -65,14 +67,12 @@ class Plugins:
 
 def entry_points(group: str) -> Iterator[tuple[str, str, EntryPoint]]:
     """`(name, distribution, entry point)` of a group, each once, in a stable order."""
-    import importlib.metadata  # it loads email and with it sockets, which the pure core must not pay for
-
     allowed = restriction()
     names = None if allowed is None else {name.strip() for name in allowed.split(",")}
     seen: set[tuple[str, str, str]] = set()
     found = []
-    for point in importlib.metadata.entry_points(group=group):
-        owner = point.dist.name if point.dist is not None else "unknown"
+    for point in installed.entry_points(group):
+        owner = point.distribution
         key = (owner, point.name, point.value)
         if key in seen or (names is not None and owner not in names):
             continue

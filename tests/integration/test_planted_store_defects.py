@@ -164,10 +164,7 @@ def a_key_that_looks_at_no_request(patch: Patch) -> None:
 
 @defect(order)
 def a_call_that_does_not_wait_for_its_start(patch: Patch) -> None:
-    async def kept(self: Journal) -> None:
-        return None
-
-    patch.setattr(Journal, "kept", kept)
+    patch.setattr(Journal, "keeping", lambda self: None)
 
 
 @defect(order)

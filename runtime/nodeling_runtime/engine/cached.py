@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import orjson
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.dispatch.base import Outcome
 from nodeling_runtime.redact import Redactor

@@ -11,11 +11,11 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import StoreError
 from nodeling.results import RunResult
 from nodeling_runtime.engine.cone import suspended_cone

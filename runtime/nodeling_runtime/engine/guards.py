@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from nodeling_runtime.dispatch.base import CallError, Outcome
+from nodeling_runtime.engine.failure import lost_with_its_process
 from nodeling_runtime.expressions.record import to_plain
 from nodeling_runtime.workflow.model import Cache, Circuit
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nodeling_runtime.engine.cached import Entry
     from nodeling_runtime.engine.calling import Calling
     from nodeling_runtime.engine.circuit import Breaker
+    from nodeling_runtime.engine.job_log import StepLog
     from nodeling_runtime.engine.permits import Permits
     from nodeling_runtime.engine.step import StepJob
 
@@ -36,11 +38,8 @@ class Guards:
     async def let_in(self) -> bool:
         """Wait for its turn and its permits. False when it is over with that: no call is made."""
         job, step = self._job, self._job.step
-        if job.gate is not None and job.log is not None:
-            ended = await job.log.answer(job, job.gate)
-            if ended is not None:
-                job.take_over(ended.delta, ended.ends)
-                return False
+        if job.log is not None and await self._is_over(job.log):
+            return False
         self.arm_deadline()
         if not self._calling.is_container:
             for permits in job.engine.permits_for(step.spec):
@@ -50,6 +49,16 @@ class Guards:
         if step.cache is not None and await self._takes_over(step.cache):
             return False
         return step.circuit is None or not await self._is_refused(step.circuit)
+
+    async def _is_over(self, log: StepLog) -> bool:
+        """Whether the history says how it ended, or that it is not to begin again."""
+        job = self._job
+        ended = None if job.gate is None else await log.answer(job, job.gate)
+        if ended is not None:
+            job.take_over(ended.delta, ended.ends)
+        elif log.is_given_up:
+            job.fail(lost_with_its_process())
+        return job.done
 
     def arm_deadline(self) -> None:
         """Let the step expire when its deadline has come."""

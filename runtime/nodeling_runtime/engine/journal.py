@@ -9,6 +9,7 @@ within a few milliseconds all the same. A run without a journal pays for none of
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -17,10 +18,11 @@ from typing import Any
 
 from nodeling.errors import StoreError
 from nodeling_runtime.engine.recorded import Recorded
+from nodeling_runtime.engine.run_log import MOST_EVENTS
 from nodeling_runtime.fault_points import reached
 from nodeling_runtime.redact import NOTHING, Redactor
-from nodeling_runtime.store.model import Appended, Batch, Claim, Fact, Fenced
-from nodeling_runtime.store.writer import Answer, Writer
+from nodeling_runtime.store.model import NO_DATA, Appended, Batch, Claim, Fact, Fenced
+from nodeling_runtime.store.writer import Answer, Source, Writer
 from nodeling_runtime.values import Value
 
 LATEST_SECONDS = 0.004  # a result that nobody waits for is kept within so long
@@ -28,10 +30,10 @@ LOOK_SECONDS = 0.5  # how soon a runner that slept beyond its lease knows it
 SETTLED_TURNS = 5  # of the loop, after which what a result starts is written down
 MOST_LOGS = 10_000  # of what its nodes log a run keeps so many lines in each process that runs it
 MANY_EVENTS = 200_000  # a history so long is warned of
-MOST_EVENTS = 1_000_000  # and one so long ends the run: something in it does not end
+ENDINGS = frozenset({"step.ended", "step.retry", "step.lost"})  # of a call
 
 
-class Journal:
+class Journal(Source):
     """The journal of one run, on one loop, under one claim."""
 
     def __init__(self, writer: Writer, claim: Claim, recorded: Recorded | None = None) -> None:
@@ -45,7 +47,9 @@ class Journal:
         self.grown: Callable[[int], None] = lambda count: None  # the history is long
         self._writer = writer
         self._loop = asyncio.get_running_loop()
-        self._facts: list[Fact] = []
+        self._facts: list[Fact] = []  # the loop adds at the end, the store's thread takes from the start
+        self._acts: deque[Callable[[], None]] = deque()  # what that thread does before it keeps them
+        self._is_called = False  # it was told to come, and has not come yet
         self._noted = 0
         self._logged = 0
         self._kept = 0
@@ -53,13 +57,13 @@ class Journal:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._held: deque[tuple[int, Callable[[], None]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._is_due = False
         self._look_timer: asyncio.TimerHandle | None = None
         self._was_told = False
         self._base = self.recorded.count
-        self._limits = [MOST_EVENTS, MANY_EVENTS]
+        self._marks = [MOST_EVENTS, MANY_EVENTS]
+        self._limit = MANY_EVENTS - self._base  # the first of them that is not reached, in facts noted here
         self._open: set[str] = set()  # the calls whose start is written down and whose end is not
-        self._hands_over = False
+        self.hands_over = False
         writer.pulse.watch(claim, self._found)
         if writer.store.heartbeat_seconds is not None:
             self._look()
@@ -84,30 +88,30 @@ class Journal:
         if self.lost is not None:
             return
         self._expected = 0
-        facts = data or {}
+        facts = NO_DATA if data is None else data
         if self.redactor:
             files = facts.get("files")  # still being filled in, by the store's thread
             facts = self.redactor.value(dict(facts))
             if files:
                 facts = {**facts, "files": files}
             value, delta = self._masked(value), self._masked(delta)
-        self._count(kind, path, facts)
+        if kind == "step.started":
+            if not facts["container"]:
+                self._open.add(path)
+        elif kind in ENDINGS:
+            self._open.discard(path)
         gen = self.recorded.generation(path) if self.recorded.restarts else 0
         self._facts.append(Fact(kind, time.time() if at is None else at, path, facts, value, delta, gen))
         self._noted += 1
-        if self._noted + self._base >= self._limits[-1]:
-            self.grown(self._limits.pop())
-            if not self._limits:
-                self._limits = [2**63]
-        if self._timer is None and not self._is_due:
-            self._timer = self._loop.call_later(LATEST_SECONDS, self._flush)
+        if self._noted >= self._limit:
+            self._grow()
+        if self._timer is None and not self._is_called:
+            self._timer = self._loop.call_later(LATEST_SECONDS, self._ring)
 
-    def _count(self, kind: str, path: str, data: Mapping[str, Any]) -> None:
-        if kind == "step.started":
-            if not data["container"]:
-                self._open.add(path)
-        elif kind in ("step.ended", "step.retry", "step.lost"):
-            self._open.discard(path)
+    def _grow(self) -> None:
+        """The history is as long as somebody is to be told."""
+        self.grown(self._marks.pop())
+        self._limit = self._marks[-1] - self._base if self._marks else sys.maxsize
 
     def note_log(self, path: str, line: Mapping[str, Any]) -> None:
         """Write a line down that a node logged, up to a number of them."""
@@ -129,15 +133,15 @@ class Journal:
 
     def before_next(self, act: Callable[[], None]) -> None:
         """Do something in the store's thread, before what is noted from now on is kept."""
-        self._writer.call(act)
+        self._acts.append(act)
 
     @property
     def is_kept(self) -> bool:
         """Whether everything that was noted is kept."""
         return self._kept >= self._noted
 
-    async def kept(self) -> None:
-        """Wait until everything noted so far is kept.
+    def keeping(self) -> asyncio.Future[None] | None:
+        """What is done when everything noted so far is kept; None when it is.
 
         Raises:
             StoreError: It will not be: the store cannot write, or the run is somebody else's now.
@@ -145,13 +149,21 @@ class Journal:
         if self.lost is not None:
             raise self.lost
         if self._kept >= self._noted:
-            return
+            return None
         future: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append((self._noted, future))
-        if not self._is_due and self._facts:
-            self._is_due = True
-            self._loop.call_soon(self._flush)  # what else this turn of the loop notes comes along
-        await future
+        self._call()
+        return future
+
+    async def kept(self) -> None:
+        """Wait until everything noted so far is kept.
+
+        Raises:
+            StoreError: It will not be.
+        """
+        future = self.keeping()
+        if future is not None:
+            await future
 
     def expect(self) -> None:
         """What is told next is noted behind that: it waits for one fact more."""
@@ -165,23 +177,32 @@ class Journal:
         else:
             self._held.append((target, tell))
 
-    def _flush(self) -> None:
-        self._is_due = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if not self._facts or self.lost is not None:
-            return
-        facts, self._facts = self._facts, []
-        loop, count = self._loop, len(facts)
+    def _ring(self) -> None:
+        self._timer = None
+        if self._facts:
+            self._call()
 
-        def done(answer: Answer) -> None:
-            try:
-                loop.call_soon_threadsafe(self._answered, count, answer)
-            except RuntimeError:
-                return  # the loop is closed: the run was given up
+    def _call(self) -> None:
+        """Have the store's thread come; what is noted until it does comes along."""
+        if not self._is_called:
+            self._is_called = True
+            self._writer.fetch(self)
 
-        self._writer.append(Batch(self.claim, tuple(facts)), done)
+    def taken(self) -> Batch | None:
+        """What was noted since the last time."""
+        self._is_called = False  # first: what is noted from now on calls anew
+        facts = tuple(self._facts)
+        del self._facts[: len(facts)]
+        while self._acts:  # behind that: what a fact needs was said before it was noted
+            self._acts.popleft()()
+        return Batch(self.claim, facts) if facts else None
+
+    def answered(self, count: int, answer: Answer) -> None:
+        """What became of so many facts."""
+        try:
+            self._loop.call_soon_threadsafe(self._answered, count, answer)
+        except RuntimeError:
+            return  # the loop is closed: the run was given up
 
     def _answered(self, count: int, answer: Answer) -> None:
         if isinstance(answer, Fenced):
@@ -227,10 +248,7 @@ class Journal:
 
     def _found(self, answer: Appended | Fenced) -> None:
         """Something was found out about the claim, in another thread."""
-        try:
-            self._loop.call_soon_threadsafe(self._answered, 0, answer)
-        except RuntimeError:
-            return  # the loop is closed: the run was given up
+        self.answered(0, answer)
 
     def _look(self) -> None:
         """Give the run up by its owner's own clock, should nobody have heard of him for too long."""
@@ -249,11 +267,10 @@ class Journal:
 
     # -- handing over
 
-    async def may_send(self, path: str, attempt: int) -> None:
-        """Wait for ever where the run is being handed over: what was to begin has done nothing."""
-        if self._hands_over:
-            self.note("step.lost", path, {"attempt": attempt})
-            await self._loop.create_future()
+    async def call_off(self, path: str, attempt: int) -> None:
+        """Wait for ever, for the run is being handed over: what was to begin has done nothing."""
+        self.note("step.lost", path, {"attempt": attempt})
+        await self._loop.create_future()
 
     async def hand_over(self, grace: float) -> None:
         """Begin nothing more, let the calls that are under way end, and leave the rest to another process.
@@ -261,7 +278,7 @@ class Journal:
         Args:
             grace: How long they may take, in seconds; then they are killed, and nothing is said of them.
         """
-        self._hands_over = True
+        self.hands_over = True
         until = self._loop.time() + grace
         while self.lost is None and self._loop.time() < until and not await self._is_settled():
             await asyncio.sleep(0.01)
@@ -282,4 +299,5 @@ class Journal:
             if timer is not None:
                 timer.cancel()
         self._timer = self._look_timer = None
-        self._flush()
+        if self._facts and self.lost is None:
+            self._call()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from nodeling_runtime.dispatch.base import CallError, Outcome
@@ -11,28 +10,49 @@ from nodeling_runtime.values import Value
 RAN = ("succeeded", "failed", "cancelled")
 
 
-@dataclass(slots=True)
 class StepRecord:
     """One step's story, filled in as it goes."""
 
-    path: str
-    name: str
-    node: str
-    container: bool = False
-    status: str = field(default="pending", init=False)
-    reason: str | None = field(default=None, init=False)
-    attempts: int = field(default=0, init=False)
-    ready_at: float | None = field(default=None, init=False)
-    started_at: float | None = field(default=None, init=False)
-    ended_at: float | None = field(default=None, init=False)
-    output: Value | None = field(default=None, init=False)
-    error: CallError | None = field(default=None, init=False)
-    handled: bool = field(default=False, init=False)
-    worker: str | None = field(default=None, init=False)
-    cpu_ms: float | None = field(default=None, init=False)
-    peak_rss_mb: float | None = field(default=None, init=False)
-    metrics: dict[str, float] | None = field(default=None, init=False)
-    waited_for: tuple[str, ...] = field(default=(), init=False)
+    __slots__ = (
+        "attempts",
+        "container",
+        "cpu_ms",
+        "ended_at",
+        "error",
+        "handled",
+        "metrics",
+        "name",
+        "node",
+        "output",
+        "path",
+        "peak_rss_mb",
+        "ready_at",
+        "reason",
+        "started_at",
+        "status",
+        "waited_for",
+        "worker",
+    )
+
+    def __init__(self, path: str, name: str, node: str, container: bool = False) -> None:
+        self.path = path
+        self.name = name
+        self.node = node
+        self.container = container
+        self.status = "pending"
+        self.attempts = 0
+        self.handled = False
+        self.waited_for: tuple[str, ...] = ()
+        self.reason: str | None = None
+        self.ready_at: float | None = None
+        self.started_at: float | None = None
+        self.ended_at: float | None = None
+        self.output: Value | None = None
+        self.error: CallError | None = None
+        self.worker: str | None = None
+        self.cpu_ms: float | None = None
+        self.peak_rss_mb: float | None = None
+        self.metrics: dict[str, float] | None = None
 
     @property
     def duration_ms(self) -> float:

@@ -25,8 +25,7 @@ Kinds of events, and what their `data` holds:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from nodeling_runtime.store.model import Event
 
@@ -55,8 +54,7 @@ Row = dict[str, Any]
 BRIEF = ("code", "message", "type", "step")  # what a row says of an error; the event says it all
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One row to insert (it must be new), to update (it must be there) or to delete (it may be)."""
 
     op: Literal["insert", "update", "delete"]
@@ -140,7 +138,7 @@ def _started(event: Event) -> list[Change]:
     attempt: int = event.data["attempt"]
     values = {"epoch": event.epoch, "state": "running", "started": event.at, "ended": None, "error": None}
     new = Change("insert", "attempt", {**_step(event), "attempt": attempt}, values)
-    return [new, _no_timer(event)] if attempt > 1 else [new]
+    return [new, _no_timer(event)] if attempt > 1 or event.gen else [new]
 
 
 def _retry(event: Event) -> list[Change]:
@@ -166,8 +164,8 @@ def _ended(event: Event) -> list[Change]:
     found = [Change("insert", "result", _step(event), values)]
     if data["attempt"] is not None:
         found.append(_attempt(event, data["status"], data["error"]))
-    if data["attempts"] > 0:
-        found.append(_no_timer(event))
+    if data["attempts"] > 1 or (data["attempts"] == 1 and data["attempt"] is None):
+        found.append(_no_timer(event))  # else it is the end of a first attempt, which no timer began
     return found
 
 

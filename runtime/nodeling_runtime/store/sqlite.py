@@ -9,12 +9,13 @@ finds it long and nobody at it.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nodeling.errors import StoreError
@@ -38,10 +39,20 @@ from nodeling_runtime.store.model import (
 from nodeling_runtime.store.projection import changes
 from nodeling_runtime.store.run_locks import CHECKPOINT, OPENING, RunLocks
 from nodeling_runtime.store.sqlite_events import apply, insert_event, write_facts
-from nodeling_runtime.store.sqlite_file import BUSY_SECONDS, connect, migrate, refuse_network, spoken
+from nodeling_runtime.store.sqlite_file import (
+    BUSY_SECONDS,
+    Transaction,
+    connect,
+    migrate,
+    refuse_network,
+    spoken,
+)
 from nodeling_runtime.store.sqlite_reading import RUN, SqliteReading
 
 LONGEST_LOG = 4 * 2**20  # bytes of write-ahead log from which on it is written back
+LONGEST_FILE = 4  # times as many, and the log's file is cut, too
+LOOK_FACTS = 8  # as many are written before the log's length is looked at again
+FRAME_BYTES = 4_096 + 24  # a page in the log
 CHECKPOINT_PATIENCE_MS = 100  # how long a checkpoint waits for readers before it is put off
 PRUNE_BATCH = 200
 
@@ -73,6 +84,9 @@ class SqliteStore(SqliteReading):
         self.files: Path | None = path.with_name("blobs")
         self._wal = path.with_name(f"{path.name}-wal")
         self._longest_log = LONGEST_LOG
+        self._unseen = LOOK_FACTS  # facts since the log's length was looked at
+        self._logged = 0  # facts since it was written back
+        self._fill: float = math.inf  # as many make it so long that it is again, as far as is known
         self._guard = threading.RLock()
         self._numbers: dict[str, int] = {}  # of the runs this store has claimed
         refuse_network(path)
@@ -233,18 +247,9 @@ class SqliteStore(SqliteReading):
 
     # -- inside
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
         """An immediate transaction: everything in it is kept, or nothing."""
-        with self._guard, spoken(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        return Transaction(self._db, self._guard, self.path)
 
     def _row(self, db: sqlite3.Connection, run_id: str) -> tuple[RunRow, int]:
         """A run and its number."""
@@ -298,7 +303,6 @@ class SqliteStore(SqliteReading):
         definition = (event.data["definition"], new.definition)
         db.execute("INSERT INTO definition VALUES (?, ?) ON CONFLICT DO NOTHING", definition)
         own = {
-            "request": new.request,
             "request_hash": base.fingerprint(new),
             "owner": None,
             "epoch": 0,
@@ -306,8 +310,9 @@ class SqliteStore(SqliteReading):
             "last_seq": event.seq,
         }
         for change in changes(event):
-            apply(db, change, event, **own)
+            apply(db, change, event, own)
         insert_event(db, event, None, None)
+        db.execute("INSERT INTO request SELECT number, ? FROM run WHERE id = ?", (new.request, new.run_id))
 
     def _claim(self, run_id: str, owner: str, *, reopens: bool) -> Claim:
         with self._reading() as db:
@@ -364,6 +369,7 @@ class SqliteStore(SqliteReading):
             return Fenced(None if row is None else row[0])
         last, cancel = found
         write_facts(db, claim.run_id, claim.epoch, last - count + 1, batch.facts)
+        self._unseen += count
         return Appended(last, cancel)
 
     def _forget(self, db: sqlite3.Connection, run_ids: list[str]) -> None:
@@ -382,23 +388,35 @@ class SqliteStore(SqliteReading):
     def _write_back(self) -> None:
         """Write a long log back into the database, unless another process is at it.
 
-        Where a reader is in the way the log grows a little more before it is tried again.
+        The file keeps its length, and the log begins again at its start: to overwrite costs a disk half of
+        what it costs to grow. Where a reader is in the way the log grows a little more before it is tried
+        again, and a file that has become too long by that is cut.
         """
+        if self._unseen < LOOK_FACTS:
+            return
+        self._logged += self._unseen
+        self._unseen = 0
         try:
             size = os.stat(self._wal).st_size
         except FileNotFoundError:
             return
-        if size < self._longest_log or not self._locks.acquire(CHECKPOINT):
+        is_long = size > self._longest_log or self._logged >= self._fill
+        if not is_long or not self._locks.acquire(CHECKPOINT):
             return
+        cuts = size > LONGEST_LOG * LONGEST_FILE
         try:
             with self._guard, spoken(self.path):
                 self._db.execute(f"PRAGMA busy_timeout = {CHECKPOINT_PATIENCE_MS}")
                 reached("checkpoint")
-                (busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                how = "TRUNCATE" if cuts else "RESTART"
+                (busy, frames, _) = self._db.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
                 self._db.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1_000:.0f}")
-            self._longest_log = size + LONGEST_LOG if busy else LONGEST_LOG
         finally:
             self._locks.release(CHECKPOINT)
+        self._longest_log = size + LONGEST_LOG if busy else LONGEST_LOG if cuts else size
+        if frames > 0:
+            self._fill = self._logged * LONGEST_LOG // (frames * FRAME_BYTES)
+        self._logged = 0
 
 
 def _locks_beside(path: Path) -> RunLocks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -19,6 +19,7 @@ _EVENT = (
     "INSERT INTO event (run, seq, epoch, kind, at, path, gen, data, value, blob, delta)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_DATA = Event._fields.index("data")
 _BLOB = "INSERT INTO blob (hash, body) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 
@@ -30,9 +31,9 @@ def write_facts(
     Raises:
         StoreError: A fact contradicts what is kept (`store.contradiction`).
     """
-    for seq, fact in enumerate(facts, first_seq):
-        event = Event(run_id, seq, epoch, fact.kind, fact.at, fact.path, fact.gen, fact.data)
-        insert_event(db, event, fact.value, fact.delta)
+    for seq, (kind, at, path, data, value, delta, gen) in enumerate(facts, first_seq):
+        event = Event(run_id, seq, epoch, kind, at, path, gen, data)
+        insert_event(db, event, value, delta)
         for change in changes(event):
             apply(db, change, event)
 
@@ -44,26 +45,28 @@ def insert_event(db: sqlite3.Connection, event: Event, value: bytes | None, delt
         blob = hashlib.sha256(value).hexdigest()
         db.execute(_BLOB, (blob, value))
         value = None
-    data = orjson.dumps(event.data, default=str)
-    row = (event.run_id, event.seq, event.epoch, event.kind, event.at, event.path, event.gen)
-    db.execute(_EVENT, (*row, data, value, blob, delta))
+    db.execute(_EVENT, (*event[:_DATA], orjson.dumps(event.data, default=str), value, blob, delta))
 
 
-def apply(db: sqlite3.Connection, change: Change, event: Event, **extra: Any) -> None:
+def apply(
+    db: sqlite3.Connection, change: Change, event: Event, extra: Mapping[str, Any] | None = None
+) -> None:
     """Carry out one change; `extra` holds columns that are no part of the projection.
 
     Raises:
         StoreError: The row to insert is there, or the one to update is not.
     """
-    columns = {**change.values, **extra}
-    values = [to_json(v) if name in JSON_COLUMNS else v for name, v in columns.items()]
-    keys = list(change.key.values())
-    text = _statement(change.op, change.table, tuple(change.key), tuple(columns))
+    op, table, key, values = change
+    columns = values if extra is None else {**values, **extra}
+    names, given = tuple(columns), list(columns.values())
+    for place in _json_places(names):
+        given[place] = to_json(given[place])
+    text = _statement(op, table, tuple(key), names)
     try:
-        cursor = db.execute(text, [*keys, *values] if change.op == "insert" else [*values, *keys])
+        cursor = db.execute(text, [*key.values(), *given] if op == "insert" else [*given, *key.values()])
     except sqlite3.IntegrityError as error:
         raise _contradiction(change, event, "is there already") from error
-    if change.op == "update" and cursor.rowcount != 1:
+    if op == "update" and cursor.rowcount != 1:
         raise _contradiction(change, event, "is not there")
 
 
@@ -73,6 +76,11 @@ def _contradiction(change: Change, event: Event, what: str) -> StoreError:
         f"event {event.seq} ({event.kind}): the {change.table} with {where} {what}",
         code="store.contradiction",
     )
+
+
+@functools.cache
+def _json_places(names: tuple[str, ...]) -> list[int]:
+    return [place for place, name in enumerate(names) if name in JSON_COLUMNS]
 
 
 @functools.cache

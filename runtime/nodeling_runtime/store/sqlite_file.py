@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,6 +146,54 @@ def _back_up(db: sqlite3.Connection, path: Path, version: int) -> None:
     copy = path.with_name(f"{path.name}.v{version}.bak")
     copy.unlink(missing_ok=True)
     db.execute("VACUUM INTO ?", (str(copy),))
+
+
+class Transaction:
+    """An immediate transaction of a connection, alone among this process's threads.
+
+    A class and no generator: one is made for each commit of a run.
+
+    Raises:
+        StoreError: Something went wrong in the database; then nothing was kept.
+    """
+
+    __slots__ = ("_db", "_guard", "_path")
+
+    def __init__(self, db: sqlite3.Connection, guard: threading.RLock, path: Path) -> None:
+        self._db, self._guard, self._path = db, guard, path
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._guard.acquire()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except BaseException as error:
+            self._guard.release()
+            self._say(error)
+            raise
+        return self._db
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                self._db.execute("COMMIT")
+        except BaseException as failed:
+            self._undo()
+            self._say(failed)
+            raise
+        else:
+            if error is not None:
+                self._undo()
+                self._say(error)
+        finally:
+            self._guard.release()
+
+    def _undo(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def _say(self, error: BaseException) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise _worded(error, self._path) from error
 
 
 @contextlib.contextmanager

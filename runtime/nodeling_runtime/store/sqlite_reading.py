@@ -87,7 +87,8 @@ class SqliteReading:
 
     def request(self, run_id: str) -> bytes | None:
         """What the run was asked to do."""
-        return self._one("SELECT request FROM run WHERE id = ?", run_id)
+        text = "SELECT body FROM request WHERE number = (SELECT number FROM run WHERE id = ?)"
+        return self._one(text, run_id)
 
     def read_state(self, space: str, key: str) -> bytes | None:
         """A kept value whose time is not over."""

@@ -1,8 +1,9 @@
-"""The thread that commits: whatever any number of runs append while it is busy becomes one transaction.
+"""The thread that commits: whatever any number of runs note while it is busy becomes one transaction.
 
-The engine's loop hands facts over and goes on; it is called back when they are kept. A store that cannot
-write for the moment (its disk is full, another process locks it) is tried again for a while, during which
-everything is held in memory and nobody is told that anything was kept.
+The engine's loop says that it has noted something and goes on; the thread fetches what there is when it
+comes to it, and says when that is kept. A store that cannot write for the moment (its disk is full, another
+process locks it) is tried again for a while, during which everything is held in memory and nobody is told
+that anything was kept.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import contextlib
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import StoreError
 from nodeling_runtime.store.base import Store
 from nodeling_runtime.store.model import Appended, Batch, Fenced
@@ -27,7 +30,19 @@ PASSING = frozenset({"store.full", "store.locked", "store.io", "store.unreachabl
 Answer = Appended | Fenced | StoreError
 
 
-@dataclass(frozen=True, slots=True)
+class Source(ABC):
+    """Somebody who notes facts, and has them fetched. Both methods are called in the writer's thread."""
+
+    @abstractmethod
+    def taken(self) -> Batch | None:
+        """What was noted since the last time; None when nothing was."""
+
+    @abstractmethod
+    def answered(self, count: int, answer: Answer) -> None:
+        """What became of so many facts."""
+
+
+@dataclass(slots=True)
 class _Wanted:
     """A batch and who wants to know of it."""
 
@@ -43,13 +58,17 @@ class Writer:
         self.pulse = Pulse(store)
         self.on_trouble: Callable[[StoreError], None] | None = None  # told when a commit has to be repeated
         self._hold_seconds = hold_seconds
-        self._queue: queue.SimpleQueue[_Wanted | Callable[[], object] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
 
     def append(self, batch: Batch, done: Callable[[Answer], None]) -> None:
         """Keep a batch; `done` is called in this thread, in the order of the batches."""
         self._put(_Wanted(batch, done))
+
+    def fetch(self, source: Source) -> None:
+        """Keep what a source has noted by the time that it is asked."""
+        self._put(source)
 
     def call(self, function: Callable[[], object]) -> None:
         """Call something here, behind what was appended before."""
@@ -63,31 +82,34 @@ class Writer:
             self._queue.put(None)
             self._thread.join()
 
-    def _put(self, item: _Wanted | Callable[[], object]) -> None:
+    def _put(self, item: _Item) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="nodeling-store", daemon=True)
             self._thread.start()
         self._queue.put(item)
 
     def _work(self) -> None:
-        item: _Wanted | Callable[[], object] | None
+        waiting = self._queue
         while True:
-            item = self._queue.get()
-            group: list[_Wanted] = []
-            while isinstance(item, _Wanted):
+            item = waiting.get()
+            group: list[_Wanted | Source] = []
+            while isinstance(item, _Wanted | Source):
                 group.append(item)
-                try:
-                    item = self._queue.get_nowait()
-                except queue.Empty:
+                if waiting.empty():
                     break
-            if group:
-                self._keep(group)
-            if item is None:
-                return
-            if not isinstance(item, _Wanted):
+                item = waiting.get()
+            else:
+                if group:
+                    self._keep(_fetched(group))
+                if item is None:
+                    return
                 item()
+                continue
+            self._keep(_fetched(group))
 
     def _keep(self, group: list[_Wanted]) -> None:
+        if not group:
+            return
         try:
             answers: list[Answer] = [*self._patiently([wanted.batch for wanted in group])]
         except StoreError as error:
@@ -114,3 +136,18 @@ class Writer:
                         self.on_trouble(error)
             self._closing.wait(pause)
             pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
+
+
+def _fetched(group: list[_Wanted | Source]) -> list[_Wanted]:
+    found = []
+    for one in group:
+        if isinstance(one, _Wanted):
+            found.append(one)
+            continue
+        batch = one.taken()
+        if batch is not None:
+            found.append(_Wanted(batch, partial(one.answered, len(batch.facts))))
+    return found
+
+
+_Item = _Wanted | Source | Callable[[], object] | None

@@ -1,8 +1,8 @@
-"""Reading what guards a step's calls: its circuit breaker, and the outputs it may take over."""
+"""Reading what guards a step's calls: circuit breakers, outputs that may be taken over, what is lost."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from nodeling_runtime.registry import NodeSpec
@@ -24,11 +24,11 @@ def read_guards(
         spec: The step's node.
     """
     out: dict[str, Any] = {}
-    for key, read in (("circuit", _circuit), ("cache", _cache)):
+    for key, name, read in GUARDS:
         if key not in data or key in container:
             continue
         place = f"{pointer}/{key}"
-        out[key] = read(reading, data[key], place)
+        out[name] = read(reading, data[key], place)
         if spec.manifest.flow:
             message = f"`{key}` is about calls of a node, and {spec.name!r} is a container"
             reading.fault("document.guard", message, place, "set it on its children", key=True)
@@ -36,6 +36,10 @@ def read_guards(
             message = f"{spec.name!r} has effects that must happen each time, so nothing is taken over for it"
             reading.fault("document.guard", message, place, "leave `cache` out", key=True)
     return out
+
+
+def _on_lost(reading: Reading, value: Any, pointer: str) -> bool:
+    return reading.choice(value, ("again", "fail"), "`on_lost`", pointer, "again") == "fail"
 
 
 def _circuit(reading: Reading, value: Any, pointer: str) -> Circuit:
@@ -62,3 +66,10 @@ def _cache(reading: Reading, value: Any, pointer: str) -> Cache:
     key = reading.template(value["key"], f"{pointer}/key") if "key" in value else None
     ttl = reading.duration(value["ttl"], f"{pointer}/ttl") if "ttl" in value else None
     return Cache(key, ttl)
+
+
+GUARDS: tuple[tuple[str, str, Callable[[Reading, Any, str], Any]], ...] = (
+    ("circuit", "circuit", _circuit),
+    ("cache", "cache", _cache),
+    ("on_lost", "fails_lost", _on_lost),
+)

@@ -11,6 +11,7 @@ The engine is found through the entry point group `nodeling.engine`; this module
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
@@ -49,8 +50,9 @@ class Engine(Protocol):
         """What tells the faults of a value by a JSON Schema."""
 
 
+@functools.cache
 def find_engine() -> Engine:
-    """The installed engine.
+    """The installed engine, looked for once in a process.
 
     Raises:
         PluginError: There is none, or more than one.
