@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
+from programs import need
 
 SDK = Path(__file__).parents[1] / "sdk"
 TABLE = SDK / "languages.json"
@@ -70,9 +70,7 @@ class Language:
     def command(self, variant: str) -> list[str]:
         """The command of a variant, built if need be; skips the test where a program is missing."""
         for program in self.needs:
-            if shutil.which(program) is None:
-                required = program in os.environ.get("NODELING_REQUIRE", "").split(",")
-                (pytest.fail if required else pytest.skip)(f"{program} is not installed")
+            need(program)
         self._build()
         start = [*self.start, *self.capabilities["variants"][variant].get("start", [])]
         return [self.filled(item) for item in start]

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import pytest
+from programs import miss
 
 TOOLS = ("initdb", "pg_ctl")
 PATIENCE = 120.0
@@ -87,9 +87,7 @@ def serve() -> Server:
     found = {name: tool(name) for name in TOOLS}
     programs = {name: path for name, path in found.items() if path is not None}
     if len(programs) < len(TOOLS):
-        required = "postgres" in os.environ.get("NODELING_REQUIRE", "").split(",")
-        assert not required, "PostgreSQL's initdb and pg_ctl are required and are not here"
-        pytest.skip("PostgreSQL's initdb and pg_ctl are not here")
+        miss("postgres", "PostgreSQL's initdb and pg_ctl are not here")
     server = Server(programs)
     try:
         server.make()

@@ -58,6 +58,13 @@ class Value:
         return cls(data)
 
     @classmethod
+    def from_decoded(cls, data: bytes, found: Any) -> Value:
+        """Takes checked bytes together with what they were decoded to, which nobody else may hold."""
+        value = cls(data)
+        value._shared = found
+        return value
+
+    @classmethod
     def check_bytes(cls, data: bytes) -> Value:
         """Reads and checks bytes from outside; white space goes, the last of two equal keys stays."""
         found = decode(data)

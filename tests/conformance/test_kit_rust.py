@@ -6,7 +6,6 @@ import json
 import os
 import random
 import select
-import shutil
 import subprocess
 from typing import Any
 
@@ -16,6 +15,7 @@ from languages import Language, languages
 from nodeling.testing.conformance import load_cases, run_suite
 from nodeling.testing.conformance.cases import load_claims
 from nodeling.testing.conformance.process import Subject
+from programs import need
 
 # What a way of starting changes is looked at in that way; the rest is the same code in each.
 OWN_FILES = ("cancel", "concurrency", "lifecycle", "stream")
@@ -61,9 +61,7 @@ def test_its_own_unit_tests_pass() -> None:
 @pytest.mark.timeout(600)
 def test_the_linter_has_nothing_to_say() -> None:
     rust().command("threads")
-    if shutil.which("cargo-clippy") is None:
-        required = "cargo-clippy" in os.environ.get("NODELING_REQUIRE", "").split(",")
-        (pytest.fail if required else pytest.skip)("cargo-clippy is not installed")
+    need("cargo-clippy")
     done = cargo(
         "clippy", "--all-targets", "--quiet", "--", "-D", "warnings", "-W", "clippy::incompatible_msrv"
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from nodeling.testing.conformance import run_suite
+from programs import need
 
 STRANGERS = Path(__file__).parents[1] / "fixtures" / "strangers"
 CAPABILITIES = json.loads((STRANGERS / "capabilities.json").read_text(encoding="utf-8"))
@@ -19,9 +18,7 @@ TOOLS = {"perl": "perl", "c": "gcc"}
 
 def started(variant: str, folder: Path) -> list[str]:
     tool = TOOLS[variant]
-    if shutil.which(tool) is None:
-        required = tool in os.environ.get("NODELING_REQUIRE", "").split(",")
-        (pytest.fail if required else pytest.skip)(f"{tool} is not installed")
+    need(tool)
     if variant == "perl":
         return ["perl", str(STRANGERS / "node.pl")]
     program = folder / "node"

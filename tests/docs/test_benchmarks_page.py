@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -24,6 +23,8 @@ from benchmarks.figures import Group, number
 from benchmarks.goals import Goal, judged
 from benchmarks.page import files
 from benchmarks.peer import Peer, PeerError, chosen
+
+from programs import need
 
 PAGE = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
 
@@ -68,9 +69,7 @@ def test_the_workers_are_measured(tmp_path: Path) -> None:
 
 
 def test_the_languages_are_measured_in_one_table(tmp_path: Path) -> None:
-    if shutil.which("gcc") is None:
-        missing = "gcc" in os.environ.get("NODELING_REQUIRE", "").split(",")
-        (pytest.fail if missing else pytest.skip)("gcc is not installed")
+    need("gcc")
     target = tmp_path / "languages.json"
     command = [sys.executable, "-m", "benchmarks", "languages", "--rounds", "1", "--only", "python,c,bash"]
     found = subprocess.run(

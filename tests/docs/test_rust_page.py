@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 from docs.pages import DOCS, ROOT, Page
+from programs import need
 
 PAGE = DOCS / "how-to" / "write-a-node-in-rust.md"
 HOME = Path.home()
@@ -24,9 +24,7 @@ FOLDERS = {
 
 @pytest.mark.timeout(900)
 def test_every_block_of_the_page_does_what_it_shows(tmp_path: Path) -> None:
-    if shutil.which("cargo") is None:
-        required = "cargo" in os.environ.get("NODELING_REQUIRE", "").split(",")
-        (pytest.fail if required else pytest.skip)("cargo is not installed")
+    need("cargo")
     Page(PAGE, tmp_path, seconds=800, more=FOLDERS).run()
 
 

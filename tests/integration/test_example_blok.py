@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from nodeling import load
 from nodeling_runtime.cli.check import check_paths
 from nodeling_runtime.engine.loaded import registry_for
 from nodeling_runtime.examples import run_examples
+from programs import need
 
 EXAMPLE = ROOT / "examples" / "blok"
 REVIEWS = {"reviews": [{"id": 1, "text": "good"}, {"id": 2, "text": ""}]}
@@ -22,9 +22,7 @@ REVIEWS = {"reviews": [{"id": 1, "text": "good"}, {"id": 2, "text": ""}]}
 
 @pytest.fixture
 def example(tmp_path: Path) -> Path:
-    if shutil.which("node") is None:
-        required = "node" in os.environ.get("NODELING_REQUIRE", "").split(",")
-        (pytest.fail if required else pytest.skip)("node is not installed")
+    need("node")
     return Path(shutil.copytree(EXAMPLE, tmp_path / "blok"))
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 import nodeling
 from nodeling_runtime.dispatch.worker.hub import close_all
 from nodeling_runtime.scaffold import find_template, render
+from programs import need
 
 GO = """
 package main
@@ -118,9 +117,7 @@ WARM = {"name": "warm", "node": "probe", "inputs": {}}
 def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project with the one node, in one of the languages; it is built once for all tests."""
     language = request.param
-    if shutil.which(NEEDS[language]) is None:
-        required = NEEDS[language] in os.environ.get("NODELING_REQUIRE", "").split(",")
-        (pytest.fail if required else pytest.skip)(f"{NEEDS[language]} is not installed")
+    need(NEEDS[language])
     home = tmp_path_factory.mktemp(language)
     (home / ".nodeling").mkdir()
     for name, data in render(find_template("node", language), "probe").items():

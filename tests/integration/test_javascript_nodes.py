@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import nodeling
 from nodeling.sdk_files import sdk_file
 from nodeling_runtime.dispatch.worker.hub import close_all
+from programs import need
 
 PLAIN = """
 console.log("imported");
@@ -64,9 +64,7 @@ nodeling_serve run
 @pytest.fixture(autouse=True)
 def _node() -> None:
     for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            required = "node" in os.environ.get("NODELING_REQUIRE", "").split(",")
-            (pytest.fail if required else pytest.skip)(f"{program} is not installed")
+        need(program)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from nodeling import Context, Workflow, node
 from nodeling_runtime import shelf
 from nodeling_runtime.blobs import Blob
 from nodeling_runtime.dispatch.worker.hub import close_all
+from programs import need
 
 MIB = 2**20
 COUNT = 2_800_000  # numbers, which are more than 20 MiB of JSON
@@ -148,9 +148,7 @@ export default async function (ctx, inputs) {
 def test_a_python_worker_and_a_javascript_worker_pass_values_and_bytes(
     project: Path, reads: list[str]
 ) -> None:
-    if shutil.which("node") is None:
-        required = "node" in os.environ.get("NODELING_REQUIRE", "").split(",")
-        (pytest.fail if required else pytest.skip)("node is not installed")
+    need("node")
     write(project, "script", JAVASCRIPT, runtime={"type": "runtime.nodejs", "entry": "node.mjs"})
     (project / "nodes" / "script" / "node.py").rename(project / "nodes" / "script" / "node.mjs")
     result = run(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +16,7 @@ import pytest
 import nodeling
 from nodeling_runtime.dispatch.worker.hub import close_all
 from nodeling_runtime.scaffold import find_template, render
+from programs import need
 
 MAIN = """
 use nodeling::{Context, Error};
@@ -66,9 +65,7 @@ WARM = {"name": "warm", "node": "busy", "inputs": {}}
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project with one Rust node; its dependencies are in the user's cache, where other tests put them."""
     for program in ("cargo", "rustc", "gcc"):
-        if shutil.which(program) is None:
-            required = program in os.environ.get("NODELING_REQUIRE", "").split(",")
-            (pytest.fail if required else pytest.skip)(f"{program} is not installed")
+        need(program)
     root = tmp_path_factory.mktemp("rust")
     write(root, MAIN)
     yield root

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import tomllib
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from cli_calls import nodectl, write_node, write_workflow
 from plugin_installs import install
+from programs import need
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "perl_toolchain"
 MODULE = FIXTURE / "perl_nodeling.py"
@@ -20,13 +19,7 @@ SCRIPT = Path(__file__).parents[1] / "fixtures" / "strangers" / "node.pl"
 
 @pytest.fixture
 def perl() -> str:
-    found = shutil.which("perl")
-    if found is None:
-        assert "perl" not in os.environ.get("NODELING_REQUIRE", "").split(","), (
-            "perl is required and not here"
-        )
-        pytest.skip("perl is not installed")
-    return found
+    return need("perl")
 
 
 @pytest.fixture

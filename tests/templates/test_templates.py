@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from nodeling.errors import NodelingError, PluginError
 from nodeling_runtime import plugins, scaffold, vendored
 from nodeling_runtime.cli.main import cli
 from nodeling_runtime.registry import PROJECT, read_node
+from programs import need
 
 SDK = Path(__file__).parents[2] / "sdk"
 NODE_FILES = {
@@ -74,9 +74,8 @@ def here(tmp_path, monkeypatch):
 def require(template):
     """Skip, or fail where it is required, when the language's tools are not here."""
     program = NEEDS.get(template)
-    if program is not None and shutil.which(program) is None:
-        required = program in os.environ.get("NODELING_REQUIRE", "").split(",")
-        (pytest.fail if required else pytest.skip)(f"{program} is not installed")
+    if program is not None:
+        need(program)
 
 
 def nodectl(*words, code=0):

@@ -29,9 +29,10 @@ def command(nodes: tuple[str, ...], folders: tuple[Path, ...], as_json: bool) ->
     node without examples is no failure, but it is said.
     """
     specs = chosen(nodes, folders)
+    unbuilt = _build(specs)
     report: list[dict[str, Any]] = []
     for spec in specs:
-        results = _run(spec, folders)
+        results = _run(spec, folders, unbuilt.get(spec.name))
         report.append(_entry(spec, results))
         if not as_json:
             _print(spec, results)
@@ -43,11 +44,22 @@ def command(nodes: tuple[str, ...], folders: tuple[Path, ...], as_json: bool) ->
     return EXIT_FAILED if total["failed"] else EXIT_OK
 
 
-def _run(spec: NodeSpec, folders: Sequence[Path]) -> list[ExampleResult]:
+def _build(specs: Sequence[NodeSpec]) -> dict[str, str]:
+    """Build once what the examples need; why not, by the names of those that could not be built."""
+    wanted = [spec for spec in specs if spec.manifest.examples and spec.runs_in != "inprocess"]
+    if not wanted:
+        return {}
+    from nodeling_runtime.cli.build import build
+
+    return {entry["node"]: entry["error"]["message"] for entry in build(wanted) if entry["error"]}
+
+
+def _run(spec: NodeSpec, folders: Sequence[Path], unbuilt: str | None) -> list[ExampleResult]:
     from nodeling_runtime.examples import ExampleResult, run_examples
 
-    if spec.cannot_run is not None and spec.manifest.examples:
-        return [ExampleResult("all", False, 0.0, f"it cannot be run: {spec.cannot_run}")]
+    hindrance = spec.cannot_run or unbuilt
+    if hindrance is not None and spec.manifest.examples:
+        return [ExampleResult("all", False, 0.0, f"it cannot be run: {hindrance}")]
     with quiet_stdout():
         return list(run_examples(spec, folders))
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from nodeling._dataclass import dataclass
 from nodeling.context import ContextSource
 from nodeling_runtime.blob_values import RunBlobs
 from nodeling_runtime.values import Value

@@ -9,11 +9,12 @@ copied when a step starts, so a chain of ten thousand writing steps costs ten th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import WorkflowError
 from nodeling_runtime.values import Value, json_equal
 from nodeling_runtime.workflow.plan import Plan
@@ -56,6 +57,7 @@ class Frame:
     _contested: dict[str, None] = field(default_factory=dict)
     _failed: dict[int, Delta] = field(default_factory=dict)
     _first: View | None = None  # of every step that follows nothing
+    epoch: Callable[[float], float] | None = None  # a moment of the run's clock on the world's; at the top
 
     def __post_init__(self) -> None:
         count = len(self.plan.steps)

@@ -11,12 +11,12 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import orjson
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import StoreError
 from nodeling.results import RunResult
 from nodeling_runtime.engine.asked import asked

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import nearest
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from nodeling_runtime.engine.record import StepRecord
 
 ROOTS = ("ctx", "steps")
-STEP_KEYS = ("output", "status", "reason", "error", "metrics")
+STEP_KEYS = ("output", "status", "reason", "error", "metrics", "started", "ended")
 CTX_KEYS = ("request", "vars", "config", "env", "run", "error", "response")
 
 
@@ -127,11 +128,23 @@ class StepFields(Record):
             return None if record is None else record.error_json()
         if key == "metrics":
             return {} if record is None else record.metrics
+        if key in ("started", "ended"):
+            return None if record is None else self._moment(getattr(record, f"{key}_at"))
         raise missing(f"steps.{self._name}", key, STEP_KEYS)
 
     def keys(self) -> Iterable[str]:
         """What there is to ask."""
         return STEP_KEYS
+
+    def _moment(self, at: float | None) -> str | None:
+        """A moment of the run's clock, as the world writes it."""
+        top = self._frame
+        while top.parent is not None and top.epoch is None:
+            top = top.parent.frame
+        if at is None or top.epoch is None:
+            return None
+        moment = datetime.fromtimestamp(round(top.epoch(at), 3), UTC)
+        return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
     def _output(self) -> Any:
         record, output = self._record, self._frame.outputs[self._index]

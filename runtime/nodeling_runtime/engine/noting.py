@@ -6,15 +6,16 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nodeling_runtime.engine.journal import Journal
+from nodeling_runtime.engine.kept_data import delta_data, error_data
 from nodeling_runtime.engine.kept_files import keep_files, restored
 from nodeling_runtime.engine.record import StepRecord
-from nodeling_runtime.engine.recorded import Ended, delta_data, error_data
 from nodeling_runtime.values import InvalidValue, Value
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.context import Delta
+    from nodeling_runtime.engine.journal import Journal
     from nodeling_runtime.engine.recall import Recall
+    from nodeling_runtime.engine.recorded import Ended
     from nodeling_runtime.engine.run import Run
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.dispatch.base import CallError, Outcome
 from nodeling_runtime.values import Value
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nodeling.errors import StoreError
 from nodeling_runtime.engine.asked import asked
-from nodeling_runtime.store.writer import Writer
+
+if TYPE_CHECKING:
+    from nodeling_runtime.store.writer import Writer
 
 MOST_KEPT = 10_000  # entries without a store; the oldest go first
 

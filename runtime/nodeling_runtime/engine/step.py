@@ -12,7 +12,7 @@ from nodeling_runtime.dispatch.straight import straight
 from nodeling_runtime.engine.attempts import KILLED_DEADLINE, next_delay_ms
 from nodeling_runtime.engine.calling import Calling, calling_of
 from nodeling_runtime.engine.context import UNWRITTEN, Delta, Frame, View, Write, join_deltas
-from nodeling_runtime.engine.failure import refused_step
+from nodeling_runtime.engine.failure import lost_with_its_process, refused_step
 from nodeling_runtime.engine.flow import FlowHandle
 from nodeling_runtime.engine.given import judged, prepared
 from nodeling_runtime.engine.job_log import StepLog
@@ -139,7 +139,7 @@ class StepJob(Job):
         if self._is_permitted:
             return True
         step = self.step
-        if self.gate is not None or step.cache is not None or step.circuit is not None:
+        if self.gate is not None or step.cache is not None or step.circuit is not None or step.fails_lost:
             return False
         if not step.is_container and self.engine.permits_for(step.spec):
             return False
@@ -150,8 +150,12 @@ class StepJob(Job):
 
     async def _is_over_before(self) -> bool:
         """Wait for its turn and its permits, and begin. True when it is over with that: no call is made."""
-        if self.log is not None and self.gate is not None and await self._has_ended(self.log, self.gate):
-            return True
+        if self.log is not None:
+            if self.gate is not None and await self._has_ended(self.log, self.gate):
+                return True
+            if self.log.is_given_up:
+                self._conclude_error(lost_with_its_process())
+                return True
         if self.step.deadline_ms is not None:
             self._arm_deadline()
         if not self.step.is_container:
@@ -200,7 +204,8 @@ class StepJob(Job):
         inputs = self._inputs = self._prepared(calling_of(self.view.frame, self.step))
         key = None if cache.key is None else to_plain(cache.key.evaluate(self.names))
         shared, mine = self.engine.shared, self.generation
-        self._entry = Entry(shared, self.step.spec, inputs, self._config, key, cache.ttl_ms)
+        given = None if cache.any_inputs else (inputs, self._config)
+        self._entry = Entry(shared, self.step.spec, given, key, cache.ttl_ms)
         hit = await self._entry.read()
         if hit is None or mine != self.generation or self.ending is not None:
             return False

@@ -66,7 +66,9 @@ class _Engine:
         self._spec = read_node(HERE, "nodeling")
         self._loop = asyncio.new_event_loop()
         self._dispatcher: WorkerDispatcher | None = None
-        threading.Thread(target=self._loop.run_forever, name="nodeling-javascript", daemon=True).start()
+        work = self._loop.run_forever
+        self._thread = threading.Thread(target=work, name="nodeling-javascript", daemon=True)
+        self._thread.start()
         atexit.register(self.close)
 
     def run(self, script: str, scope: list[Any] | None) -> Outcome:
@@ -123,6 +125,8 @@ class _Engine:
         if self._dispatcher is not None:
             asyncio.run_coroutine_threadsafe(self._dispatcher.close(), self._loop).result(START_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(START_SECONDS)
+        self._loop.close()
 
 
 class _Nothing:

@@ -14,9 +14,9 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import StoreError
 from nodeling_runtime.store.base import Store
 from nodeling_runtime.store.model import Appended, Batch, Claim, Created, Fenced, NewRun

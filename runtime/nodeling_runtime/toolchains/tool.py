@@ -117,7 +117,13 @@ def _failed(node: str, argv: Sequence[str], what: str, output: bytes, exit_code:
 
 
 def _telling(text: str) -> str:
-    """The line to quote: the first that speaks of an error, else the first."""
+    """The line to quote: the first that speaks of an error, else the first.
+
+    A linker names what is missing before the compiler that called it says no more than that it failed.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    found = next((line for line in lines if "error" in line.lower()), lines[0] if lines else "")
+    telling = (
+        line for line in lines if any(word in line.lower() for word in ("error", "undefined reference"))
+    )
+    found = next((line for line in telling if not line.startswith("collect2:")), lines[0] if lines else "")
     return found[:300]

@@ -89,49 +89,53 @@ class FrameReader:
         max_bytes: The cap on one line, its line end not counted.
     """
 
-    __slots__ = ("_head", "_parts", "_size", "is_lost", "max_bytes")
+    __slots__ = ("_head", "_parts", "held", "is_lost", "max_bytes")
 
     def __init__(self, max_bytes: int = MAX_FRAME_BYTES) -> None:
         self.max_bytes = max_bytes
         self.is_lost = False
         self._parts: list[bytes] = []
-        self._size = 0
+        self.held = 0  # bytes of a line that has not ended
         self._head: bytes | None = None  # of a line that is being skipped
 
     def feed(self, data: bytes) -> list[FrameEvent]:
-        """Take the next bytes; give the lines that they end."""
+        """Take the next bytes; give the frames that they end."""
+        return [read_frame(found) if isinstance(found, bytes) else found for found in self.lines(data)]
+
+    def lines(self, data: bytes) -> list[bytes | Oversize | Overrun]:
+        """Take the next bytes; give the lines that they end, unread and without their ends."""
         if self.is_lost:
             return []
-        if not self._size and len(data) <= self.max_bytes and data.find(b"\n") == len(data) - 1:
-            line = data[:-2] if data.endswith(b"\r\n") else data[:-1]  # one whole frame, as nearly always
-            return [read_frame(line)] if line.strip() else []
-        lines = data.split(b"\n")
-        rest = lines.pop()
-        events: list[FrameEvent] = []
-        for line in lines:
-            event = self._finish(line)
-            if event is not None:
-                events.append(event)
-            if isinstance(event, Overrun):
-                return events
+        if not self.held and len(data) <= self.max_bytes and data.find(b"\n") == len(data) - 1:
+            line = data[:-2] if data.endswith(b"\r\n") else data[:-1]  # one whole line, as nearly always
+            return [line] if line.strip() else []
+        pieces = data.split(b"\n")
+        rest = pieces.pop()
+        found: list[bytes | Oversize | Overrun] = []
+        for piece in pieces:
+            line_or_fault = self._finish(piece)
+            if line_or_fault is not None:
+                found.append(line_or_fault)
+            if type(line_or_fault) is Overrun:
+                return found
         if rest:
             self._hold(rest)
             if self._is_overrun():
-                events.append(self._overrun())
-        return events
+                found.append(self._overrun())
+        return found
 
     def eof(self) -> Tail | None:
         """The stream has ended: an unfinished line, when there is one, is dropped."""
-        if self.is_lost or not self._size:
+        if self.is_lost or not self.held:
             return None
-        return Tail(self._head or b"".join(self._parts)[: self._kept()], self._size)
+        return Tail(self._head or b"".join(self._parts)[: self._kept()], self.held)
 
     def _hold(self, piece: bytes) -> None:
-        self._size += len(piece)
+        self.held += len(piece)
         if self._head is not None:
             return
         self._parts.append(piece)
-        if self._size > self.max_bytes + 1:  # one more, which may be a carriage return
+        if self.held > self.max_bytes + 1:  # one more, which may be a carriage return
             self._head = b"".join(self._parts)[: self._kept()]
             self._parts.clear()
 
@@ -140,23 +144,24 @@ class FrameReader:
         return min(HEAD_BYTES, self.max_bytes)
 
     def _is_overrun(self) -> bool:
-        return self._size > SKIP_FACTOR * self.max_bytes
+        return self.held > SKIP_FACTOR * self.max_bytes
 
     def _overrun(self) -> Overrun:
         self.is_lost = True
+        self.held = max(1, self.held)  # no line ever begins again
         head = self._head or b""
         self._parts.clear()
         return Overrun(head)
 
-    def _finish(self, line: bytes) -> FrameEvent | None:
+    def _finish(self, line: bytes) -> bytes | Oversize | Overrun | None:
         if self._parts or self._head is not None:
             self._hold(line)
             if self._is_overrun():
                 return self._overrun()
-            head, size = self._head, self._size
+            head, size = self._head, self.held
             line = b"" if head is not None else b"".join(self._parts)
             self._parts.clear()
-            self._size, self._head = 0, None
+            self.held, self._head = 0, None
             if head is not None:
                 return Oversize(head, size)
         if line.endswith(b"\r"):
@@ -166,7 +171,7 @@ class FrameReader:
                 self._head = line[: self._kept()]
                 return self._overrun()
             return Oversize(line[: self._kept()], len(line))
-        return read_frame(line) if line.strip() else None
+        return line if line.strip() else None
 
 
 def read_frame(line: bytes) -> Frame | NotFrame:

@@ -23,7 +23,7 @@ from nodeling.protocol_events import (
     StrayLine,
     Violation,
 )
-from nodeling.protocol_frames import Frame, NotFrame, Overrun, Oversize, has_duplicate_members, head_members
+from nodeling.protocol_frames import Frame, Oversize, has_duplicate_members, head_members, read_frame
 from nodeling.protocol_reading import (
     LONGEST_QUOTE,
     hello_fault,
@@ -36,13 +36,16 @@ from nodeling.protocol_reading import (
     violation,
 )
 from nodeling.protocol_requests import HostRequests, Request
-from nodeling.values import encode_decoded
+from nodeling.values import decode_and_encode, encode_decoded
 
 if TYPE_CHECKING:
     from nodeling.protocol_events import HostEvent
 
 __all__ = ["HostConnection"]
 
+_HEAD = b'{"jsonrpc":"2.0","id":'
+_OUTPUT = b',"result":{"output":'
+_LONGEST_ID = 16  # digits
 _FEATURE_OF = {"node/progress": "progress", "node/log": "log", "node/chunk": "stream"}
 
 
@@ -60,25 +63,38 @@ class HostConnection(HostRequests):
 
     def receive(self, data: bytes) -> list[HostEvent]:
         """Take the next bytes from the node."""
+        if not self._reader.held and data.find(b"\n") == len(data) - 1 <= self.max_frame_bytes:
+            output = self._plain_output(data[:-1])  # one whole frame with one result, as nearly always
+            if output is not None:
+                return [output]
         events: list[HostEvent] = []
-        for event in self._reader.feed(data):
-            if isinstance(event, Frame):
-                self._frame(event, events)
-            elif isinstance(event, NotFrame):
-                self._stray(event.line, event.reason, events)
-            elif isinstance(event, Oversize):
-                self._oversize(event, events)
-            elif isinstance(event, Overrun):
+        for found in self._reader.lines(data):
+            if isinstance(found, bytes):
+                output = self._plain_output(found)
+                if output is None:
+                    self._line(found, events)
+                else:
+                    events.append(output)
+            elif isinstance(found, Oversize):
+                self._oversize(found, events)
+            else:
                 limit = self.max_frame_bytes
                 events.append(Violation(f"the node wrote a line without end, far over {limit} bytes", True))
         return events
+
+    def _line(self, line: bytes, events: list[HostEvent]) -> None:
+        found = read_frame(line)
+        if isinstance(found, Frame):
+            self._frame(found, events)
+        else:
+            self._stray(found.line, found.reason, events)
 
     def eof(self) -> Closed:
         """The channel has ended: nothing more will come."""
         tail = self._reader.eof()
         waiting = [id for id, r in self._open.items() if r.kind == "invoke" and not r.is_answered]
         self._open.clear()
-        self._calls = 0
+        self.inflight = 0
         self.state = "closed"
         return Closed(tuple(waiting), tail.size if tail else 0)
 
@@ -102,8 +118,6 @@ class HostConnection(HostRequests):
 
     def _frame(self, frame: Frame, events: list[HostEvent]) -> None:
         message = frame.message
-        if self._plain_result(frame, message, events):
-            return
         if message.get("jsonrpc") != "2.0":
             self._stray(frame.raw, 'it has no "jsonrpc":"2.0"', events)
         elif not frame.fault and has_duplicate_members(frame.raw, message):
@@ -115,27 +129,29 @@ class HostConnection(HostRequests):
         else:
             self._stray(frame.raw, "it has neither a method nor an id", events)
 
-    def _plain_result(self, frame: Frame, message: dict[str, Any], events: list[HostEvent]) -> bool:
-        """Take a result that is all output, when its frame is byte for byte what a careful writer makes.
+    def _plain_output(self, line: bytes) -> Output | None:
+        """Take a result that is all output, when its frame has the form that nearly all have.
 
-        Such a frame names no member twice, so nothing else needs to be looked at. Nearly all are like that.
+        What stands between the head and the tail is one whole value, or it is not taken here: so the frame
+        names no member twice and holds nothing else, and need not be read as a whole.
         """
-        result, id = message.get("result"), message.get("id")
-        if type(result) is not dict or "output" not in result or len(result) != 1 or type(id) is not int:
-            return False
+        end = line.find(b",", len(_HEAD))
+        digits = line[len(_HEAD) : end]
+        if not (line.startswith(_OUTPUT, end) and line.startswith(_HEAD) and line.endswith(b"}}")):
+            return None
+        if not digits.isdigit() or digits.startswith(b"0") or len(digits) > _LONGEST_ID:
+            return None
+        id = int(digits)
         request = self._open.get(id)
         if request is None or request.kind != "invoke" or request.is_answered or request.chunks:
-            return False
-        if frame.fault is not None:
-            return False
-        value = result["output"]
-        output = encode_decoded(value)
-        if frame.raw != b'{"jsonrpc":"2.0","id":%d,"result":{"output":%b}}' % (id, output):
-            return False
+            return None
+        try:
+            value, data = decode_and_encode(line[end + len(_OUTPUT) : -2])
+        except InvalidValue:
+            return None
         del self._open[id]
-        self._calls -= 1
-        events.append(Output(id, output, value, {}, 0, {}, False))
-        return True
+        self.inflight -= 1
+        return Output(id, data, value, {}, 0, {}, False)
 
     def _duplicate_members(self, frame: Frame, events: list[HostEvent]) -> None:
         said = f"the node wrote a frame that names a member twice: {quote(frame.raw)}"
@@ -276,7 +292,7 @@ class HostConnection(HostRequests):
 
     def _close(self, id: int) -> None:
         if self._open.pop(id).kind == "invoke":
-            self._calls -= 1
+            self.inflight -= 1
 
     def _fail_early(self, id: int, request: Request, message: str, events: list[HostEvent]) -> None:
         """The call broke a rule but has not ended: its caller knows now, its slot stays taken."""

@@ -13,12 +13,11 @@ from nodeling.protocol_frames import (
     MAX_FRAME_BYTES,
     Frame,
     FrameReader,
-    NotFrame,
-    Overrun,
     Oversize,
     head_members,
+    read_frame,
 )
-from nodeling.values import encode
+from nodeling.values import decode, encode
 
 TYPE_CHECKING = False  # importing typing would cost a worker a tenth of its start
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Cancel", "Credit", "Greeting", "Invoke", "Lost", "NodeConnection", "Shutdown"]
 
 PROTOCOL_VERSION = 1
+_METHOD_ENDS = 100  # bytes into a frame, where its members stand in the usual order
 
 
 class Greeting(NamedTuple):
@@ -142,17 +142,51 @@ class NodeConnection:
     def receive(self, data: bytes) -> list[NodeEvent]:
         """Take the next bytes from the host."""
         events: list[NodeEvent] = []
-        for event in self._reader.feed(data):
-            if isinstance(event, Frame):
-                self._frame(event, events)
-            elif isinstance(event, NotFrame):
-                code = -32700 if event.kind in ("syntax", "encoding") else -32600
-                self._refuse(None, code, event.reason)
-            elif isinstance(event, Oversize):
-                self._oversize(event)
-            elif isinstance(event, Overrun):
+        for found in self._reader.lines(data):
+            if isinstance(found, bytes):
+                invoke = self._plain_invoke(found)
+                if invoke is None:
+                    self._line(found, events)
+                else:
+                    events.append(invoke)
+            elif isinstance(found, Oversize):
+                self._oversize(found)
+            else:
                 events.append(Lost(f"a line of more than {self.max_frame_bytes} bytes does not end"))
         return events
+
+    def _plain_invoke(self, line: bytes) -> Invoke | None:
+        """Take a call with which nothing is wrong; None when something is, or it is no call."""
+        if line.find(b'"node/invoke"', 0, _METHOD_ENDS) < 0 or self.is_draining:
+            return None
+        try:
+            message = decode(line)
+        except InvalidValue:
+            return None
+        if type(message) is not dict:
+            return None
+        params, id = message.get("params"), message.get("id")
+        if message.get("jsonrpc") != "2.0" or message.get("method") != "node/invoke":
+            return None
+        if type(id) is not int or id in self._open or type(params) is not dict:
+            return None
+        node, deadline = params.get("node", ""), params.get("deadline")
+        config, secrets = params.get("config") or {}, params.get("secrets") or {}
+        context, meta = params.get("context") or {}, params.get("_meta") or {}
+        if not (type(config) is type(secrets) is type(context) is type(meta) is dict and type(node) is str):
+            return None
+        self._open.add(id)
+        known = deadline if deadline is None or _is_number(deadline) else None
+        may_hold_blobs = b"blob" in line or b"\\u00" in line
+        return Invoke(id, node, params.get("input"), config, secrets, context, known, meta, may_hold_blobs)
+
+    def _line(self, line: bytes, events: list[NodeEvent]) -> None:
+        found = read_frame(line)
+        if isinstance(found, Frame):
+            self._frame(found, events)
+        else:
+            code = -32700 if found.kind in ("syntax", "encoding") else -32600
+            self._refuse(None, code, found.reason)
 
     def _oversize(self, event: Oversize) -> None:
         members = head_members(event.head)
@@ -275,6 +309,8 @@ class NodeConnection:
 
         A frame over the cap becomes the error 4005 of the call.
         """
+        if not (vars or chunks or metrics):
+            return self._end(id, b'"result":{"output":%s}' % output)
         parts = [b'"output":', output]
         if vars:
             written = [encode(key) + b":" + data for key, data in vars.items() if data is not None]

@@ -69,22 +69,18 @@ class HostRequests:
         self._reader = FrameReader(max_frame_bytes)
         self._next = 1
         self._open: dict[int, Request] = {}
-        self._calls = 0
+        self.inflight = 0  # calls that hold a slot, also when their callers were answered before their end
         self._node, self._node_bytes = "", b'""'
         self._meta: Mapping[str, Any] | None = None
         self._meta_bytes = b""
+        self._credit: int | None = None
 
     # --- What the host asks -----------------------------------------------------------------------
 
     @property
-    def inflight(self) -> int:
-        """How many calls hold a slot, those included whose callers were answered before their end."""
-        return self._calls
-
-    @property
     def has_room(self) -> bool:
         """Whether another call may be sent now."""
-        return self.state == "ready" and self._calls < self.max_concurrency
+        return self.state == "ready" and self.inflight < self.max_concurrency
 
     def is_open(self, id: int) -> bool:
         """Whether a call's caller still waits."""
@@ -129,30 +125,35 @@ class HostRequests:
             FrameTooLarge: The frame is over the cap; the call was not made.
             RuntimeError: The node is not ready, or has no room.
         """
-        if not self.has_room:
-            raise RuntimeError(f"no call may be sent now: {self.state}, {self._calls} calls open")
-        for name, value in (("input", input), ("config", config), ("context", context)):
-            if b"\n" in value:
-                raise ValueError(
-                    f"the bytes of {name!r} hold a line feed: only checked values may be spliced"
-                )
+        if self.state != "ready" or self.inflight >= self.max_concurrency:
+            raise RuntimeError(f"no call may be sent now: {self.state}, {self.inflight} calls open")
         known = encode(dict(secrets)) if secrets else b"{}"
         rest = b"" if deadline_ms is None else b',"deadline":%d' % deadline_ms
         credit: int | None = None
         if meta:
             if meta is not self._meta:  # most hosts say the same with every call
-                self._meta, self._meta_bytes = meta, b',"_meta":' + encode(dict(meta))
+                self._remember(meta)
             rest += self._meta_bytes
-            stream = meta.get("stream")
-            if isinstance(stream, Mapping) and "credit" in self.features:
-                credit = stream.get("credit")
+            credit = self._credit
         if node != self._node:
             self._node, self._node_bytes = node, encode(node)
         id = self._next
         frame = _INVOKE % (id, self._node_bytes, input, config, known, context, rest)
-        self._take(id, frame, "invoke", credit)
-        self._calls += 1
+        if frame.find(b"\n") != len(frame) - 1:
+            raise ValueError(_unchecked(input=input, config=config, context=context))
+        if len(frame) > self.max_frame_bytes:
+            self._check_size(frame)
+        self._next = id + 1
+        self._open[id] = Request("invoke", credit)
+        self.inflight += 1
         return id, frame
+
+    def _remember(self, meta: Mapping[str, Any]) -> None:
+        stream = meta.get("stream")
+        self._credit = (
+            stream.get("credit") if isinstance(stream, Mapping) and "credit" in self.features else None
+        )
+        self._meta, self._meta_bytes = meta, b',"_meta":' + encode(dict(meta))
 
     def cancel(self, id: int, reason: str = "user") -> bytes:
         """Ask a call to end; empty when the node cannot be asked, or the call has ended."""
@@ -197,20 +198,18 @@ class HostRequests:
         request.is_answered = True
         return True
 
-    def _request(self, kind: str, method: str, params: bytes, credit: int | None = None) -> tuple[int, bytes]:
+    def _request(self, kind: str, method: str, params: bytes) -> tuple[int, bytes]:
         id = self._next
         frame = b'{"jsonrpc":"2.0","id":%d,"method":"%s","params":%s}\n' % (id, method.encode(), params)
-        self._take(id, frame, kind, credit)
+        self._check_size(frame)
+        self._next = id + 1
+        self._open[id] = Request(kind)
         return id, frame
 
-    def _take(self, id: int, frame: bytes, kind: str, credit: int | None) -> None:
-        """Remember a request whose frame is about to be sent."""
-        if len(frame) - 1 > self.max_frame_bytes:
-            raise FrameTooLarge(
-                f"a frame of {len(frame) - 1} bytes is over the cap of {self.max_frame_bytes}"
-            )
-        self._next += 1
-        self._open[id] = Request(kind, credit)
+    def _check_size(self, frame: bytes) -> None:
+        size = len(frame) - 1
+        if size > self.max_frame_bytes:
+            raise FrameTooLarge(f"a frame of {size} bytes is over the cap of {self.max_frame_bytes}")
 
     def _expect_state(self, state: str) -> None:
         if self.state != state:
@@ -223,6 +222,11 @@ def context_bytes(vars: Mapping[str, bytes] | None = None, **members: Any) -> by
     if vars is not None:
         found.append(("vars", join_object(vars.items())))
     return join_object(found)
+
+
+def _unchecked(**parts: bytes) -> str:
+    name = next(name for name, value in parts.items() if b"\n" in value)
+    return f"the bytes of {name!r} hold a line feed: only checked values may be spliced"
 
 
 def _notification(method: str, params: dict[str, Any]) -> bytes:

@@ -26,6 +26,7 @@ __all__ = [
     "InvalidValue",
     "choose_back_end",
     "decode",
+    "decode_and_encode",
     "decode_orjson",
     "decode_stdlib",
     "encode",
@@ -198,6 +199,27 @@ def _loads_undisturbed(raw: bytes) -> Any:
         return _loads(raw)
     finally:
         gc.enable()
+
+
+def decode_and_encode(raw: bytes) -> tuple[Any, bytes]:
+    """What `decode` gives, and the same encoded again: compact, with no key twice.
+
+    Raises:
+        InvalidValue: as `decode` does.
+    """
+    if _encoder is None:
+        choose_back_end()
+    if _encoder is encode_orjson:
+        try:
+            found = _loads(raw) if len(raw) < _MANY_OBJECTS or not gc.isenabled() else _loads_undisturbed(raw)
+            again: bytes | None = _dumps(found, None, _strict_integer)
+        except (ValueError, TypeError):
+            found = again = None  # `decode` finds out what is wrong
+        # In text that comes out as it went in no number was read as another one.
+        if again is not None and again == raw and not (len(raw) > 2 * MAX_DEPTH and exceeds_depth(raw)):
+            return found, again
+    found = decode(raw)
+    return found, encode_decoded(found)
 
 
 def decode_stdlib(data: bytes | str) -> Any:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Options", "Worker", "main", "run_node"]
 
 EX_USAGE = 64
+_NOT_AWAITED = (dict, list, str, int, float, bool, type(None))
 SERIAL_FEATURES = ("blob", "credit", "drain", "log", "progress", "stream")
 CONCURRENT_FEATURES = (*SERIAL_FEATURES, "cancel", "ping")
 
@@ -76,12 +77,13 @@ class Worker:
     def __init__(self, channel: Channel, options: Options) -> None:
         self.channel = channel
         self.name = options.name
-        self.reads = options.reads
+        self.reads = frozenset(options.reads)
         self.env = options.env
         self.concurrency = options.concurrency
         self.blob_dir: str | None = None
         self.spill_bytes = 1024 * 1024
         self.log_level = "info"
+        self.may_stream = self.may_wait_for_credit = False  # until the host offers it
         self.calls: dict[Any, Call] = {}
         self.lock = _thread.allocate_lock()
         self.waiting: list[NodeEvent] = []
@@ -118,12 +120,16 @@ class Worker:
             replies = self.connection.take()
             if replies:
                 self.channel.write(replies)
+        if len(events) == 1 and type(events[0]) is Invoke:  # as nearly always
+            return events
         return [event for event in events if not self._heed(event)]
 
     def _heed(self, event: NodeEvent) -> bool:
         if isinstance(event, Greeting):
             self.blob_dir, self.spill_bytes = event.blob_dir, event.spill_bytes
             self.log_level = event.log_level
+            agreed = self.connection.features
+            self.may_stream, self.may_wait_for_credit = "stream" in agreed, "credit" in agreed
         elif isinstance(event, Credit):
             call = self.calls.get(event.id)
             if call is not None:
@@ -172,8 +178,10 @@ class Worker:
         return self.implementation
 
     def _drive(self, call: Call, ctx: Any, inputs: Any) -> Any:
-        implementation = self.loaded()
+        implementation = self.implementation or self.loaded()
         found = implementation.call(ctx, inputs)
+        if found.__class__ in _NOT_AWAITED:
+            return found
         if implementation.kind == "generator":
             return _collect(found, call)
         if hasattr(type(found), "__await__"):

@@ -51,36 +51,43 @@ class CallCancelled(BaseException):
 
 
 class Call:
-    """What one call needs while it runs."""
+    """What one call needs while it runs; what most calls never need is made when it is."""
+
+    is_cancelled = False
+    chunks = 0
+    context: Context | None = None
+    _waiter: asyncio.Future[None] | None = None  # an async handler's, for credit
+    _granted: threading.Condition | None = None
+    _mask: Mask | None = None
+    _progress_due = 0.0
+    _progress: dict[str, Any] | None = None
+    _log_window = 0.0
+    _logs = 0
+    _dropped = 0
+    _folder: str | None = None
+    _metrics: dict[str, float] | None = None
 
     def __init__(self, worker: Worker, invoke: Invoke) -> None:
         self.worker = worker
         self.invoke = invoke
         self.id = invoke.id
-        self.is_cancelled = False
-        self.chunks = 0
-        self._waiter: asyncio.Future[None] | None = None  # an async handler's, for credit
-        self.metrics: dict[str, float] = {}
-        self.mask = Mask(invoke.secrets.values())
-        self.context: Context | None = None
         stream = invoke.meta.get("stream")
-        wants_stream = isinstance(stream, dict) or stream is True
-        self.streams = "stream" in worker.connection.features and wants_stream
-        granted = stream.get("credit") if isinstance(stream, dict) else None
-        self.credit: int | None = granted if "credit" in worker.connection.features else None
-        self._granted: threading.Condition | None = None
+        self.streams = worker.may_stream and (type(stream) is dict or stream is True)
+        self.credit: int | None = (
+            stream.get("credit") if worker.may_wait_for_credit and type(stream) is dict else None
+        )
         if self.credit is not None and not worker.is_serial:  # which reads on by itself
             import threading
 
             self._granted = threading.Condition()
-        self._wants_progress = bool(invoke.meta.get("progress"))
-        self._progress_due = 0.0
-        self._progress: dict[str, Any] | None = None
-        self._level = LEVELS.get(invoke.meta.get("log_level", worker.log_level), 1)
-        self._log_window = 0.0
-        self._logs = 0
-        self._dropped = 0
-        self._folder: str | None = None
+
+    @property
+    def mask(self) -> Mask:
+        """What hides the secrets of this call."""
+        found = self._mask
+        if found is None:
+            found = self._mask = Mask(self.invoke.secrets.values())
+        return found
 
     # --- Before and after the node ----------------------------------------------------------------
 
@@ -94,32 +101,41 @@ class Call:
         if worker.name and invoke.node and invoke.node != worker.name:
             raise NotStarted(4004, f"this process runs {worker.name!r}, not {invoke.node[:200]!r}")
         inputs = resolve_blobs(invoke.input, worker.blob_dir) if invoke.may_hold_blobs else invoke.input
-        context = invoke.context
-        deadline = None if invoke.deadline_ms is None else invoke.deadline_ms / 1000
-        self.context = Context(
-            source=SentSource(context, worker.reads),
+        sent = invoke.context
+        told = sent.get
+        context = self.context = Context(
+            source=SentSource(sent, worker.reads),
             emit=self.emit,
-            cancelled=lambda: self.is_cancelled,
+            cancelled=self._is_asked_to_end,
             make_work_dir=self._work_dir,
-            run_id=str(context.get("run_id", "")),
-            step=str(context.get("step", "")),
-            attempt=context.get("attempt", 1),
-            idempotency_key=str(context.get("idempotency_key", "")),
-            deadline=deadline,
+            run_id=str(told("run_id", "")),
+            step=str(told("step", "")),
+            attempt=told("attempt", 1),
+            idempotency_key=str(told("idempotency_key", "")),
+            deadline=None if invoke.deadline_ms is None else invoke.deadline_ms / 1000,
             config=invoke.config,
             secrets=invoke.secrets,
-            env={name: os.environ[name] for name in worker.env if name in os.environ},
+            env={name: os.environ[name] for name in worker.env if name in os.environ} if worker.env else {},
             open_blob=self._open_blob,
             write_blob=self._write_blob,
         )
-        return self.context, inputs
+        return context, inputs
+
+    def _is_asked_to_end(self) -> bool:
+        return self.is_cancelled
 
     def result(self, output: Any) -> Callable[[], bytes]:
         """What makes the terminal frame of a call that returned; to be called under the lock."""
         if self.is_cancelled:
             raise CallCancelled
         data = self.checked(output)
-        written = {} if self.context is None else dict(self.context._delta)
+        context, connection = self.context, self.worker.connection
+        if self._progress is not None:
+            self._flush_progress()
+        is_plain = not (self.chunks or self._metrics or self._dropped)
+        if is_plain and (context is None or not context._delta):
+            return lambda: connection.result(self.id, data)
+        written = {} if context is None else dict(context._delta)
         for key, value in written.items():
             if value is not None and _MARK in value and self._holds_blob(decode(value)):
                 raise NodelingError(
@@ -127,9 +143,9 @@ class Call:
                     code="context.blob",
                     hint="return it, in the node's output",
                 )
-        metrics = {**self.metrics, "dropped": self._dropped} if self._dropped else self.metrics
-        self._flush_progress()
-        connection = self.worker.connection
+        metrics = self._metrics or {}
+        if self._dropped:
+            metrics = {**metrics, "dropped": self._dropped}
         return lambda: connection.result(self.id, data, vars=written, chunks=self.chunks, metrics=metrics)
 
     def failure(self, error: BaseException) -> Callable[[], bytes]:
@@ -166,7 +182,10 @@ class Call:
     def checked(self, value: Any) -> bytes:
         """A value as the bytes that travel, put into a blob when it is large."""
         data = encode(value)
-        folder, limit = self._blob_dir, self.worker.spill_bytes
+        limit = self.worker.spill_bytes
+        if len(data) < limit and _MARK not in data:
+            return data
+        folder = self._blob_dir
         if _MARK in data:
             found = decode(data)
             if folder is None:
@@ -184,10 +203,12 @@ class Call:
     def emit(self, kind: str, data: dict[str, Any]) -> None:
         """What `ctx` tells on the way."""
         if kind == "metric":
-            self.metrics[str(data["name"])] = data["value"]
+            if self._metrics is None:
+                self._metrics = {}
+            self._metrics[str(data["name"])] = data["value"]
         elif kind == "log":
             self._log(data)
-        elif kind == "progress" and self._wants_progress:
+        elif kind == "progress" and self.invoke.meta.get("progress"):
             self._progress = data
             if time.monotonic() >= self._progress_due:
                 self._flush_progress()
@@ -254,7 +275,8 @@ class Call:
 
     def _log(self, data: dict[str, Any]) -> None:
         level = data.get("level", "info")
-        if LEVELS.get(level, 1) < self._level:
+        wanted = self.invoke.meta.get("log_level", self.worker.log_level)
+        if LEVELS.get(level, 1) < LEVELS.get(wanted, 1):
             return
         now = time.monotonic()
         if now - self._log_window >= 1:

@@ -26,7 +26,7 @@ class SentSource:
 
     def __init__(self, context: Mapping[str, Any], reads: Collection[str]) -> None:
         self._context = context
-        self._reads = frozenset(reads)
+        self._reads = frozenset(reads)  # of a frozen set itself
         given, writers = context.get("vars"), context.get("writers")
         self._vars: dict[str, Any] = given if isinstance(given, dict) else {}
         self._writers: dict[str, Any] = writers if isinstance(writers, dict) else {}

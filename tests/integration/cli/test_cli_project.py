@@ -13,6 +13,7 @@ from nodeling_runtime import plugins
 from nodeling_runtime.cli.main import cli
 from nodeling_runtime.documents.reader import read_document
 from nodeling_runtime.schemas import compile_schema
+from programs import need
 
 ADDER = {
     "name": "adder",
@@ -281,6 +282,17 @@ def test_a_node_whose_language_nobody_brings_says_so(project):
     add_node("gopher", ADDER | {"name": "gopher", "runtime": {"type": "runtime.klingon"}})
     result = json.loads(nodectl("test", "gopher", "--json", code=1).stdout)
     assert "no toolchain is registered for `runtime.klingon`" in result["nodes"][0]["examples"][0]["problem"]
+
+
+def test_a_node_that_does_not_build_is_tried_once_and_says_why(project):
+    need("gcc")
+    nodectl("create", "node", "--runtime", "c", "--name", "broken")
+    with Path("nodes/broken/node.c").open("a", encoding="utf-8") as code:
+        code.write("int wrong = nowhere;\n")
+    shown = nodectl("test", "broken", code=1)
+    assert shown.stderr.count("building broken (C)") == 1
+    (failure,) = [line for line in shown.stdout.splitlines() if "FAILED" not in line]
+    assert "broken could not be built" in failure and "nowhere" in failure
 
 
 def test_a_node_nobody_knows_is_66(project):

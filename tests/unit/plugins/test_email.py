@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
-import os
-import shutil
 import ssl
 import subprocess
 import threading
@@ -20,6 +18,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 from nodeling.testing import NodeOutcome
+from programs import need
 
 Shipped = Callable[..., NodeOutcome]
 MAIL = {"from": "Ada <ada@example.com>", "to": ["bob@example.com"], "subject": "Hé", "text": "plain é"}
@@ -82,10 +81,7 @@ def box() -> Box:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = shutil.which("openssl")
-    if program is None:
-        assert "openssl" not in os.environ.get("NODELING_REQUIRE", "").split(","), "openssl is required"
-        pytest.skip("openssl is not here to make a certificate")
+    program = need("openssl")
     folder = tmp_path_factory.mktemp("tls")
     made = ["-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-nodes", "-subj", "/CN=localhost"]
     names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]

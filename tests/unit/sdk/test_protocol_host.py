@@ -27,6 +27,7 @@ from nodeling.protocol import (
     context_bytes,
 )
 from nodeling.testing.conformance.wire_schema import frame_fault
+from nodeling.values import encode
 
 
 def line(**message: Any) -> bytes:
@@ -115,6 +116,51 @@ def test_a_result_frees_the_slot_and_a_second_one_is_counted() -> None:
     (event,) = host.receive(good)
     assert event == Output(id, b'{"b":1.0}', {"b": 1.0}, {"k": b"null", "d": None}, 0, {"m": 2}, False)
     assert host.receive(good) == [] and host.counts["duplicate"] == 1 and host.inflight == 0
+
+
+@pytest.mark.parametrize("output", [1, "}}", {"b": [1.5, None]}, [{"result": {"output": 1}}], "é", 10**15])
+@pytest.mark.parametrize("cut", [None, 1, 7, 30])
+def test_a_result_means_the_same_in_whatever_form_it_is_written(output: Any, cut: int | None) -> None:
+    found = []
+    for form in (
+        '{"jsonrpc":"2.0","id":%d,"result":{"output":%s}}',
+        '{"jsonrpc":"2.0","id":%d,"result":{"output": %s }}\r',
+        '{ "jsonrpc": "2.0", "id": %d, "result": {"output": %s} }',
+        '{"id":%d,"result":{"output":%s},"jsonrpc":"2.0"}',
+    ):
+        host = ready()
+        id, _ = host.invoke("n", b"1")
+        data = (form % (id, json.dumps(output))).encode() + b"\n"
+        step = cut or len(data)
+        found += [event for at in range(0, len(data), step) for event in host.receive(data[at : at + step])]
+        assert host.inflight == 0 and not host.is_open(id)
+    assert found == [Output(id, encode(output), output, {}, 0, {}, False)] * 4
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        '1},"result":{"output":2',
+        '1},"id":7',
+        '1,"output":2',
+        '1,"chunks":1',
+        "[1}",
+        "",
+        "1 2",
+        "1}}{",
+        "9007199254740993",
+        "18446744073709551617",
+    ],
+)
+def test_what_only_begins_like_a_result_is_looked_at_as_a_whole(end: str) -> None:
+    data = '{"jsonrpc":"2.0","id":%d,"result":{"output":' + end + "}}\n"
+    host = ready()
+    id, _ = host.invoke("n", b"1")
+    at_once = host.receive((data % id).encode())
+    other = ready()
+    id, _ = other.invoke("n", b"1")
+    as_a_whole = other.receive((" " + data % id).encode())
+    assert [type(event) for event in at_once] == [type(event) for event in as_a_whole]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from nodeling.values import (
     MAX_INTEGER,
     InvalidValue,
     decode,
+    decode_and_encode,
     decode_orjson,
     decode_stdlib,
     encode,
@@ -338,6 +339,20 @@ def test_decoders_take_and_refuse_the_same_texts(text: str) -> None:
     fast, slow = outcome(decode_orjson, text), outcome(decode_stdlib, text)
     assert fast == slow
     assert repr(fast) == repr(slow)
+
+
+def both(text: str) -> Any:
+    value, data = decode_and_encode(text.encode())
+    assert data == encode_orjson(value)
+    return value
+
+
+@settings(deadline=None, max_examples=800)
+@given(pieces | json_values.map(lambda value: json.dumps(value, separators=(",", ":"))))
+def test_what_is_decoded_and_encoded_at_once_is_taken_and_refused_as_by_decoding_alone(text: str) -> None:
+    at_once, alone = outcome(both, text), outcome(decode_orjson, text)
+    assert at_once == alone
+    assert repr(at_once) == repr(alone)
 
 
 def deepest(value: Any) -> int:

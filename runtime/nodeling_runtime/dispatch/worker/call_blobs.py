@@ -19,7 +19,12 @@ from nodeling_runtime.dispatch.blob_folder import BlobFolder
 from nodeling_runtime.dispatch.exec_result import Refused
 from nodeling_runtime.values import Value
 
-_MAY_BE_REFERENCE = b'blob":'
+MARK = b'blob":'  # where a file is named, or a key looks like that
+
+
+def is_plain(data: bytes) -> bool:
+    """Whether checked bytes stand in a frame as they are, whatever the node takes."""
+    return len(data) < SPILL_BYTES and MARK not in data
 
 
 class CallBlobs:
@@ -45,7 +50,7 @@ class CallBlobs:
         data = value.data
         if takes_blobs and len(data) >= SPILL_BYTES:
             return encode(self._place(write([data])).reference())
-        return escaped(data) if _MAY_BE_REFERENCE in data else data
+        return escaped(data) if MARK in data else data
 
     def _wire_files(self, value: BlobValue, takes_blobs: bool) -> bytes:
         if takes_blobs:
@@ -59,7 +64,7 @@ class CallBlobs:
 
     def hand_over(self, data: bytes) -> None:
         """Let the process find the files that a context refers to."""
-        if _MAY_BE_REFERENCE in data:
+        if MARK in data:
             for blob in self._blobs.named_in(orjson.loads(data)).values():
                 self._place(blob)
 
@@ -74,10 +79,8 @@ class CallBlobs:
         Raises:
             BlobFault: A reference names no file that can be taken.
         """
-        if _MAY_BE_REFERENCE not in data:
-            found = Value.from_checked(data)
-            found._shared = value
-            return found
+        if MARK not in data:
+            return Value.from_decoded(data, value)
         files: dict[str, Blob] = {}
         plain = self._taking(value, files)
         return BlobValue(encode(plain), files) if files else Value(encode(plain))

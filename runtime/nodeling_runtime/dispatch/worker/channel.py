@@ -15,6 +15,7 @@ from nodeling_runtime.dispatch.base import CallError, Outcome
 from nodeling_runtime.dispatch.exec_result import error_of
 from nodeling_runtime.dispatch.process import Exit
 from nodeling_runtime.dispatch.worker import ends
+from nodeling_runtime.dispatch.worker.answer import Answer
 from nodeling_runtime.dispatch.worker.bounds import Bounds
 from nodeling_runtime.dispatch.worker.conversation import Conversation, Open
 from nodeling_runtime.dispatch.worker.embryo import Embryo
@@ -50,8 +51,8 @@ class Worker(Conversation):
     ) -> None:
         super().__init__(launch, bounds, None if embryo is None else embryo.folders)
         self.served = 0
-        self.reserved = 0  # slots promised to callers who have not sent yet
         self.idle_since = 0.0
+        self._most = 0  # calls at once
         self.born = self._loop.time()
         self.exit: Exit | None = None
         self._warden = warden
@@ -79,7 +80,7 @@ class Worker(Conversation):
             self._pipes = pipes = embryo.pipes
             self._id, self.pid = embryo.id, embryo.pid
             self._warden.hand_over(self._id, self)
-        pipes.listen(self._receive, self._channel_ended, self._stderr.feed, self._stdout.feed)
+        pipes.listen(self._hear, self._channel_ended, self._stderr.feed, self._stdout.feed)
         pipes.attach()
         self._writer = FrameWriter(
             pipes.take_writing_end(), bounds.write_timeout, lambda: self.kill(ends.DEAF), _leave_to_exit
@@ -93,19 +94,16 @@ class Worker(Conversation):
     @property
     def has_room(self) -> bool:
         """Whether a call may be sent now."""
-        if self.state != "ready" or self._writer.size > self._bounds.write_budget:
-            return False
-        most = self._connection.max_concurrency
-        if self.launch.concurrency is not None:
-            most = min(most, self.launch.concurrency)
-        return self._connection.inflight + self.reserved < most
+        return (
+            self.state == "ready"
+            and self._connection.inflight < self._most
+            and self._writer.size <= self._bounds.write_budget
+        )
 
     @property
     def is_idle(self) -> bool:
         """Whether it is ready and has nothing to do."""
-        return (
-            self.state == "ready" and not self.calls and not self.reserved and not self._connection.inflight
-        )
+        return self.state == "ready" and not self.calls and not self._connection.inflight
 
     def memory_mb(self) -> float:
         """The resident memory of the process now; 0 where that cannot be read."""
@@ -142,7 +140,7 @@ class Worker(Conversation):
         if opened.id not in self.calls:
             return
         if opened.future.done():  # it was cancelled together with whoever awaited it
-            opened.future = self._loop.create_future()
+            opened.future = Answer(self._loop)
         frame = self._connection.cancel(opened.id, "user")
         if frame and self.state in ("ready", "draining"):
             self._writer.write(frame, at_once=True)
@@ -167,6 +165,8 @@ class Worker(Conversation):
     def _greeted(self) -> None:
         self._disarm("startup")
         self.idle_since = self._loop.time()
+        most, wanted = self._connection.max_concurrency, self.launch.concurrency
+        self._most = most if wanted is None else min(most, wanted)
         if self.state == "starting":
             self.state = "ready"
             self._arm_ping()
@@ -278,7 +278,7 @@ class Worker(Conversation):
         was = self.state
         if was == "ready" or was == "starting":
             self.state = "draining"  # what is still in the pipes is taken, and nothing is sent any more
-        self._pipes.read_rest()
+        self._pipes.read_rest(self._receive)
         self.state = "dying"
         self._stderr.finish()
         self._stdout.finish()

@@ -29,9 +29,10 @@ from nodeling.protocol import (
 from nodeling_runtime.blobs import BlobFault
 from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome
 from nodeling_runtime.dispatch.worker import ends
+from nodeling_runtime.dispatch.worker.answer import Answer
 from nodeling_runtime.dispatch.worker.bounds import Bounds
-from nodeling_runtime.dispatch.worker.call_blobs import CallBlobs
-from nodeling_runtime.dispatch.worker.folders import WorkerFolders
+from nodeling_runtime.dispatch.worker.call_blobs import MARK, CallBlobs, is_plain
+from nodeling_runtime.dispatch.worker.folders import WorkerFolders, WorkFolder
 from nodeling_runtime.dispatch.worker.launch import Launch
 from nodeling_runtime.dispatch.worker.log import Flood, GrowingRedactor, WorkerLog
 from nodeling_runtime.dispatch.worker.pipes import WorkerPipes
@@ -69,9 +70,9 @@ class Open:
         self,
         id: int,
         call: NodeCall,
-        work_dir: str,
-        blobs: CallBlobs,
-        future: asyncio.Future[Outcome],
+        work_dir: WorkFolder,
+        blobs: CallBlobs | None,
+        future: Answer,
     ) -> None:
         self.id = id
         self.call = call
@@ -123,7 +124,17 @@ class Conversation:
         self._strays = 0
         self._flood = Flood(MOST_A_SECOND)
         self._endings: set[asyncio.Task[None]] = set()
+        self._due: list[tuple[Answer, Outcome]] | None = None  # of calls that ended in what is being read
         self._folders = folders or WorkerFolders()
+
+    @property
+    def pid(self) -> int:
+        """The process; 0 before it is known."""
+        return self._pid
+
+    @pid.setter
+    def pid(self, pid: int) -> None:
+        self._pid, self._label = pid, f"pid {pid}"
 
     def kill(self, doom: ends.Doom) -> None:
         """End the process."""
@@ -145,7 +156,7 @@ class Conversation:
 
     # -- calls
 
-    def send(self, call: NodeCall) -> Open:
+    def send(self, call: NodeCall, answer: Answer) -> Open:
         """Hand a call over; `has_room` must hold.
 
         Raises:
@@ -153,16 +164,22 @@ class Conversation:
             BlobFault: A part of it that travels as a file cannot; nothing was sent.
             Refused: It holds what this node does not take; nothing was sent.
         """
-        work_dir = self._folders.take_work()
-        blobs = CallBlobs(self._folders.blobs, call.blobs)
+        folders, connection, inputs = self._folders, self._connection, call.inputs
+        work_dir = folders.take_work()
+        blobs: CallBlobs | None = None
         if call.secrets:
             self._redact.learn(call.secrets)
         try:
-            context = context_of(call, work_dir)
-            blobs.hand_over(context)
-            id, frame = self._connection.invoke(
-                call.spec.name,
-                blobs.wire(call.inputs, "blob" in self._connection.features),
+            context = context_of(call, work_dir.path)
+            if inputs.__class__ is Value and is_plain(inputs.data) and MARK not in context:
+                data = inputs.data
+            else:
+                blobs = CallBlobs(folders.blobs, call.blobs)
+                blobs.hand_over(context)
+                data = blobs.wire(inputs, "blob" in connection.features)
+            id, frame = connection.invoke(
+                call.spec.manifest.name,
+                data,
                 config=config_of(call),
                 secrets=call.secrets,
                 context=context,
@@ -170,37 +187,56 @@ class Conversation:
                 meta=self._meta,
             )
         except BaseException:
-            blobs.release()
-            self._folders.give_back(work_dir)
+            if blobs is not None:
+                blobs.release()
+            folders.give_back(work_dir)
             raise
-        opened = self.calls[id] = Open(id, call, work_dir, blobs, self._loop.create_future())
+        opened = Open(id, call, work_dir, blobs, answer)
+        is_alone = not self.calls
+        self.calls[id] = opened
         if self._early:
             early, self._early = self._early, []
             for kind, body in early:
                 call.emit(kind, body)
-        self._writer.write(frame, at_once=len(self.calls) == 1)
+        self._writer.write(frame, at_once=is_alone)
         return opened
 
     def _answer(self, opened: Open, outcome: Outcome) -> None:
         del self.calls[opened.id]
-        opened.tell_progress()
+        if opened.progress is not None:
+            opened.tell_progress()
         self._folders.give_back(opened.work_dir)
-        opened.blobs.release()
+        if opened.blobs is not None:
+            opened.blobs.release()
         if outcome.error is not None:
             self._folders.blobs.litter()
         if not self.calls:
             self._folders.blobs.tidy()
-        outcome.worker = f"pid {self.pid}"
+        outcome.worker = self._label
         if opened.dropped:
             outcome.metrics["dropped"] = outcome.metrics.get("dropped", 0) + opened.dropped
         if opened.refusal is not None:
             outcome.output, outcome.error = None, opened.refusal
         stream = opened.stream
-        if stream is None or outcome.error is not None:
-            opened.close_stream()
-            _resolve(opened, outcome)
+        if stream is None:
+            self._resolve(opened, outcome)
+        elif outcome.error is not None:
+            stream.close()
+            self._resolve(opened, outcome)
         else:
-            stream.then(lambda: _resolve(opened, outcome))
+            stream.then(lambda: self._resolve(opened, outcome))
+
+    def _resolve(self, opened: Open, outcome: Outcome) -> None:
+        fault = None if opened.stream is None else opened.stream.error
+        if fault is not None and outcome.error is None:
+            message = f"whoever took its chunks failed: {type(fault).__name__}: {fault}"
+            outcome.output, outcome.error = None, CallError("internal", message, type(fault).__name__, False)
+        if opened.future.done():
+            return
+        if self._due is None:
+            opened.future.set_result(outcome)
+        else:
+            self._due.append((opened.future, outcome))
 
     def _refuse(self, opened: Open, error: CallError) -> None:
         """End a call that broke a rule; its caller hears why when it is over."""
@@ -217,6 +253,16 @@ class Conversation:
 
     # -- what comes in
 
+    def _hear(self, data: bytes) -> None:
+        """Take what the loop has read; whose calls ended with it go on at once."""
+        due: list[tuple[Answer, Outcome]] = []
+        self._due = due
+        try:
+            self._receive(data)
+        finally:
+            self._due = None
+            _wake(due)
+
     def _receive(self, data: bytes) -> None:
         self._seen = True
         for event in self._connection.receive(data):
@@ -228,17 +274,25 @@ class Conversation:
         self._pipes.read_logs()
         opened = self.calls[event.id]
         value: Value | None = None
-        error = _reserved(opened.call, event.vars)
-        try:
-            if event.is_assembled and opened.stream is not None:
-                value = opened.stream.assembled()
-            else:
-                value = opened.blobs.received(event.data, event.value)
-        except BlobFault as fault:
-            error = _bad_blob(fault)
+        error = _reserved(opened.call, event.vars) if event.vars else None
+        if event.is_assembled and opened.stream is not None:
+            value = opened.stream.assembled()
+        elif MARK in event.data:
+            try:
+                value = self._blobs_of(opened).received(event.data, event.value)
+            except BlobFault as fault:
+                error = _bad_blob(fault)
+        else:
+            value = Value(event.data)
+            value._shared = event.value
         outcome = Outcome(None if error else value, error, event.vars, metrics=event.metrics)
         self._answer(opened, outcome)
         self._released()
+
+    def _blobs_of(self, opened: Open) -> CallBlobs:
+        if opened.blobs is None:
+            opened.blobs = CallBlobs(self._folders.blobs, opened.call.blobs)
+        return opened.blobs
 
     def _on_failed(self, event: Failed) -> None:
         self._pipes.read_logs()
@@ -298,7 +352,7 @@ class Conversation:
         if opened.is_abandoned or opened.refusal is not None:
             return  # it is drained, and that is all
         try:
-            value = opened.blobs.received(event.data, event.value)
+            value = self._blobs_of(opened).received(event.data, event.value)
         except BlobFault as fault:
             self._refuse(opened, _bad_blob(fault))
             return
@@ -339,13 +393,18 @@ class Conversation:
             self._early.append((kind, body))
 
 
-def _resolve(opened: Open, outcome: Outcome) -> None:
-    fault = None if opened.stream is None else opened.stream.error
-    if fault is not None and outcome.error is None:
-        message = f"whoever took its chunks failed: {type(fault).__name__}: {fault}"
-        outcome.output, outcome.error = None, CallError("internal", message, type(fault).__name__, False)
-    if not opened.future.done():
-        opened.future.set_result(outcome)
+def _wake(due: list[tuple[Answer, Outcome]]) -> None:
+    """Let callers go on, one after the other; one that ends the loop keeps none of the others waiting."""
+    woken = 0
+    try:
+        for answer, outcome in due:
+            woken += 1
+            if not answer.done():  # one who went on before it may have cancelled it
+                answer.wake(outcome)
+    finally:
+        for answer, outcome in due[woken:]:
+            if not answer.done():
+                answer.set_result(outcome)
 
 
 def _bad_blob(fault: BlobFault) -> CallError:

@@ -9,15 +9,13 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from nodeling.protocol import FrameTooLarge
-from nodeling_runtime.blobs import BlobFault
-from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome
+from nodeling_runtime.dispatch.base import NodeCall, Outcome
 from nodeling_runtime.dispatch.exec_result import Refused, error_of
+from nodeling_runtime.dispatch.worker.answer import Answer
 from nodeling_runtime.dispatch.worker.bounds import Bounds
-from nodeling_runtime.dispatch.worker.channel import Worker
 from nodeling_runtime.dispatch.worker.hub import Hub, acquire, release
 from nodeling_runtime.dispatch.worker.launch import Launch
-from nodeling_runtime.dispatch.worker.pool import Pool, Refusal
+from nodeling_runtime.dispatch.worker.pool import Pool, Refusal, hand_over
 
 Launcher = Callable[[Any], Launch]
 
@@ -36,35 +34,39 @@ class WorkerDispatcher:
 
     async def call(self, call: NodeCall) -> Outcome:
         """Run one attempt; cancelling the awaiting task ends the node's work on it."""
-        if self._is_closed:
-            return Outcome(error=error_of(9009, "the runtime is shutting down", started=False))
-        try:
-            pool = self._pools.get(call.spec) or self._pool(call.spec)
-        except Refused as refused:
-            return Outcome(error=refused.error)
+        pool = self._pools.get(call.spec)
+        if pool is None or self._is_closed:
+            try:
+                pool = self._open_pool(call.spec)
+            except (Refused, Refusal) as refused:
+                return Outcome(error=refused.error)
         worker = pool.take()
         if worker is None:
-            try:
-                worker = await pool.wait()
-            except Refusal as refusal:
-                return Outcome(error=refusal.error)
-            worker.reserved -= 1
-            if not worker.has_room:  # it was lost between being kept and being used
-                return await self.call(call)
-        return await self._run(call, worker)
-
-    async def _run(self, call: NodeCall, worker: Worker) -> Outcome:
-        if call.handed_over is not None:
-            call.handed_over()
+            return await self._queued(call, pool)
+        answer = Answer(asyncio.get_running_loop())
+        opened = hand_over(call, worker, answer)
+        if opened is None:
+            pool.unused(worker)
+            return answer.result()
         try:
-            opened = worker.send(call)
-        except (FrameTooLarge, BlobFault, Refused) as error:
-            self._pools[call.spec].unused(worker)
-            return Outcome(error=_unsent(call, error))
-        try:
-            return await opened.future
+            return await answer
         except asyncio.CancelledError:
             await _to_its_end(worker.end(opened))
+            raise
+
+    async def _queued(self, call: NodeCall, pool: Pool) -> Outcome:
+        try:
+            ticket = pool.queue(call)
+        except Refusal as refusal:
+            return Outcome(error=refusal.error)
+        try:
+            return await ticket.answer
+        except asyncio.CancelledError:
+            if ticket.sent is None:
+                pool.forget(ticket)
+            else:
+                worker, opened = ticket.sent
+                await _to_its_end(worker.end(opened))
             raise
 
     def warm(self, spec: Any) -> None:
@@ -81,6 +83,11 @@ class WorkerDispatcher:
         if hub is not None:
             await release(hub)
 
+    def _open_pool(self, spec: Any) -> Pool:
+        if self._is_closed:
+            raise Refusal(error_of(9009, "the runtime is shutting down", started=False))
+        return self._pool(spec)
+
     def _pool(self, spec: Any) -> Pool:
         if spec in self._pools:
             return self._pools[spec]
@@ -95,20 +102,6 @@ class WorkerDispatcher:
         reuse = spec.manifest.runtime.isolation != "call"
         pool = self._pools[spec] = self._hub.pool(launch, reuse=reuse)
         return pool
-
-
-def _unsent(call: NodeCall, error: FrameTooLarge | BlobFault | Refused) -> CallError:
-    """Why a call was not sent."""
-    name = call.spec.name
-    if isinstance(error, Refused):
-        found = error.error
-        found.message = f"{name}: {found.message}"
-        return found
-    if isinstance(error, BlobFault):
-        code = error.code if isinstance(error.code, int) else 4001
-        return error_of(code, f"{name}: {error.message}", started=False)
-    message = f"{name}: {error}; pass large values as inputs, which travel as files where a node takes them"
-    return error_of(4005, message, started=False)
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:

@@ -134,7 +134,7 @@ class WorkerPipes:
                 return
             self._enlarge()
 
-    def read_rest(self) -> None:
+    def read_rest(self, take: Callable[[bytes], None]) -> None:
         """Take what is there after the worker's end; nobody is waited for who still holds a pipe."""
         while self._channel >= 0:
             try:
@@ -143,7 +143,7 @@ class WorkerPipes:
                 break
             if not data:
                 break
-            self._take(data)
+            take(data)
         self.read_logs()
 
     def _enlarge(self) -> None:

@@ -1,6 +1,6 @@
 """The workers of one node in one environment: found, grown, replaced, held back after crashes.
 
-Invariant: whoever waits gets a worker with a slot kept for it, or an error; the first to come is the
+Invariant: a call that waits is sent the moment a slot is free, or ends in an error; the first to come is the
 first to go.
 """
 
@@ -10,12 +10,17 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-from nodeling_runtime.dispatch.base import CallError
-from nodeling_runtime.dispatch.exec_result import error_of
+from nodeling.protocol import FrameTooLarge
+from nodeling_runtime.blobs import BlobFault
+from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome
+from nodeling_runtime.dispatch.exec_result import Refused, error_of
+from nodeling_runtime.dispatch.worker.answer import Answer
 from nodeling_runtime.dispatch.worker.bounds import Bounds
 from nodeling_runtime.dispatch.worker.channel import Worker
+from nodeling_runtime.dispatch.worker.conversation import Open
 from nodeling_runtime.dispatch.worker.embryo import Embryo
 from nodeling_runtime.dispatch.worker.launch import Launch
+from nodeling_runtime.dispatch.worker.request import unsent
 from nodeling_runtime.dispatch.worker.warden import Warden
 
 _LOOK_AT_MEMORY_EVERY = 16  # calls
@@ -48,6 +53,28 @@ class Refusal(Exception):
         self.error = error
 
 
+class Ticket:
+    """A call that waits for a worker, and then for its answer."""
+
+    __slots__ = ("answer", "call", "sent")
+
+    def __init__(self, call: NodeCall, answer: Answer) -> None:
+        self.call = call
+        self.answer = answer
+        self.sent: tuple[Worker, Open] | None = None
+
+
+def hand_over(call: NodeCall, worker: Worker, answer: Answer) -> Open | None:
+    """Send a call to a worker that has room. None when it cannot be sent: the answer says why."""
+    if call.handed_over is not None:
+        call.handed_over()
+    try:
+        return worker.send(call, answer)
+    except (FrameTooLarge, BlobFault, Refused) as error:
+        answer.set_result(Outcome(error=unsent(call, error)))
+        return None
+
+
 class Pool:
     """Workers that are alike."""
 
@@ -56,7 +83,10 @@ class Pool:
         self.workers: list[Worker] = []
         self._room = room
         self._reuse = reuse
-        self._waiting: deque[asyncio.Future[Worker]] = deque()
+        bounds = room.bounds
+        ends = (bounds.max_requests, bounds.max_age, bounds.max_rss_mb)
+        self._wears = any(end is not None for end in ends)
+        self._waiting: deque[Ticket] = deque()
         self._crashes: deque[float] = deque()
         self._last_error: CallError | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -73,29 +103,22 @@ class Pool:
                 return worker
         return None
 
-    async def wait(self) -> Worker:
-        """A worker with a slot kept: its `reserved` is the caller's to take back.
+    def queue(self, call: NodeCall) -> Ticket:
+        """Have a call sent as soon as a worker has room.
 
         Raises:
-            Refusal: None can be had.
+            Refusal: None will be had.
         """
         self._refuse_quarantined()
-        future: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
+        ticket = Ticket(call, Answer(asyncio.get_running_loop()))
+        self._waiting.append(ticket)
         self.grow()
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                self.give_back(future.result())
-            elif future in self._waiting:
-                self._waiting.remove(future)
-            raise
+        return ticket
 
-    def give_back(self, worker: Worker) -> None:
-        """A kept slot is not needed after all."""
-        worker.reserved -= 1
-        self._offer(worker)
+    def forget(self, ticket: Ticket) -> None:
+        """A call that was not sent is not wanted any more."""
+        if ticket in self._waiting:
+            self._waiting.remove(ticket)
 
     def unused(self, worker: Worker) -> None:
         """A call was not sent after all: its slot is somebody else's."""
@@ -144,11 +167,14 @@ class Pool:
 
     def freed(self, worker: Worker) -> None:
         """A call has ended."""
-        self._crashes.clear()
-        if not self._reuse or self._is_worn(worker):
+        if self._crashes:
+            self._crashes.clear()
+        if not self._reuse or (self._wears and self._is_worn(worker)):
             worker.drain()
-            return
-        self._offer(worker)
+        elif self._waiting:
+            self._offer(worker)
+        elif self._idle_timer is None and worker.is_idle:
+            self._watch_idle()
 
     def lost(self, worker: Worker, error: CallError | None) -> None:
         """A process takes no more calls."""
@@ -168,10 +194,12 @@ class Pool:
 
     def _offer(self, worker: Worker) -> None:
         while self._waiting and worker.has_room:
-            future = self._waiting.popleft()
-            if not future.done():
-                worker.reserved += 1
-                future.set_result(worker)
+            ticket = self._waiting.popleft()
+            if ticket.answer.done():
+                continue
+            opened = hand_over(ticket.call, worker, ticket.answer)
+            if opened is not None:
+                ticket.sent = (worker, opened)
                 if not self._reuse:
                     return
         if worker.is_idle:
@@ -228,9 +256,9 @@ class Pool:
 
     def _fail_next(self, error: CallError) -> None:
         while self._waiting:
-            future = self._waiting.popleft()
-            if not future.done():
-                future.set_exception(Refusal(error))
+            answer = self._waiting.popleft().answer
+            if not answer.done():
+                answer.set_result(Outcome(error=error))
                 return
 
     # -- idleness

@@ -11,9 +11,11 @@ from typing import Any
 
 import orjson
 
-from nodeling.protocol import WireError
+from nodeling.protocol import FrameTooLarge, WireError
 from nodeling.values import encode
+from nodeling_runtime.blobs import BlobFault
 from nodeling_runtime.dispatch.base import CallError, NodeCall
+from nodeling_runtime.dispatch.exec_result import Refused, error_of
 
 _REQUEST_PARTS = ("method", "headers", "query", "params", "path", "body")
 NOTHING = b"{}"
@@ -34,6 +36,20 @@ def context_of(call: NodeCall, work_dir: str) -> bytes:
     if call.spec.manifest.reads:
         _add_readable(call, found)
     return orjson.dumps(found)
+
+
+def unsent(call: NodeCall, error: FrameTooLarge | BlobFault | Refused) -> CallError:
+    """Why a call was not sent."""
+    name = call.spec.name
+    if isinstance(error, Refused):
+        found = error.error
+        found.message = f"{name}: {found.message}"
+        return found
+    if isinstance(error, BlobFault):
+        code = error.code if isinstance(error.code, int) else 4001
+        return error_of(code, f"{name}: {error.message}", started=False)
+    message = f"{name}: {error}; pass large values as inputs, which travel as files where a node takes them"
+    return error_of(4005, message, started=False)
 
 
 def config_of(call: NodeCall) -> bytes:

@@ -66,10 +66,21 @@ class FrameWriter:
         """Send a frame, now or together with what else comes in this turn of the loop."""
         if self._fd < 0:
             return
-        if len(frame) >= LARGE_FRAME and not self._is_large:
+        size = len(frame)
+        if size >= LARGE_FRAME and not self._is_large:
             self._enlarge()
-        self._frames.append(frame)
-        self.size += len(frame)
+        if at_once and not self._frames and not self._is_waiting:
+            try:
+                written = os.write(self._fd, frame)
+            except OSError:
+                written = 0  # which is found again, and dealt with, below
+            if written == size:
+                return
+            self._frames.append(memoryview(frame)[written:])
+            self.size += size - written
+        else:
+            self._frames.append(frame)
+            self.size += size
         if self._is_waiting or self._is_due:
             return
         if at_once:

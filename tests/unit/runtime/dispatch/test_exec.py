@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import resource
-import shutil
 import stat
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from exec_calls import Programs, Source, Spec, is_alive, until, with_dispatcher, zombies
 from nodeling_runtime.dispatch.base import CallError, Outcome
 from nodeling_runtime.dispatch.exec import ExecDispatcher
+from programs import need
 
 
 @pytest.fixture
@@ -148,8 +148,7 @@ def test_no_descriptor_of_the_host_is_inherited(programs: Programs) -> None:
 
 
 def test_a_perl_program_is_a_node(programs: Programs) -> None:
-    if shutil.which("perl") is None:
-        pytest.skip("perl is not installed")
+    need("perl")
     (programs.folder / "n.pl").write_text(
         'my $l = <STDIN>; $l =~ /"n":(\\d+)/; print $1 * 2, "\\n";', encoding="utf-8"
     )

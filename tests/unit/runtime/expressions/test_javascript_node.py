@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,13 @@ from nodeling_runtime.expressions.javascript_names import (
     ROOTS,
 )
 from nodeling_runtime.expressions.record import Names
+from programs import need
 from unit.runtime.expressions import javascript_cases as CASES
 
 HERE = Path(__file__).parent
 # Every construct meets this many generated contexts; the full count takes a while on a slow machine.
 CONTEXTS = 10_000 if os.environ.get("CI") else 2_500
 NOTHING = object()
-
-
-def find_node() -> str:
-    node = shutil.which("node")
-    if node is None:
-        if os.environ.get("CI"):
-            pytest.fail("Node is needed to judge what is lowered from JavaScript")
-        pytest.skip("Node is not installed: the JavaScript comparison did not run")
-    return node
 
 
 def same(left: Any, right: Any) -> bool:
@@ -59,7 +50,7 @@ def value_or_nothing(expression: Any, scope: Names) -> Any:
 
 
 def test_every_construct_agrees_with_node_on_generated_values() -> None:
-    node = find_node()
+    node = need("node")
     contexts = CASES.generated_contexts(CONTEXTS, seed=20_26)
     payload = json.dumps({"expressions": CASES.CONSTRUCTS, "contexts": contexts}).encode("utf-8")
     with subprocess.Popen(

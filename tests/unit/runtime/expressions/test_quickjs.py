@@ -31,7 +31,9 @@ def table() -> Iterator[FunctionTable]:
             "quickjs-ng is not installed: pip install -e .[dev]"
         )
     yield function_table()
+    loop = engine_module._engine()._loop
     engine_module._engine().close()
+    assert loop.is_closed()
 
 
 def value(script: str, table: FunctionTable) -> Any:

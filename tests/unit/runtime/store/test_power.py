@@ -21,6 +21,7 @@ import pytest
 
 from nodeling_runtime.store.sqlite import SqliteStore
 from nodeling_runtime.store.verify import verify_run
+from programs import need
 
 HERE = Path(__file__).parents[3] / "fixtures" / "power"
 CUTS = int(os.environ.get("NODELING_CUTS", "200"))
@@ -91,10 +92,7 @@ def calls_in(log: Path) -> Iterator[Call]:
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("gcc") is None:
-        if "gcc" in os.environ.get("NODELING_REQUIRE", ""):
-            pytest.fail("gcc is required and is not here")
-        pytest.skip("gcc is not here, so writes cannot be traced")
+    need("gcc")
     path = tmp_path_factory.mktemp("power") / "trace.so"
     subprocess.run(
         ["gcc", "-shared", "-fPIC", "-O1", "-o", str(path), str(HERE / "trace.c"), "-ldl", "-lpthread"],

@@ -180,6 +180,14 @@ def test_a_failed_build_says_what_the_tool_said_and_leaves_nothing(project: Path
     assert leftovers(project) == [] and [note.kind for note in notes] == ["building", "failed"]
 
 
+def test_what_a_linker_misses_is_quoted_before_that_it_failed(project: Path) -> None:
+    lines = ["ld: in count:", "node.c:12: undefined reference to `nowhere`", "collect2: error: ld returned 1"]
+    spec = spec_of(project, "".join(f"echo '{line}'\n" for line in lines) + "exit 1\n")
+    with pytest.raises(PluginError) as caught:
+        built(spec)
+    assert caught.value.message.endswith("sh ended with 1: node.c:12: undefined reference to `nowhere`")
+
+
 def test_a_build_that_makes_nothing_is_a_failure(project: Path) -> None:
     with pytest.raises(PluginError, match="made nothing"):
         built(spec_of(project, "true\n"))
