@@ -83,7 +83,8 @@ class Guards:
         job, mine = self._job, self._job.generation
         inputs = job.take_inputs(self._calling)
         key = None if cache.key is None else to_plain(cache.key.evaluate(job.names))
-        self._entry = Entry(job.engine.shared, job.step.spec, inputs, job.config, key, cache.ttl_ms)
+        given = None if cache.any_inputs else (inputs, job.config)
+        self._entry = Entry(job.engine.shared, job.step.spec, given, key, cache.ttl_ms)
         hit = await self._entry.read()
         if hit is None or mine != job.generation or job.ending is not None:
             return False

@@ -32,9 +32,10 @@ def read_guards(
         if spec.manifest.flow:
             message = f"`{key}` is about calls of a node, and {spec.name!r} is a container"
             reading.fault("document.guard", message, place, "set it on its children", key=True)
-        elif key == "cache" and spec.manifest.effects == "unsafe":
+        elif key == "cache" and spec.manifest.effects == "unsafe" and not out[name].any_inputs:
             message = f"{spec.name!r} has effects that must happen each time, so nothing is taken over for it"
-            reading.fault("document.guard", message, place, "leave `cache` out", key=True)
+            hint = "leave `cache` out, or say by a `key` and `any_inputs: true` which call is the same one"
+            reading.fault("document.guard", message, place, hint, key=True)
     return out
 
 
@@ -65,7 +66,12 @@ def _cache(reading: Reading, value: Any, pointer: str) -> Cache:
     reading.unknown_keys(value, CACHE, "`cache`", pointer)
     key = reading.template(value["key"], f"{pointer}/key") if "key" in value else None
     ttl = reading.duration(value["ttl"], f"{pointer}/ttl") if "ttl" in value else None
-    return Cache(key, ttl)
+    alone = f"{pointer}/any_inputs"
+    any_inputs = reading.boolean(value.get("any_inputs", False), "`any_inputs`", alone, False)
+    if any_inputs and key is None:
+        message = "`any_inputs` leaves the key alone to say which output it is, and there is no `key`"
+        reading.fault("document.value", message, alone, "give a `key`", key=True)
+    return Cache(key, ttl, any_inputs)
 
 
 GUARDS: tuple[tuple[str, str, Callable[[Reading, Any, str], Any]], ...] = (

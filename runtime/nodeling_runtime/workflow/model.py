@@ -58,6 +58,7 @@ class Cache:
 
     key: Template | None = None
     ttl_ms: float | None = None
+    any_inputs: bool = False  # the key alone says which output it is, whatever the inputs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
