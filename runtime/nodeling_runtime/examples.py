@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import Fault, NodelingError
 from nodeling.manifest import Schema
 from nodeling.testing.fake import Fake

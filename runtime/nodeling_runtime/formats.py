@@ -10,10 +10,11 @@ import functools
 import importlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import ConfigError, Fault, PluginError, nearest
 from nodeling.formats import Converted, Format, Source, Wishes
 from nodeling.values import InvalidValue, decode, encode

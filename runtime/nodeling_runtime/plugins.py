@@ -12,10 +12,11 @@ import importlib.util
 import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime import installed
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ and only a workflow that asks for a troubled node hears of it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import ConfigError, Fault, nearest
 from nodeling.manifest import Manifest, Version, VersionRange, reference_parts
 from nodeling.node import NodeDefinition

@@ -12,10 +12,10 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import NodelingError, PluginError, nearest
 from nodeling_runtime import plugins
 from nodeling_runtime.documents.reader import parse_document, read_document

@@ -7,9 +7,9 @@ which name they probably meant. Values are abbreviated, so that a fault is alway
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import nearest
 
 from .schema_document import resolve

@@ -10,11 +10,11 @@ the nearest valid name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import ConfigError, Fault
 
 from .schema_document import Draft, Part, draft_of, evaluation_cost, resolve, walk

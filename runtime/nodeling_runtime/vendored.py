@@ -10,10 +10,10 @@ import difflib
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from nodeling._dataclass import dataclass
 from nodeling.sdk_files import sdk_file, sdk_names
 
 _REMARKS = {

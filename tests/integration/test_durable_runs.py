@@ -32,6 +32,7 @@ from nodeling_runtime.engine.loaded import Loaded, load_file
 from nodeling_runtime.engine.stored import stored_result
 from nodeling_runtime.store.memory import MemoryStore
 from nodeling_runtime.store.model import Event
+from nodeling_runtime.store.verify import verify_run
 
 Document = dict[str, Any]
 
@@ -215,6 +216,32 @@ def test_a_back_off_that_was_begun_is_waited_for_to_its_end_and_not_anew(keeper:
     assert (outcome.status, output_of(outcome)) == ("succeeded", 2)
     assert tries == [2]
     assert store.timers(run_id) == []
+
+
+@pytest.mark.parametrize("effects", ["idempotent", "unsafe"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_call_that_was_lost_has_failed_where_the_step_says_so(
+    keeper: Keeper, project: Project, effects: str, inside: bool
+) -> None:
+    calls = project.folder / "calls"
+    tells = f"with open({str(calls)!r}, 'a') as file:\n        file.write(ctx.step + ' ')"
+    code = f"def run(ctx, inputs):\n    {tells}\n    return ctx.step\n"
+    project.node("work", code, effects=effects)
+    pay: dict[str, Any] = {"name": "pay", "node": "work", "on_lost": "fail"}
+    if inside:
+        pay = {"name": "all", "node": "sequence", "steps": [{"name": "one", "node": "work"}, pay]}
+    after = {"name": "after", "node": "work", "needs": [{"step": pay["name"], "on": "failure"}]}
+    loaded = project.load({"steps": [{**pay, "needs": []}, after]})
+    run_id = begin(keeper, loaded).run_id
+    calls.unlink()
+    path = "all/pay" if inside else "pay"
+    kept = cut_before(keeper, run_id, "step.ended", path)
+    store, outcome = resumed_from(keeper, run_id, kept, loaded=loaded)
+    assert (outcome.status, calls.read_text(encoding="utf-8")) == ("succeeded", "after ")
+    (end,) = [one for one in store.results(run_id) if one.path == path]
+    assert (end.status, end.error["code"]) == ("failed", "run.lost")  # type: ignore[index]
+    assert [(one.attempt, one.state) for one in store.attempts(run_id) if one.path == path] == [(1, "failed")]
+    assert verify_run(store, run_id) == []
 
 
 def test_an_unsafe_step_that_may_have_run_is_in_doubt_and_nothing_goes_on(keeper: Keeper) -> None:

@@ -121,13 +121,14 @@ def _api_call(draft: Draft, step: Step, pointer: str) -> Step:
         draft.note(
             "unknown_key", f"{pointer}/inputs/{key}", f"api-call has the key {key!r}, which is left out"
         )
+    kept = {"cache": step.pop("cache")} if "cache" in step else {}
     request, answer = draft.unique(f"{name}-request"), draft.unique(f"{name}-body")
     place = f"steps[{_quoted(request)}].output.body"
     return {
         **step,
         "node": "sequence",
         "steps": [
-            {"name": request, "node": "http-request", "inputs": asks},
+            {"name": request, "node": "http-request", "inputs": asks, **kept},
             {"name": answer, "node": "blok-expr", "inputs": {"value": "${" + place + "}"}},
         ],
     }

@@ -5,17 +5,49 @@ from __future__ import annotations
 from typing import Any
 
 from nodeling_bridges.blok.draft import Draft
+from nodeling_bridges.blok.values import Values
 
-__all__ = ["NAMING", "PLAIN", "TRYING", "plain_keys", "spread", "trying_keys"]
+__all__ = [
+    "NAMING",
+    "PLAIN",
+    "TRYING",
+    "idempotent",
+    "plain_keys",
+    "spread",
+    "trying_keys",
+    "without_cache",
+]
 
 PLAIN = ("id", "name", "description", "ui", "active", "stop")
 NAMING = ("as", "spread", "ephemeral", "set_var")
 TRYING = ("idempotencyKey", "idempotencyKeyTTL", "retry", "maxDuration")
 _RETRY = ("maxAttempts", "minTimeoutInMs", "maxTimeoutInMs", "factor", "nonRetryableErrorNames")
 _FIRST_DELAY, _LONGEST_DELAY, _FACTOR = 1_000, 30_000, 2
+_KEY_HOLDS = "24h"
+CALLLESS = ("if-else", "parallel", "sequence", "subworkflow", "try", "validate")
 
 Step = dict[str, Any]
 TOP = 2  # the parts of a pointer to a step that stands in no other
+
+
+def idempotent(draft: Draft, data: Step, pointer: str, found: Step, values: Values, target: str) -> None:
+    """What a step gave under a key is what it gives under that key, for a time."""
+    if "idempotencyKey" not in data:
+        if "idempotencyKeyTTL" in data:
+            place = f"{pointer}/idempotencyKeyTTL"
+            draft.note("idempotency", place, "`idempotencyKeyTTL` says nothing without an `idempotencyKey`")
+        return
+    key = values.value(data["idempotencyKey"], f"{pointer}/idempotencyKey", f"{target}/cache/key/2")
+    ttl = data.get("idempotencyKeyTTL", _KEY_HOLDS)
+    found["cache"] = {"key": [draft.workflow, found["name"], key], "ttl": ttl, "any_inputs": True}
+
+
+def without_cache(draft: Draft, data: Step, pointer: str, found: Step) -> Step:
+    """The step, told of where its key would be about no call of a node."""
+    if found.get("node") in CALLLESS and found.pop("cache", None) is not None:
+        message = "`idempotencyKey` is about a node's call, and this step calls none by itself"
+        draft.note("idempotency", f"{pointer}/idempotencyKey", message, "set it on the steps inside")
+    return found
 
 
 def plain_keys(draft: Draft, data: Step, pointer: str) -> Step:
@@ -31,8 +63,6 @@ def plain_keys(draft: Draft, data: Step, pointer: str) -> Step:
         draft.ui[found["name"]] = data["ui"]
     if data.get("active") is False:
         found["active"] = False
-    if data.get("stop") is True and not draft.is_first:
-        found["stop"] = True
     _naming(draft, data, pointer, found, name)
     return found
 
@@ -66,22 +96,13 @@ def trying_keys(draft: Draft, data: Step, pointer: str, found: Step) -> None:
             "attempts": retry.get("maxAttempts", 1),
             "delay": retry.get("minTimeoutInMs", _FIRST_DELAY),
             "max_delay": retry.get("maxTimeoutInMs", _LONGEST_DELAY),
+            "factor": retry.get("factor", _FACTOR),
+            "jitter": "none",
         }
-        _retry_notes(draft, retry, f"{pointer}/retry")
-    for key in ("idempotencyKey", "idempotencyKeyTTL"):
-        if key in data:
-            message = f"`{key}`: an output is not kept from one run to the next"
-            hint = "the node gets an idempotency key of its own with each call, the same over retries"
-            draft.note("idempotency", f"{pointer}/{key}", message, hint)
-
-
-def _retry_notes(draft: Draft, retry: Step, pointer: str) -> None:
-    if retry.get("factor", _FACTOR) != _FACTOR:
-        draft.note("retry", f"{pointer}/factor", "the pause between tries always doubles here, with jitter")
-    if retry.get("nonRetryableErrorNames"):
-        message = "errors are told apart by code, not by name"
-        hint = "list the codes that are tried again as `retry.on`, or let the node say `retryable`"
-        draft.note("retry", f"{pointer}/nonRetryableErrorNames", message, hint)
+        if retry.get("nonRetryableErrorNames"):
+            message = "errors are told apart by code, not by name"
+            hint = "list the codes that are tried again as `retry.on`, or let the node say `retryable`"
+            draft.note("retry", f"{pointer}/retry/nonRetryableErrorNames", message, hint)
 
 
 def spread(draft: Draft, data: Step, found: Step) -> list[Step]:

@@ -39,6 +39,7 @@ class Draft:
         self.read: set[str] = set()
         self.env: set[str] = set()
         self.ui: dict[str, Any] = {}
+        self.workflow = ""  # what it is called
         self._taken: set[str] = set()
 
     def note(self, what: str, pointer: str, message: str, hint: str | None = None) -> None:

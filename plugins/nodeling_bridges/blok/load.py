@@ -54,6 +54,7 @@ def convert(source: Source, wishes: Wishes) -> Converted:
     if not isinstance(data, dict):
         raise ConfigError(f"{source.name} is no Blok workflow: it holds no object", code="format.invalid")
     draft = Draft(source, wishes, is_first=_is_first(data))
+    draft.workflow = str(data.get("name") or source.name)
     _look_ahead(draft, data)
     configs = draft.mapping(data.get("nodes", {}), "/nodes", "`nodes`")
     draft.strangers(data, _TOP, "", "this workflow")

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable
 from typing import Any
 
 from nodeling_bridges.blok.builtin import IF_ELSE, bare_name, known_nodes, lower_builtin
-from nodeling_bridges.blok.common import NAMING, PLAIN, TRYING, plain_keys, spread, trying_keys
+from nodeling_bridges.blok.common import (
+    NAMING,
+    PLAIN,
+    TRYING,
+    idempotent,
+    plain_keys,
+    spread,
+    trying_keys,
+    without_cache,
+)
 from nodeling_bridges.blok.draft import Draft
+from nodeling_bridges.blok.shapes import SHAPES
+from nodeling_bridges.blok.stopping import Stops
 from nodeling_bridges.blok.values import Values
 
 __all__ = ["Steps"]
@@ -26,42 +35,78 @@ class Steps:
     def __init__(self, draft: Draft, configs: dict[str, Any]) -> None:
         self.draft = draft
         self.values = Values(draft)
+        self.stops = Stops(draft)
         self.configs = configs
         self.used: set[str] = set()
 
     # --- Lists ------------------------------------------------------------------------------------
 
-    def scope(self, given: Any, pointer: str, target: str, what: str, *, is_last: bool = True) -> list[Step]:
-        """The steps of a list, in order; `is_last` tells that nothing follows it in any list above."""
+    def scope(
+        self,
+        given: Any,
+        pointer: str,
+        target: str,
+        what: str,
+        *,
+        is_last: bool = True,
+        is_pool: bool = False,
+    ) -> list[Step]:
+        """The steps of a list.
+
+        Args:
+            given: The list.
+            pointer: Where it stands.
+            target: Where it stands in the native document.
+            what: What it is called.
+            is_last: Nothing follows it in any list above.
+            is_pool: Its steps know nothing of one another.
+        """
         found: list[Step] = []
         steps = self.draft.steps(given, pointer, what)
         stopped = False
+        self.stops.enter()
         for index, (step, place) in enumerate(steps):
-            if self.draft.is_first and step.get("stop") is True and step.get("active") is not False:
-                stopped = stopped or self._stops(place, is_last)
+            name, is_end = str(step.get("id", step.get("name"))), index == len(steps) - 1
+            stops = self._stops(step, place, is_pool=is_pool) and not stopped
+            if stops and self.draft.is_first:  # it ends before the step
+                stopped = True
+                found.extend([] if is_last else [self.stops.ended(name)])
+            marked = self.stops.marked
             self.draft.place(f"{target}/{len(found)}", place)
-            ends = is_last and index == len(steps) - 1
-            made = self.step(step, place, f"{target}/{len(found)}", is_last=ends)
-            if stopped:
-                made = [{**one, "active": False} for one in made]
-            found.extend(made)
+            made = self.step(step, place, f"{target}/{len(found)}", is_last=is_last and is_end)
+            found.extend({**one, "active": False} for one in made) if stopped else found.extend(made)
+            if stops and not self.draft.is_first:
+                self._stop_behind(found, name, is_last=is_last)
+            if self.stops.marked > marked and not (stops or stopped or is_pool or is_end):
+                found.append(self.stops.gate(name))
+        self.stops.leave()
         return found
 
-    def _stops(self, place: str, is_last: bool) -> bool:
-        """The first generation ends the workflow before a step with `stop`."""
-        if not is_last:
-            hint = "move what follows into the branches in which it shall run"
-            message = "`stop` inside a branch ends the whole workflow; here it would end the branch alone"
-            self.draft.fault("stop", f"{place}/stop", message, hint)
-        message = "the workflow ends before a step with `stop`: it and what follows are inactive here"
-        self.draft.note("stop", f"{place}/stop", message)
+    def _stops(self, step: Step, place: str, *, is_pool: bool) -> bool:
+        """Whether the workflow ends at a step."""
+        if step.get("stop") is not True or step.get("active") is False:
+            return False
+        if is_pool:
+            message = "`stop` stands on one of several steps that run at once: there is no order to end"
+            self.draft.fault("stop", f"{place}/stop", message, "set it on the step around them")
+            return False
+        if self.stops.is_in_loop:
+            message = "`stop` inside a loop ends its round"
+            self.draft.note("stop", f"{place}/stop", message, "the loop's own condition ends the loop")
         return True
+
+    def _stop_behind(self, found: list[Step], name: str, *, is_last: bool) -> None:
+        """The second generation ends the workflow when the step has succeeded."""
+        if is_last or self.stops.is_outermost:
+            found[-1]["stop"] = True
+        else:
+            found.append(self.stops.ended(name))
 
     def step(self, data: Step, pointer: str, target: str, *, is_last: bool = True) -> list[Step]:
         """One step; two where its output is spread."""
-        shape = next((shape for shape in _SHAPES if isinstance(data.get(shape), (dict, str))), None)
+        shape = next((shape for shape in SHAPES if isinstance(data.get(shape), (dict, str))), None)
         if shape is not None and "use" not in data and "node" not in data:
-            return _SHAPES[shape](self, data, pointer, target, is_last)
+            return SHAPES[shape](self, data, pointer, target, is_last)
         return self._call(data, pointer, target, is_last)
 
     # --- A node's call ----------------------------------------------------------------------------
@@ -73,18 +118,20 @@ class Steps:
         draft.strangers(data, (*_CALL, *_STREAMS, *_SCHEDULING), pointer, "this step")
         self._left_out(data, pointer)
         trying_keys(draft, data, pointer, found)
+        idempotent(draft, data, pointer, found, self.values, target)
         config, place = self._config(data, pointer)
         bare = bare_name(node)
         if bare == IF_ELSE or "conditions" in config:
             found.update(self._conditions(config, place, target, is_last))
-            return [found]
+            return [without_cache(draft, data, pointer, found)]
         flow = self._flow(config, place, target, is_last)
         if flow is not None:
-            return [{**found, **flow}]
+            return [without_cache(draft, data, pointer, {**found, **flow})]
         kind = data.get("type")
         if isinstance(kind, str) and kind not in ("module", "local"):
             found["type"] = kind
         made = self._node(found, node, bare, config, place, target, pointer)
+        made = without_cache(draft, data, pointer, made)
         return spread(draft, data, self._mapped(made, config, place, target))
 
     def _config(self, data: Step, pointer: str) -> tuple[Step, str]:
@@ -121,9 +168,8 @@ class Steps:
         else:
             for key, value in config.items():
                 if key == "nodes":
-                    found[key] = self.scope(
-                        value, f"{place}/nodes", f"{target}/nodes", "`nodes`", is_last=False
-                    )
+                    at, to = f"{place}/nodes", f"{target}/nodes"
+                    found[key] = self.scope(value, at, to, "`nodes`", is_last=False, is_pool=True)
                 elif key != "mapper":
                     found[key] = self.values.value(value, f"{place}/{key}", f"{target}/{key}")
         if is_ours and bare is not None:
@@ -181,154 +227,3 @@ class Steps:
             at, to = f"{place}/{part}/steps", f"{target}/{part}"
             found[part] = self.scope(inner.get("steps"), at, to, "`steps`", is_last=is_last)
         return found
-
-    # --- Shapes of the second generation ----------------------------------------------------------
-
-    def _opened(self, data: Step, shape: str, keys: tuple[str, ...], pointer: str) -> tuple[Step, Step, str]:
-        """A new step, what its shape says, and where."""
-        found = plain_keys(self.draft, data, pointer)
-        self.draft.strangers(data, (*PLAIN, shape), pointer, f"this {shape}")
-        place = f"{pointer}/{shape}"
-        given = self.draft.mapping(data[shape], place, f"`{shape}`")
-        self.draft.strangers(given, keys, place, f"`{shape}`")
-        return found, given, place
-
-    def _branch(self, data: Step, pointer: str, target: str, is_last: bool) -> list[Step]:
-        found, given, place = self._opened(data, "branch", ("when", "then", "else"), pointer)
-        found["node"] = "if-else"
-        found["if"] = self.values.condition(self.draft.text(given, "when", place, "a branch"))
-        self.draft.place(f"{target}/if", f"{place}/when")
-        for key in ("then", "else"):
-            if given.get(key):
-                at, to = f"{place}/{key}", f"{target}/{key}"
-                found[key] = self.scope(given[key], at, to, f"`{key}`", is_last=is_last)
-        return [found]
-
-    def _switch(self, data: Step, pointer: str, target: str, is_last: bool) -> list[Step]:
-        found, given, place = self._opened(data, "switch", ("on", "cases", "default"), pointer)
-        found.update(node="switch", on=self._script(given.get("on"), f"{place}/on", f"{target}/on"), cases=[])
-        for index, (case, at) in enumerate(self.draft.steps(given.get("cases"), f"{place}/cases", "`cases`")):
-            to = f"{target}/cases/{index}"
-            when = self.values.value(case.get("when"), f"{at}/when", f"{to}/when")
-            do = self.scope(case.get("do"), f"{at}/do", f"{to}/do", "`do`", is_last=is_last)
-            found["cases"].append({"when": when, "do": do})
-        if given.get("default"):
-            at, to = f"{place}/default", f"{target}/default"
-            found["default"] = self.scope(given["default"], at, to, "`default`", is_last=is_last)
-        return [found]
-
-    def _for_each(self, data: Step, pointer: str, target: str, is_last: bool) -> list[Step]:
-        found, given, place = self._opened(
-            data, "forEach", ("in", "as", "mode", "concurrency", "do"), pointer
-        )
-        item = str(given.get("as", "item"))
-        is_parallel = given.get("mode") == "parallel"
-        found.update(node="for-each", strategy="parallel" if is_parallel else "sequential")
-        found["in"] = self._script(given.get("in"), f"{place}/in", f"{target}/in")
-        if is_parallel:
-            found["max_concurrent"] = given.get("concurrency", 10)
-        body = self.scope(given.get("do"), f"{place}/do", f"{target}/do", "`do`", is_last=False)
-        found["do"] = [self._published(found["name"], {item: "${item}", f"{item}Index": "${index}"}), *body]
-        return [found]
-
-    def _loop(self, data: Step, pointer: str, target: str, is_last: bool) -> list[Step]:
-        found, given, place = self._opened(data, "loop", ("while", "maxIterations", "do"), pointer)
-        text = self.draft.text(given, "while", place, "a loop")
-        if f"{data.get('id')}Index" in text:
-            message = "the condition of a loop cannot read the number of its round here"
-            self.draft.fault("loop", f"{place}/while", message, "count in a step of the body")
-        found.update(node="while")
-        found["while"] = self.values.condition(text)
-        self.draft.place(f"{target}/while", f"{place}/while")
-        if "maxIterations" in given:
-            found["max_iterations"] = given["maxIterations"]
-        body = self.scope(given.get("do"), f"{place}/do", f"{target}/do", "`do`", is_last=False)
-        found["do"] = [self._published(found["name"], {f"{data.get('id')}Index": "${iteration}"}), *body]
-        return [found]
-
-    def _published(self, name: str, values: Step) -> Step:
-        """What a loop counts and holds stands in the context, as Blok has it."""
-        return {
-            "name": self.draft.unique(f"{name}-item"),
-            "node": "blok-publish",
-            "inputs": {"values": values},
-        }
-
-    def _try(self, data: Step, pointer: str, target: str, is_last: bool) -> list[Step]:
-        found, given, place = self._opened(data, "tryCatch", ("try", "catch", "finally"), pointer)
-        found["node"] = "try"
-        for key in ("try", "catch", "finally"):
-            if given.get(key):
-                found[key] = self.scope(
-                    given[key], f"{place}/{key}", f"{target}/{key}", f"`{key}`", is_last=False
-                )
-        return [found]
-
-    def _wait(self, data: Step, pointer: str, target: str, is_last: bool) -> list[Step]:
-        found = plain_keys(self.draft, data, pointer)
-        self.draft.strangers(data, (*PLAIN, *NAMING, "wait"), pointer, "this wait")
-        given = self.draft.mapping(data["wait"], f"{pointer}/wait", "`wait`")
-        self.draft.strangers(given, ("for", "until"), f"{pointer}/wait", "`wait`")
-        found["node"] = "timer"
-        for key in ("for", "until"):
-            if key in given:
-                value = self._moment(given[key], f"{pointer}/wait/{key}") if key == "until" else given[key]
-                found[key] = self.values.value(value, f"{pointer}/wait/{key}", f"{target}/{key}")
-        return [found]
-
-    def _moment(self, value: Any, pointer: str) -> Any:
-        """Milliseconds since the epoch as a moment; a text stays as it is."""
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return value
-        try:
-            return datetime.datetime.fromtimestamp(value / 1000, datetime.UTC).isoformat()
-        except (OverflowError, ValueError, OSError):
-            self.draft.fault("shape", pointer, f"{value} milliseconds are no moment of this calendar")
-            return ""
-
-    def _subworkflow(self, data: Step, pointer: str, target: str, is_last: bool) -> list[Step]:
-        draft = self.draft
-        found = plain_keys(draft, data, pointer)
-        known = ("subworkflow", "inputs", "wait", "allowList", "dispatch", *PLAIN, *NAMING, *TRYING)
-        draft.strangers(data, known, pointer, "this subworkflow")
-        trying_keys(draft, data, pointer, found)
-        name = draft.text(data, "subworkflow", pointer, "a step")
-        if name.startswith("js/") or "${" in name:
-            hint = "write a `switch` over the workflows that it may be"
-            draft.fault(
-                "subworkflow",
-                f"{pointer}/subworkflow",
-                "which workflow is run is decided before the run",
-                hint,
-            )
-        if data.get("wait") is False:
-            message = "a subworkflow that nobody waits for does not exist here: this step would wait"
-            draft.fault(
-                "subworkflow", f"{pointer}/wait", message, "start it as a run of its own, or wait for it"
-            )
-        for key in ("allowList", "dispatch"):
-            if key in data:
-                draft.note("subworkflow", f"{pointer}/{key}", f"`{key}` says nothing here: the file is named")
-        found.update(node="subworkflow", workflow=draft.wishes.bindings.get(name, f"{name}.json"))
-        inputs = data.get("inputs", {})
-        found["inputs"] = self.values.value(inputs, f"{pointer}/inputs", f"{target}/inputs")
-        return spread(draft, data, found)
-
-    def _script(self, given: Any, pointer: str, target: str) -> Any:
-        """A value that is JavaScript where it is a text without a mark."""
-        if isinstance(given, str) and not given.startswith("js/") and "${" not in given:
-            self.draft.place(target, pointer)
-            return f"js/{self.values.javascript(given)}"
-        return self.values.value(given, pointer, target)
-
-
-_Shape = Callable[[Steps, Step, str, str, bool], list[Step]]
-_SHAPES: dict[str, _Shape] = {
-    "branch": Steps._branch,
-    "switch": Steps._switch,
-    "forEach": Steps._for_each,
-    "loop": Steps._loop,
-    "tryCatch": Steps._try,
-    "wait": Steps._wait,
-    "subworkflow": Steps._subworkflow,
-}

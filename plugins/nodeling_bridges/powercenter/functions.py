@@ -1,8 +1,13 @@
-"""The functions that converted documents call: pure, and total but for what an expression cannot do."""
+"""The functions that converted documents call: total but for what an expression cannot do.
+
+All are pure but one: `powercenter_now` asks the clock. What a link or an `if` makes of it is written down
+when it is decided, so a resume decides nothing anew.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from nodeling.errors import NodelingError
@@ -56,6 +61,18 @@ def count(output: Any, metrics: dict[str, Any], name: str) -> Any:
     return 0 if name.endswith(("Rows", "Errors", "Code")) else None
 
 
+def now(started: str) -> str:
+    """The present, as the language writes moments: in UTC, as the start of the workflow is."""
+    from nodeling_bridges.powercenter.language import dates
+
+    return dates.iso(datetime.now(UTC).replace(tzinfo=None))
+
+
+def moment(text: str | None) -> str | None:
+    """A moment of a step as the language writes it."""
+    return None if text is None else text.removesuffix("Z")
+
+
 def required(value: Any, wanted: str) -> Any:
     """A setting that has to be there."""
     if value is None:
@@ -68,6 +85,8 @@ TABLE: tuple[tuple[str, Callable[..., Any], int, str], ...] = (
     ("powercenter_holds", holds, 2, "Whether a condition of PowerCenter's language holds."),
     ("powercenter_status", status, 2, "A step's state and reason as a task's status in PowerCenter."),
     ("powercenter_first_run", first_run, 1, "The first status of a task that ran."),
+    ("powercenter_now", now, 1, "The present (SYSDATE); asked with the start of the workflow."),
+    ("powercenter_moment", moment, 1, "When a step began or ended, as PowerCenter's language writes it."),
     ("powercenter_required", required, 2, "A value that must not be null; what to do is said when it is."),
     ("powercenter_count", count, 3, "A count of a session, from what its node measured or gave back."),
 )

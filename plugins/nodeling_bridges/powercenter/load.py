@@ -57,6 +57,7 @@ def native(flow: Flow, whole: Whole) -> dict[str, Any]:
     """The document of a workflow; what is wrong with it is among the faults of `whole`."""
     whole.top = flow.name
     whole.start = whole.fresh(flow.start() or (START if START not in flow.instances else "Begin"))
+    whole.suspends = flow.suspends
     lowering = Lowering(whole, flow, "/steps", None)
     document: dict[str, Any] = {"name": flow.name}
     if flow.description:
@@ -66,8 +67,11 @@ def native(flow: Flow, whole: Whole) -> dict[str, Any]:
         f"{json.dumps(name)}: powercenter_status({step}.status, {step}.reason)"
         for name, step in ((one, f"steps[{json.dumps(one)}]") for one in lowering.tasks())
     )
+    settings: dict[str, Any] = {"on_failure": "suspend"} if flow.suspends else {}
     if whole.mails:
-        document["settings"] = {"env": [variable for _, _, variable, _ in MAIL_SETTINGS]}
+        settings["env"] = [variable for _, _, variable, _ in MAIL_SETTINGS]
+    if settings:
+        document["settings"] = settings
     document["output"] = f"${{{{{states}}}}}"
     _judge_flow(lowering, flow)
     return document
@@ -95,10 +99,6 @@ def _judge_flow(lowering: Lowering, flow: Flow) -> None:
         )
     if not flow.enabled:
         lowering.note(f"the workflow {flow.name!r} is disabled there; here it runs when it is started", flow)
-    if flow.suspends:
-        lowering.note(
-            "SUSPEND_ON_ERROR: the run fails, and `nodectl runs restart RUN --failed` goes on", flow
-        )
 
 
 def _judge_bindings(whole: Whole, bindings: dict[str, str]) -> None:

@@ -3,6 +3,9 @@
 A link becomes a `needs` that observes how its source ended (`on: done`), with the link's condition in its
 `if`: an empty condition holds after a failure too. A disabled task is led past. A task whose failure is
 nobody's business is `on_error: continue`; a flag says otherwise. `Start` knows variables and times.
+
+Where the workflow suspends on errors a task that fails is done again by a resume, whatever its flags say, and
+until then its links are not asked: `on: success`.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from typing import Any
 
 from nodeling.errors import Fault
 from nodeling.formats import Position, Source
-from nodeling_bridges.powercenter.lower_tasks import is_control_of_more, lowered
+from nodeling_bridges.powercenter.lower_frame import guard, keeping, start_step, suspension_email
+from nodeling_bridges.powercenter.lower_tasks import is_control_of_more, lowered, never_fails
 from nodeling_bridges.powercenter.model import Flow, Instance, Link, Pair, Repository
 from nodeling_bridges.powercenter.parameters import Parameters
 from nodeling_bridges.powercenter.values import Names
@@ -55,6 +59,7 @@ class Whole:
         self.start = START
         self.top = ""
         self.mails = False  # whether anything sends e-mails
+        self.suspends = False  # whether a task that fails is waited for
 
     def fresh(self, wanted: str) -> str:
         """A step's name that nothing else has."""
@@ -102,7 +107,7 @@ class Lowering:
     def steps(self) -> list[Step]:
         """The steps of the flow, in the order of its instances."""
         found: list[Step] = []
-        first: list[Step] = [] if self.is_worklet else [self._start_step()]
+        first: list[Step] = [] if self.is_worklet else [start_step(self)]
         for instance in self.flow.instances.values():
             if instance.task.type == "start":
                 continue
@@ -111,11 +116,14 @@ class Lowering:
             self.whole.places[where] = instance.position
             found.append(self._step(instance, where))
         guards = [
-            self._guard(one)
+            guard(self, one)
             for one in self.flow.instances.values()
             if one.fails_parent_unrun and one.enabled and one.task.type != "start"
         ]
-        return [*first, *found, *guards]
+        if self.is_worklet:
+            return [*found, *guards]
+        told = suspension_email(self, len(first) + len(found) + len(guards))
+        return [*first, *found, *guards, *told, *keeping(self)]
 
     def tasks(self) -> list[str]:
         """The steps of the tasks themselves."""
@@ -134,6 +142,8 @@ class Lowering:
         if not instance.enabled:
             step["active"] = False
         step.update(body)
+        if self._is_waited_for(instance):
+            return step
         if not instance.fails_parent and not is_control_of_more(instance.task):
             step["on_error"] = "continue"
         elif step.get("on_error") == "continue":
@@ -141,6 +151,11 @@ class Lowering:
                 f"{instance.name!r}: its commands never fail it, so FAIL_PARENT means nothing", instance
             )
         return step
+
+    def _is_waited_for(self, instance: Instance) -> bool:
+        """Whether the workflow is suspended when this task fails, and the task done again."""
+        task = instance.task
+        return self.whole.suspends and task.type not in ("start", "control") and not never_fails(task)
 
     def _needs(self, instance: Instance, pointer: str) -> Step:
         if not instance.enabled:
@@ -192,44 +207,11 @@ class Lowering:
 
     def _need(self, link: Link, pointer: str) -> Step:
         self.whole.places[pointer] = link.position
-        need: Step = {"step": self.step_of[link.source], "on": "done"}
+        waits = self._is_waited_for(self.flow.instances[link.source])
+        need: Step = {"step": self.step_of[link.source], "on": "success" if waits else "done"}
         if link.condition:
             need["if"] = self.expression("powercenter_holds", link.condition, link.position)
         return need
-
-    def _guard(self, instance: Instance) -> Step:
-        message = f"{instance.name} did not run"
-        return {
-            "name": self.fresh(f"{instance.name}-must-run"),
-            "description": f"FAIL_PARENT_IF_INSTANCE_DID_NOT_RUN of {instance.name}.",
-            "node": "control",
-            "needs": [{"step": self.step_of[instance.name], "on": "skipped"}],
-            "inputs": {"action": "fail", "target": "self", "message": message},
-        }
-
-    def _start_step(self) -> Step:
-        given = self.whole.parameters.of_workflow(self.whole.top)
-        known = {key.lower(): value for key, value in given.items()}
-        values = {
-            variable.name: {
-                "datatype": variable.datatype,
-                "value": known.get(variable.name.lower(), variable.default),
-            }
-            for variable in self._all_variables()
-        }
-        return {
-            "name": self.whole.start,
-            "node": "powercenter-start",
-            "inputs": {"variables": values},
-            "needs": [],
-        }
-
-    def _all_variables(self) -> list[Any]:
-        found = dict(self.flow.variables)
-        for worklet in self.whole.repository.worklets.values():
-            for name, variable in worklet.variables.items():
-                found.setdefault(name, variable)
-        return list(found.values())
 
     # -- what the tasks ask
 

@@ -44,6 +44,12 @@ def is_control_of_more(task: Task) -> bool:
     return task.type == "control" and _control(task)[1] != "self"
 
 
+def never_fails(task: Task) -> bool:
+    """Whether a Command task goes on, and succeeds, whatever its commands do."""
+    fails = task.attributes.get("Fail task if any command fails", "YES").upper() == "YES"
+    return task.type == "command" and not fails
+
+
 # -- what runs
 
 
@@ -54,7 +60,14 @@ def _session(lowering: Lowering, instance: Instance) -> Step:
     config: dict[str, Any] = {"session": instance.name, "mapping": task.mapping, **task.attributes}
     if parameters:
         config["parameters"] = parameters
-    return {"node": node, "config": {key: _literal(value) for key, value in config.items()}}
+    said = {key: _literal(value) for key, value in config.items()}
+    return {"node": node, "config": said, **_when_lost(task)}
+
+
+def _when_lost(task: Task) -> Step:
+    """What becomes of a task whose process died: by its recovery strategy it is done again, or has failed."""
+    strategy = "".join(one for one in task.attributes.get("Recovery Strategy", "").lower() if one.isalpha())
+    return {"on_lost": "fail"} if strategy.startswith("failtask") else {}
 
 
 def _literal(value: Any) -> Any:
@@ -72,7 +85,7 @@ def _command(lowering: Lowering, instance: Instance) -> Step:
     task = instance.task
     if not task.pairs:
         lowering.fault("powercenter.command", f"the task {instance.name!r} has no command", instance)
-    go_on = task.attributes.get("Fail task if any command fails", "YES").upper() != "YES"
+    go_on = never_fails(task)
     if len(task.pairs) == 1:
         step = _one_command(lowering, task.pairs[0], task)
         return {**step, "on_error": "continue"} if go_on else step
@@ -89,7 +102,7 @@ def _one_command(lowering: Lowering, pair: Pair, task: Task) -> Step:
     folder = task.attributes.get("Working Directory", "").strip()
     if folder:
         inputs["cwd"] = lowering.with_variables(folder, pair.position)
-    return {"node": "command", "inputs": inputs}
+    return {"node": "command", "inputs": inputs, **_when_lost(task)}
 
 
 def _decision(lowering: Lowering, instance: Instance) -> Step:

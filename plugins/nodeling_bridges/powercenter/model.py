@@ -110,6 +110,7 @@ class Flow:
     description: str = ""
     enabled: bool = True
     suspends: bool = False
+    suspension_email: str = ""  # the task that tells of it
     instances: Mapping[str, Instance] = field(default_factory=dict)
     links: tuple[Link, ...] = ()
     variables: Mapping[str, Variable] = field(default_factory=dict)
@@ -131,3 +132,4 @@ class Repository:
 
     workflows: Mapping[str, Flow]
     worklets: Mapping[str, Flow]
+    reusable: Mapping[str, Task] = field(default_factory=dict)

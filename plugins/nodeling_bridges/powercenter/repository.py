@@ -37,6 +37,7 @@ class Reader:
         self.source = source
         self.faults: list[Fault] = []
         self._reusable: dict[str, Task] = {}
+        self._inner: dict[str, Task] = {}  # defined inside a workflow
 
     def read(self, root: Element) -> Repository:
         """The repository of an export."""
@@ -60,7 +61,7 @@ class Reader:
             for inner in element.all("WORKLET"):
                 worklets.setdefault(inner.get("NAME"), self._flow(inner))
             workflows[name] = self._flow(element)
-        return Repository(workflows, worklets)
+        return Repository(workflows, worklets, {**self._reusable, **self._inner})
 
     def fault(
         self, code: str, message: str, element: Element, hint: str | None = None, *, warning: bool = False
@@ -75,6 +76,7 @@ class Reader:
         if not name:
             self.fault("powercenter.name", f"this {element.tag.lower()} has no NAME", element)
         own = {task.name: task for task in self._tasks(element)}
+        self._inner.update(own)
         if any(element.all("TASKINSTANCE")):
             instances = self._instances(element, own)
             links = [self._link(one) for one in element.all("WORKFLOWLINK")]
@@ -95,6 +97,7 @@ class Reader:
             description=element.get("DESCRIPTION"),
             enabled=element.get("ISENABLED", default="YES").upper() != "NO",
             suspends=element.get("SUSPEND_ON_ERROR", default="NO").upper() == "YES",
+            suspension_email=element.get("SUSPENSION_EMAIL"),
             instances=known,
             links=tuple(self._known(links, known)),
             variables={one.name: one for one in self._variables(element)},
@@ -179,11 +182,6 @@ class Reader:
             is_null = child.get("ISNULL", default="NO").upper() == "YES"
             default = None if is_null or not child.get("DEFAULTVALUE") else child.get("DEFAULTVALUE")
             persistent = child.get("ISPERSISTENT", default="NO").upper() == "YES"
-            if persistent:
-                said = f"the variable {name} is persistent: its last value is not kept from run to run"
-                self.fault(
-                    "powercenter.not_carried", said, child, "give it by a parameter file", warning=True
-                )
             yield Variable(name, child.get("DATATYPE", default="string"), default, child.position, persistent)
 
     def _wait(self, timer: Element) -> Wait | None:

@@ -24,8 +24,11 @@ SESSION_COUNTS = (
     "FirstErrorCode",
     "FirstErrorMsg",
 )
-TASK_VARIABLES = ("Status", "PrevTaskStatus", "ErrorCode", "ErrorMsg", "Condition", *SESSION_COUNTS)
-UNKNOWN_TIMES = ("STARTTIME", "ENDTIME")
+TASK_TIMES = {"StartTime": "started", "EndTime": "ended"}
+TASK_VARIABLES = (
+    *("Status", "PrevTaskStatus", "ErrorCode", "ErrorMsg", "Condition", *TASK_TIMES),
+    *SESSION_COUNTS,
+)
 
 MakeFault = Callable[..., Fault]
 
@@ -71,10 +74,9 @@ class Names:
         if variable.name == "SESSSTARTTIME":
             self._fault("powercenter.variable", "SESSSTARTTIME means nothing in a workflow", position)
             return key, None
-        if variable.name != "WORKFLOWSTARTTIME":
-            said = f"{variable.name} stands for the start of the workflow: an expression knows no clock"
-            self.faults.append(self.make_fault("powercenter.not_carried", said, at=position, warning=True))
-        return key, f"steps[{json.dumps(self.start)}].output.started"
+        started = f"steps[{json.dumps(self.start)}].output.started"
+        # what is said of the clock depends on a step, or it would be taken for a constant
+        return key, started if variable.name == "WORKFLOWSTARTTIME" else f"powercenter_now({started})"
 
     # -- tasks
 
@@ -87,10 +89,6 @@ class Names:
             return None
         instance = known[task.lower()]
         words = {one.lower(): one for one in TASK_VARIABLES}
-        if name.upper() in UNKNOWN_TIMES:
-            said = f"${task}.{name}: when a task began or ended is not known to expressions"
-            self._fault("powercenter.variable", said, position, "read it from the run's report")
-            return None
         if name.lower() not in words:
             self._unknown(f"${task}.{name}", "variable of a task", name, list(TASK_VARIABLES), position)
             return None
@@ -100,8 +98,12 @@ class Names:
         step = f"steps[{json.dumps(self.step_of[instance])}]"
         if not self.flow.instances[instance].enabled:
             return '"DISABLED"' if word == "Status" else "null"
+        if self.flow.instances[instance].task.type == "start" and word in TASK_TIMES:
+            return f"steps[{json.dumps(self.start)}].output.started"
         if self.flow.instances[instance].task.type == "start":
             return '"SUCCEEDED"' if word in ("Status", "PrevTaskStatus") else "null"
+        if word in TASK_TIMES:
+            return f"powercenter_moment({step}.{TASK_TIMES[word]})"
         if word == "Status":
             return f"powercenter_status({step}.status, {step}.reason)"
         if word == "PrevTaskStatus":
@@ -155,14 +157,18 @@ class Names:
         own = {name.lower(): name for name in self.flow.variables}
         return {**(self.outer.declared() if self.outer is not None else {}), **own}
 
+    def server_value(self, name: str) -> str | None:
+        """What the parameter files say of a variable of the service."""
+        return {key.lower(): value for key, value in self.server.items()}.get(name.lower())
+
     def _of_server(self, name: str, position: Position) -> str | None:
-        known = {key.lower(): value for key, value in self.server.items()}
-        if name.lower() not in known:
+        value = self.server_value(name)
+        if value is None:
             said = f"{name} is set on the server and not in this file"
             hint = "give it in a parameter file: --parameter-file FILE"
             self._fault("powercenter.variable", said, position, hint)
             return None
-        return json.dumps(known[name.lower()], ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False)
 
     # -- faults
 

@@ -6,12 +6,13 @@ Invariant: no node's code is imported here. `--code` asks a process of its own w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.cli.failure import EXIT_DATA, EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:

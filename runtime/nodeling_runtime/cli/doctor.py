@@ -9,12 +9,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.cli.failure import EXIT_FAILED, EXIT_OK
 from nodeling_runtime.cli.output import print_json, talk
 

@@ -17,10 +17,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any, ClassVar, Generic, TypeVar
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import NodelingError
 from nodeling_runtime.cli.failure import SignalledError, Switches, leave
 

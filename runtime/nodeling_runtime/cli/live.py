@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import TracebackType
 from typing import Any
 
@@ -20,6 +20,7 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.cli.lines import Lines
 from nodeling_runtime.cli.output import colour
 from nodeling_runtime.cli.text import COLOURS, error_line, mark, one_line, progress_line

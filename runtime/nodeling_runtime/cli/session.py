@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import ConfigError
 from nodeling.results import RunResult
 from nodeling.values import decode, encode

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import click
 
+from nodeling._dataclass import dataclass
 from nodeling.results import RunResult, StepResult
 from nodeling_runtime.cli.output import talk
 from nodeling_runtime.cli.text import (

@@ -10,9 +10,9 @@ import json
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.dispatch.base import CallError, Outcome
 from nodeling_runtime.dispatch.process import Exit
 from nodeling_runtime.values import NULL, InvalidValue, Value

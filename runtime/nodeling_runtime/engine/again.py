@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import ConfigError, StoreError, nearest
 from nodeling_runtime.engine.cone import Cone, cone_of
 from nodeling_runtime.engine.context import Write
 from nodeling_runtime.engine.durable import Keeper, held, restore
 from nodeling_runtime.engine.host import execute
+from nodeling_runtime.engine.kept_data import delta_data
 from nodeling_runtime.engine.loaded import Loaded
 from nodeling_runtime.engine.pinned import changed_nodes, load_pinned
-from nodeling_runtime.engine.recorded import Recorded, delta_data, fold, within
+from nodeling_runtime.engine.recorded import Recorded, fold, within
 from nodeling_runtime.engine.run import RunOptions, RunOutcome, all_steps
 from nodeling_runtime.store.base import Store, not_found
 from nodeling_runtime.store.model import CLOSED, Batch, Event, Fact, NewRun, RunRow

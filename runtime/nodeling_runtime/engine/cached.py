@@ -1,20 +1,20 @@
 """Outputs that a step takes over from an earlier call of its node, instead of making the call.
 
 An entry is found by the node, its version and what its folder holds, by what the node would be given, and
-by the step's own key. Only what succeeded is kept, with what the node wrote into the context; outputs in
-files are not, nor is what holds a secret.
+by the step's own key; with `any_inputs` by the node's name and that key alone. Only what succeeded is kept,
+with what the node wrote into the context; outputs in files are not, nor is what holds a secret.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import orjson
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.dispatch.base import Outcome
 from nodeling_runtime.redact import Redactor
@@ -46,16 +46,21 @@ class Entry:
         self,
         shared: Shared,
         spec: NodeSpec,
-        inputs: Value,
-        config: Mapping[str, Any],
+        given: tuple[Value, Mapping[str, Any]] | None,
         key: Any,
         ttl_ms: float | None,
     ) -> None:
+        """Find an entry by a node, what it is given (None where that does not count), and a key."""
         self._shared = shared
         self._ttl = None if ttl_ms is None else ttl_ms / 1_000
-        parts = [spec.name, str(spec.manifest.version), _hash(spec), Value.of([config, key]).data.decode()]
+        if given is None:
+            parts = [spec.name, Value.of(key).data.decode()]
+        else:
+            said = Value.of([given[1], key]).data.decode()
+            parts = [spec.name, str(spec.manifest.version), _hash(spec), said]
         state = hashlib.sha256(orjson.dumps(parts))
-        state.update(inputs.data)
+        if given is not None:
+            state.update(given[0].data)
         self.key = state.hexdigest()
 
     async def read(self) -> Hit | None:

@@ -9,11 +9,12 @@ more `cooldown`. A breaker belongs to a node, so all steps that guard calls of i
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import orjson
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.engine.attempts import NEVER
 from nodeling_runtime.workflow.duration import spoken

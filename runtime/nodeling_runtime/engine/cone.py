@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.engine.recorded import Recorded, within
 from nodeling_runtime.store.model import Event
 from nodeling_runtime.workflow.model import Scope, Slot, Step

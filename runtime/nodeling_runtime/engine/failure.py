@@ -27,6 +27,11 @@ def engine_error(error: Exception) -> CallError:
     )
 
 
+def lost_with_its_process() -> CallError:
+    """Why a step with `on_lost: fail` failed."""
+    return CallError("run.lost", "its process died while it ran", "StoreError", False)
+
+
 def without_view(error: CallError) -> CallError:
     """A scope's error as its container carries it."""
     seen = error.details.pop("as_seen", None)

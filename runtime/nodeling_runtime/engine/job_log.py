@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nodeling_runtime.dispatch.base import CallError
-from nodeling_runtime.engine.journal import Journal
+from nodeling_runtime.engine.kept_data import error_data
 from nodeling_runtime.engine.noting import note_end, remember
-from nodeling_runtime.engine.recorded import error_data
 from nodeling_runtime.fault_points import reached
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.gate import Gate
+    from nodeling_runtime.engine.journal import Journal
     from nodeling_runtime.engine.recall import Recall
     from nodeling_runtime.engine.recorded import Ended
     from nodeling_runtime.engine.run import Run
@@ -51,6 +51,7 @@ class StepLog(JobLog):
         self._job = job
         self._open: int | None = None  # the attempt that was written down and whose end was not
         self._goes_on = False  # a container's attempt is taken up again, not repeated
+        self.is_given_up = False  # the attempt died with its runner, and there is to be no other
         self._take_up()
 
     def _take_up(self) -> None:
@@ -64,6 +65,7 @@ class StepLog(JobLog):
             self._open = begun.attempts
             self._goes_on = self._job.step.is_container
             self.lost += not self._goes_on
+            self.is_given_up = self._job.step.fails_lost and not self._goes_on
         elif begun.due is not None:
             self.delay_ms = max(0.0, begun.due - run.now()) * 1_000
 
@@ -90,7 +92,7 @@ class StepLog(JobLog):
         }
         if self.given is not None:
             data["given"] = self.given
-        if step.spec.manifest.effects == "unsafe":
+        if step.spec.manifest.effects == "unsafe" and not step.fails_lost:
             data["effects"] = "unsafe"
         journal.note("step.started", self.trail, data)
         self._open = record.attempts

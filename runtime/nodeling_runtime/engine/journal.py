@@ -18,6 +18,7 @@ from typing import Any
 
 from nodeling.errors import StoreError
 from nodeling_runtime.engine.recorded import Recorded
+from nodeling_runtime.engine.run_log import MOST_EVENTS
 from nodeling_runtime.fault_points import reached
 from nodeling_runtime.redact import NOTHING, Redactor
 from nodeling_runtime.store.model import NO_DATA, Appended, Batch, Claim, Fact, Fenced
@@ -29,7 +30,6 @@ LOOK_SECONDS = 0.5  # how soon a runner that slept beyond its lease knows it
 SETTLED_TURNS = 5  # of the loop, after which what a result starts is written down
 MOST_LOGS = 10_000  # of what its nodes log a run keeps so many lines in each process that runs it
 MANY_EVENTS = 200_000  # a history so long is warned of
-MOST_EVENTS = 1_000_000  # and one so long ends the run: something in it does not end
 ENDINGS = frozenset({"step.ended", "step.retry", "step.lost"})  # of a call
 
 
@@ -200,11 +200,12 @@ class Journal(Source):
     def answered(self, count: int, answer: Answer) -> None:
         """What became of so many facts."""
         try:
-            self._loop.call_soon_threadsafe(self._answered, count, answer)
+            self._loop.call_soon_threadsafe(self.settle, count, answer)
         except RuntimeError:
             return  # the loop is closed: the run was given up
 
-    def _answered(self, count: int, answer: Answer) -> None:
+    def settle(self, count: int, answer: Answer) -> None:
+        """The same, on the loop: whoever waits for these facts goes on."""
         if isinstance(answer, Fenced):
             owner = answer.owner or "another process"
             answer = StoreError(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
 from nodeling.flow import Child, Expression
-from nodeling_runtime.engine.child import Item
-from nodeling_runtime.engine.journal import Journal
+from nodeling_runtime.engine.items import Item
 from nodeling_runtime.engine.names import Names
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.record import to_plain
 from nodeling_runtime.values import Value
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
 from nodeling_runtime.workflow.model import Slot, Step
+
+if TYPE_CHECKING:
+    from nodeling_runtime.engine.journal import Journal
 
 
 def container_keys(step: Step, names: Names, journal: Journal | None, trail: str) -> dict[str, Any]:

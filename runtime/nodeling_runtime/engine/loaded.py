@@ -6,10 +6,10 @@ Nothing is run here and no node is imported.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import Fault, PluginError
 from nodeling.node import NodeDefinition
 from nodeling_runtime.documents.reader import Document

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import nearest
@@ -18,8 +19,9 @@ from nodeling_runtime.values import Value
 if TYPE_CHECKING:
     from nodeling_runtime.engine.record import StepRecord
 
+Parts = Callable[[str], Any]
 ROOTS = ("ctx", "steps")
-STEP_KEYS = ("output", "status", "reason", "error", "metrics")
+STEP_KEYS = ("output", "status", "reason", "error", "metrics", "started", "ended")
 CTX_KEYS = ("request", "vars", "config", "env", "run", "error", "response")
 
 
@@ -126,12 +128,24 @@ class StepFields(Record):
         if key == "error":
             return None if record is None else record.error_json()
         if key == "metrics":
-            return {} if record is None else record.metrics
+            return (record.metrics if record is not None else None) or {}
+        if key in ("started", "ended"):
+            return None if record is None else self._moment(getattr(record, f"{key}_at"))
         raise missing(f"steps.{self._name}", key, STEP_KEYS)
 
     def keys(self) -> Iterable[str]:
         """What there is to ask."""
         return STEP_KEYS
+
+    def _moment(self, at: float | None) -> str | None:
+        """A moment of the run's clock, as the world writes it."""
+        top = self._frame
+        while top.parent is not None and top.epoch is None:
+            top = top.parent.frame
+        if at is None or top.epoch is None:
+            return None
+        moment = datetime.fromtimestamp(round(top.epoch(at), 3), UTC)
+        return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
     def _output(self) -> Any:
         record, output = self._record, self._frame.outputs[self._index]
@@ -165,10 +179,6 @@ class Names:
         self._given = given or {}  # what a container names for this one evaluation
         self._ctx: Fields | None = None
 
-    def keeping(self) -> Names:
-        """The same names for whoever hands values on unread."""
-        return Names(self._view, self._parts, True, self._given)
-
     def lookup(self, name: str) -> Any:
         """The value of a root name."""
         if name == "ctx":
@@ -181,8 +191,8 @@ class Names:
             return self._given[name]
         view: View | None = self._view
         while view is not None:
-            if name in view.frame.names:
-                return view.frame.names[name]
+            if name in view.names:
+                return view.names[name]
             view = view.frame.parent
         near = nearest(name, (*ROOTS, *self.local_names()))
         raise ExpressionError(
@@ -198,7 +208,7 @@ class Names:
         names: list[str] = list(self._given)
         view: View | None = self._view
         while view is not None:
-            names.extend(view.frame.names)
+            names.extend(view.names)
             view = view.frame.parent
         return names
 

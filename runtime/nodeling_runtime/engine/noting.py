@@ -6,15 +6,16 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nodeling_runtime.engine.journal import Journal
+from nodeling_runtime.engine.kept_data import delta_data, error_data
 from nodeling_runtime.engine.kept_files import keep_files, restored
 from nodeling_runtime.engine.record import StepRecord
-from nodeling_runtime.engine.recorded import Ended, delta_data, error_data
 from nodeling_runtime.values import InvalidValue, Value
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.context import Delta
+    from nodeling_runtime.engine.journal import Journal
     from nodeling_runtime.engine.recall import Recall
+    from nodeling_runtime.engine.recorded import Ended
     from nodeling_runtime.engine.run import Run
 
 
@@ -91,12 +92,12 @@ def remember(run: Run, record: StepRecord, ended: Ended) -> None:
     used = ended.used
     record.worker, record.cpu_ms = used.get("worker"), used.get("cpu_ms")
     record.peak_rss_mb, record.handled = used.get("peak_rss_mb"), used.get("handled", False)
-    record.metrics = dict(used.get("metrics") or {})
+    record.metrics = used.get("metrics")
 
 
 def hash_of_given(vars: Mapping[str, Any], inputs: Mapping[str, Any] | None) -> str | None:
     """What tells two starts of one child apart; None where a value is none that can be written."""
-    from nodeling_runtime.engine.child import Item
+    from nodeling_runtime.engine.items import Item
 
     def plain(value: Any) -> Any:
         if isinstance(value, Item):

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from nodeling.errors import NodelingError
 from nodeling.flow import Start
 from nodeling_runtime.engine.gate import Gate, strayed
-from nodeling_runtime.engine.journal import Journal
+from nodeling_runtime.engine.kept_data import error_data, error_of
 from nodeling_runtime.engine.noting import hash_of_given
-from nodeling_runtime.engine.recorded import error_data, error_of
 from nodeling_runtime.expressions.record import to_plain
 from nodeling_runtime.values import Value
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.child import ChildRun
+    from nodeling_runtime.engine.journal import Journal
 
 
 class Recall:

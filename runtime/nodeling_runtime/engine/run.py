@@ -9,10 +9,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import ConfigError
 from nodeling_runtime.blob_values import RunBlobs
 from nodeling_runtime.dispatch.base import CallError, Dispatcher
@@ -20,7 +21,6 @@ from nodeling_runtime.engine.child import Place
 from nodeling_runtime.engine.context import Frame
 from nodeling_runtime.engine.events import Events, Listener
 from nodeling_runtime.engine.failure import refused_input
-from nodeling_runtime.engine.journal import Journal
 from nodeling_runtime.engine.permits import Permits
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.run_log import Lost, RunLog
@@ -37,6 +37,7 @@ from nodeling_runtime.workflow.model import Scope, Step, Workflow
 from nodeling_runtime.workflow.plan import plan_of
 
 if TYPE_CHECKING:
+    from nodeling_runtime.engine.journal import Journal
     from nodeling_runtime.toolchains.building import Note
 
 
@@ -101,6 +102,7 @@ class Run:
         self._node_permits: dict[NodeSpec, Permits] = {}
         limit = options.max_concurrent or workflow.settings.max_concurrent
         self._leaf_permits = None if limit is None else Permits(limit)
+        self.bounds_leaves = limit is not None  # whether every call needs a permit
         self._loop: asyncio.AbstractEventLoop | None = None
         self._work_root: tempfile.TemporaryDirectory[str] | None = None
         self._work_lock = threading.Lock()
@@ -187,7 +189,7 @@ class Run:
         self.events.emit("run.started", workflow=self.workflow.name, version=self.workflow.version)
         record = StepRecord("", self.workflow.name, "")
         given = {} if self.journal is None else self.journal.recorded.set_by_hand
-        frame = Frame(plan_of(self.workflow.scope), None, given)
+        frame = Frame(plan_of(self.workflow.scope), None, given, epoch=self.epoch)
         body = self.request.get("body")
         refusal = None
         if self.workflow.inputs is not None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from nodeling.errors import ConfigError, StoreError
 from nodeling_runtime.engine.events import Listener
-from nodeling_runtime.store.model import CLOSED, Claim, RunLimit, RunRow
 from nodeling_runtime.workflow.model import Workflow
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.durable import Keeper
+    from nodeling_runtime.store.model import Claim, RunLimit, RunRow
 
 ASK_SECONDS = 0.2  # how often a run that waits asks whether it may begin
 
@@ -21,7 +21,11 @@ ASK_SECONDS = 0.2  # how often a run that waits asks whether it may begin
 def run_limit(workflow: Workflow) -> RunLimit | None:
     """What a workflow says of how many of its runs there may be."""
     settings = workflow.settings
-    return None if settings.max_runs is None else RunLimit(settings.max_runs, settings.when_full)
+    if settings.max_runs is None:
+        return None
+    from nodeling_runtime.store.model import RunLimit  # which a run that is kept nowhere does not load
+
+    return RunLimit(settings.max_runs, settings.when_full)
 
 
 def refuse_limit(workflow: Workflow) -> None:
@@ -44,6 +48,8 @@ async def waited_for(keeper: Keeper, row: RunRow, listeners: Iterable[Listener])
     Raises:
         StoreError: It was ended by somebody, or begun by another process.
     """
+    from nodeling_runtime.store.model import CLOSED
+
     event = {"seq": 0, "ts": time.time(), "event": "run.queued", "run_id": row.run_id}
     for listener in listeners:
         listener({**event, "workflow": row.workflow})

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import StoreError
-from nodeling_runtime.engine.journal import MOST_EVENTS, Journal
 from nodeling_runtime.engine.record import StepRecord
 
 if TYPE_CHECKING:
+    from nodeling_runtime.engine.journal import Journal
     from nodeling_runtime.engine.run import Run
     from nodeling_runtime.engine.scope import ScopeRun
     from nodeling_runtime.engine.scope_job import ScopeJob
+
+MOST_EVENTS = 1_000_000  # a history so long ends the run: something in it does not end
 
 
 @dataclass(frozen=True, slots=True)

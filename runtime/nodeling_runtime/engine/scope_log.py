@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from nodeling.errors import NodelingError
 from nodeling_runtime.engine.failure import engine_error
-from nodeling_runtime.engine.journal import Journal
-from nodeling_runtime.engine.recorded import Cancel, Ended, Recorded, error_data, error_of
+from nodeling_runtime.engine.kept_data import error_data, error_of
 
 if TYPE_CHECKING:
+    from nodeling_runtime.engine.journal import Journal
+    from nodeling_runtime.engine.recorded import Cancel, Ended, Recorded
     from nodeling_runtime.engine.scheduler import Scheduler
     from nodeling_runtime.engine.scope import ScopeRun
 
@@ -21,6 +22,8 @@ def replay(scope: ScopeRun, recorded: Recorded) -> None:
     Raises:
         NodelingError: The history is not that of this workflow.
     """
+    from nodeling_runtime.engine.recorded import Cancel  # which a run without a history does not load
+
     scheduler = scope.scheduler
     past: list[tuple[int, int | None, Ended | Cancel]] = []
     for step in range(len(scope.plan.steps)):

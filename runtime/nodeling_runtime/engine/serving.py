@@ -13,9 +13,9 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import NodelingError, StoreError
 from nodeling_runtime.engine.durable import Keeper, resume_run
 from nodeling_runtime.engine.journal import Journal

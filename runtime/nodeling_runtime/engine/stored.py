@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from nodeling.results import RunResult, StepResult
-from nodeling_runtime.engine.recorded import Ended, Recorded, error_data, fold
+from nodeling_runtime.engine.kept_data import error_data
+from nodeling_runtime.engine.recorded import Ended, Recorded, fold
 from nodeling_runtime.store.base import Store, not_found
 from nodeling_runtime.store.model import Event, RunRow
 

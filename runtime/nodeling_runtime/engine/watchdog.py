@@ -16,10 +16,11 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.engine.step import StepJob
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.expressions.budget import Budget
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.frame import Closure, Frame

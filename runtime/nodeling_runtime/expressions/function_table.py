@@ -8,9 +8,9 @@ stranger's function is held to the same rules as a built-in one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import PluginError
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.operators import is_number, type_error, type_name

@@ -7,9 +7,9 @@ token at a time. What no lowered expression can hold is refused by its name here
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.expressions.errors import syntax_error
 from nodeling_runtime.expressions.javascript_values import refused
 

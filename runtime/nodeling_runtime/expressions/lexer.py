@@ -7,9 +7,9 @@ text or in a map literal never closes it by accident.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.expressions.budget import MAX_SOURCE, MAX_TOKENS
 from nodeling_runtime.expressions.errors import ExpressionError, syntax_error
 

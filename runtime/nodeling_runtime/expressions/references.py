@@ -6,8 +6,9 @@ searching the text. The variable of a macro is not a root.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.expressions.syntax import (
     Access,
     Has,

@@ -7,7 +7,9 @@ part in equality. `Lambda`, `Interpolation` and a few operators occur only in tr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from nodeling._dataclass import dataclass
 
 __all__ = [
     "Access",

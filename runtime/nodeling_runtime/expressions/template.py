@@ -9,10 +9,10 @@ reference gives the very object of the scope, which nobody may change.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import WorkflowError
 from nodeling_runtime.expressions.budget import MAX_VALUE_DEPTH, Budget
 from nodeling_runtime.expressions.compiler import Expression, compile_expression

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.workflow.model import ON_WORDS, Link, Scope, Slot, Step, Trigger, Workflow
 from nodeling_runtime.workflow.plan import PHASES, Plan, plan_of, topological

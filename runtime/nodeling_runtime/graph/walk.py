@@ -6,8 +6,8 @@ Depth is bounded by nothing but the document, so the walk keeps its own stack in
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.graph.outline import Group, Node, Outline
 from nodeling_runtime.workflow.model import Trigger
 

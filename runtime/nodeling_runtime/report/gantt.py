@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.report.markup import Markup, el
 from nodeling_runtime.report.story import Account, Story
 from nodeling_runtime.report.wording import MARKS, clip, count, duration

@@ -7,7 +7,8 @@ Heights are the least-squares answer to "stand beside your neighbours, and apart
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from nodeling._dataclass import dataclass
 
 COLUMN_GAP = 60.0
 ROW_GAP = 18.0

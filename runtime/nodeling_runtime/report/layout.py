@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.graph.outline import INDEPENDENT, Edge, Group, Outline
 from nodeling_runtime.report.layers import ROW_GAP, Point, lay_out
 from nodeling_runtime.workflow.model import Trigger

@@ -7,9 +7,10 @@ Events name a step by its path at run time (`each[3]/body`); a drawing knows it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling.results import RunResult
 
 WORST_FIRST = ("failed", "running", "cancelled", "succeeded", "skipped", "pending")

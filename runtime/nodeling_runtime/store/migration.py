@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from importlib import resources
+
+from nodeling._dataclass import dataclass
 
 _MIN_READER = re.compile(r"^-- min_reader: (\d+)$", re.MULTILINE)
 

@@ -7,8 +7,10 @@ its results, its timers) is a projection of that list, see `projection`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, NamedTuple
+
+from nodeling._dataclass import dataclass
 
 MOST_RECOVERIES = 3  # a run that has taken its runner with it more often than this is dead
 INLINE_BYTES = 256 * 1024  # a larger value is kept once, under its hash

@@ -6,10 +6,13 @@ import os
 import socket
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nodeling.errors import StoreError
 from nodeling_runtime.project import FOLDER, MARKS
-from nodeling_runtime.store.base import Store
+
+if TYPE_CHECKING:
+    from nodeling_runtime.store.base import Store
 
 FILE = "runs.db"
 VARIABLE = "NODELING_STORE"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import PluginError, StoreError
 
 if TYPE_CHECKING:

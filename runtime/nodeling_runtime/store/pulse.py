@@ -11,8 +11,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import StoreError
 from nodeling_runtime.store.base import Store
 from nodeling_runtime.store.model import Appended, Claim, Fenced

@@ -16,10 +16,11 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import NodelingError, PluginError
 from nodeling.toolchain import SourceNode
 from nodeling_runtime.toolchains.catalogue import find_programs, language_of

@@ -7,10 +7,10 @@ inside a text is refused, because a text may be a shell's script and an input wo
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import NodelingError
 from nodeling_runtime.values import Value
 

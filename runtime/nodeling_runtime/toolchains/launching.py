@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import NodelingError
 from nodeling.toolchain import SourceNode, Toolchain
 from nodeling_runtime.dispatch.base import CallError

@@ -6,10 +6,11 @@ Nothing is built or started here.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import PluginError
 from nodeling.toolchain import SourceNode, Toolchain
 from nodeling_runtime.project import FOLDER, project_root

@@ -7,8 +7,9 @@ run can tell, the checker is silent, or warns when it was asked to be strict.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import Fault
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.workflow.check_links import LinkCheck

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROOTS = ("ctx", "steps")
 CTX = ("request", "vars", "config", "env", "run", "error", "response")
 REQUEST = ("body", "headers", "query", "params", "method", "path")
-STEP = ("output", "status", "reason", "error", "metrics")
+STEP = ("output", "status", "reason", "error", "metrics", "started", "ended")
 SHOWN_NAMES = 12
 
 

@@ -9,11 +9,12 @@ with examples, are in docs/reference/schema-fit.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
+
+from nodeling._dataclass import dataclass
 
 from .fit_compare import Comparison, Finding
 from .fit_select import MISSING, Missing, known_keys, select

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
+
+from nodeling._dataclass import dataclass
 
 from .fit_shape import Items, Number, Object, Text
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Literal
 
 import orjson
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.schema_document import Draft, draft_of, resolve, walk
 
 __all__ = [

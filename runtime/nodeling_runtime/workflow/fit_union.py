@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
+
+from nodeling._dataclass import dataclass
 
 from .fit_members import items_of, node_of, object_of
 from .fit_shape import (

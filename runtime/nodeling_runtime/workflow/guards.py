@@ -1,8 +1,8 @@
-"""Reading what guards a step's calls: its circuit breaker, and the outputs it may take over."""
+"""Reading what guards a step's calls: circuit breakers, outputs that may be taken over, what is lost."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from nodeling_runtime.registry import NodeSpec
@@ -24,18 +24,23 @@ def read_guards(
         spec: The step's node.
     """
     out: dict[str, Any] = {}
-    for key, read in (("circuit", _circuit), ("cache", _cache)):
+    for key, name, read in GUARDS:
         if key not in data or key in container:
             continue
         place = f"{pointer}/{key}"
-        out[key] = read(reading, data[key], place)
+        out[name] = read(reading, data[key], place)
         if spec.manifest.flow:
             message = f"`{key}` is about calls of a node, and {spec.name!r} is a container"
             reading.fault("document.guard", message, place, "set it on its children", key=True)
-        elif key == "cache" and spec.manifest.effects == "unsafe":
+        elif key == "cache" and spec.manifest.effects == "unsafe" and not out[name].any_inputs:
             message = f"{spec.name!r} has effects that must happen each time, so nothing is taken over for it"
-            reading.fault("document.guard", message, place, "leave `cache` out", key=True)
+            hint = "leave `cache` out, or say by a `key` and `any_inputs: true` which call is the same one"
+            reading.fault("document.guard", message, place, hint, key=True)
     return out
+
+
+def _on_lost(reading: Reading, value: Any, pointer: str) -> bool:
+    return reading.choice(value, ("again", "fail"), "`on_lost`", pointer, "again") == "fail"
 
 
 def _circuit(reading: Reading, value: Any, pointer: str) -> Circuit:
@@ -61,4 +66,16 @@ def _cache(reading: Reading, value: Any, pointer: str) -> Cache:
     reading.unknown_keys(value, CACHE, "`cache`", pointer)
     key = reading.template(value["key"], f"{pointer}/key") if "key" in value else None
     ttl = reading.duration(value["ttl"], f"{pointer}/ttl") if "ttl" in value else None
-    return Cache(key, ttl)
+    alone = f"{pointer}/any_inputs"
+    any_inputs = reading.boolean(value.get("any_inputs", False), "`any_inputs`", alone, False)
+    if any_inputs and key is None:
+        message = "`any_inputs` leaves the key alone to say which output it is, and there is no `key`"
+        reading.fault("document.value", message, alone, "give a `key`", key=True)
+    return Cache(key, ttl, any_inputs)
+
+
+GUARDS: tuple[tuple[str, str, Callable[[Reading, Any, str], Any]], ...] = (
+    ("circuit", "circuit", _circuit),
+    ("cache", "cache", _cache),
+    ("on_lost", "fails_lost", _on_lost),
+)

@@ -42,11 +42,12 @@ STEP: dict[str, str] = {
     "if": "The step runs only when this is true.",
     "trigger": "`on_error`: runs when the scope's body failed. `always`: runs last.",
     "on_error": "`continue`: a failure of this step is handled.",
+    "on_lost": "When its process died during the call: `again`, or `fail`, and nothing is called again.",
     "on_failure": "For a step that holds steps: `continue` or `stop`, for its own scope.",
     "recover": "For `on_error` steps: their success makes the scope succeed.",
     "retry": "`{attempts, delay, max_delay, backoff, factor, jitter, on}`.",
     "circuit": "`{failures, window, cooldown}`: a node that failed so often is not called for a while.",
-    "cache": "`{key, ttl}`, or true: the output of an earlier call with the same inputs is taken.",
+    "cache": "`{key, ttl, any_inputs}`, or true: an earlier call's output with the same inputs is taken.",
     "timeout": "One attempt is killed after so long.",
     "deadline": "All attempts together, waits included, end after so long.",
     "limits": "`{memory_mb, processes, disk_mb}` of the node's process, never above the node's own.",
@@ -60,7 +61,7 @@ RETRY = ("attempts", "delay", "max_delay", "backoff", "factor", "jitter", "on")
 BACKOFFS = ("exponential", "linear", "fixed")
 JITTERS = ("full", "none")
 CIRCUIT = ("failures", "window", "cooldown")
-CACHE = ("key", "ttl")
+CACHE = ("key", "ttl", "any_inputs")
 WHEN_FULL = ("queue", "refuse", "cancel_oldest")
 LIMITS = ("memory_mb", "processes", "disk_mb")
 LINK = ("step", "on", "if")

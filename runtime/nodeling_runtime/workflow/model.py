@@ -7,9 +7,10 @@ behind reads only them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.documents.reader import Document
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.registry import NodeSpec
@@ -57,6 +58,7 @@ class Cache:
 
     key: Template | None = None
     ttl_ms: float | None = None
+    any_inputs: bool = False  # the key alone says which output it is, whatever the inputs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +100,7 @@ class Step:
     timeout_ms: float | Template | None = None
     deadline_ms: float | Template | None = None
     continues: bool = False
+    fails_lost: bool = False  # a call that died with its runner is neither repeated nor asked about
     recovers: bool = False
     merge: Merge | None = None
     set_var: bool | str | None = None

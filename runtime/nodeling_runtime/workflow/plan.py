@@ -7,10 +7,11 @@ step for its ancestors.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.workflow.model import Scope, Step, Trigger
 
 SUCCEEDED, FAILED, SKIPPED, CANCELLED = 1, 2, 4, 8

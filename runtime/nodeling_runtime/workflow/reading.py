@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nodeling._dataclass import dataclass
 from nodeling.errors import Fault, nearest
 from nodeling_runtime.documents.reader import Document
 from nodeling_runtime.expressions.functions import FunctionTable

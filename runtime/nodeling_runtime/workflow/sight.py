@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.expressions.references import Reference
 from nodeling_runtime.workflow.fit_select import MISSING, Missing, select
 from nodeling_runtime.workflow.model import Step, Workflow

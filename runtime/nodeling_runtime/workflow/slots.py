@@ -7,9 +7,10 @@ may stand on the step, under `inputs` or under `nodes.<step>`; they lower to one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.manifests import ANNOTATION, NAMES
 from nodeling_runtime.registry import NodeSpec

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from nodeling._dataclass import dataclass
 from nodeling._python import SLOTS
 
 __all__ = ["Fault"]

@@ -9,9 +9,10 @@ its events and its end. The containers that nodeling ships use nothing but this 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Protocol
 
+from nodeling._dataclass import dataclass
 from nodeling._python import SLOTS
 from nodeling.context import Context
 from nodeling.errors import NodeError

@@ -8,10 +8,11 @@ note with its line, never dropped; what would change the meaning is a `ConfigErr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling._python import SLOTS
 from nodeling.errors import Fault
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from nodeling._dataclass import dataclass
 
 __all__ = ["Manifest", "RuntimeSpec", "Version", "VersionRange", "reference_parts"]
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, TypeVar, get_type_hints, overload
 
+from nodeling._dataclass import dataclass
 from nodeling.context import Context
 from nodeling.convert import Converter, converter_for
 from nodeling.errors import NodeError, PluginError

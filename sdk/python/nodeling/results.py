@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, BinaryIO, Protocol, Union
 
+from nodeling._dataclass import dataclass
 from nodeling._python import SLOTS
 from nodeling.errors import NodelingError
 from nodeling.values import decode

@@ -29,10 +29,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
+from nodeling._dataclass import dataclass
 from nodeling.manifest import Manifest
 
 __all__ = ["Job", "Program", "SourceNode", "Toolchain", "files_below"]

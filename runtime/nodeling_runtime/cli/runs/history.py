@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.engine.recorded import within
 from nodeling_runtime.store.model import Event
 

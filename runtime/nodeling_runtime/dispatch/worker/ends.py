@@ -6,9 +6,10 @@ Invariant: the error of a lost call says what happened to the process, and quote
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.dispatch.caps import OVER
 from nodeling_runtime.dispatch.exec_result import error_of

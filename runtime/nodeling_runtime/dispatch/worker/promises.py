@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.dispatch.worker.warden import Warden
 from nodeling_runtime.dispatch.worker.warden_group import VARIABLE
 from nodeling_runtime.dispatch.worker.warden_look import SAMPLE_SECONDS

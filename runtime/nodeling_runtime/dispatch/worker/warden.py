@@ -18,10 +18,11 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
+from nodeling._dataclass import dataclass
 from nodeling_runtime.dispatch.exec_sweep import kill_marked
 from nodeling_runtime.dispatch.process import Exit
 from nodeling_runtime.dispatch.worker import fork_guard

@@ -7,10 +7,11 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling.context import Context
 from nodeling.errors import ConfigError
 from nodeling.node import NodeDefinition, node

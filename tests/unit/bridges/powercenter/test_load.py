@@ -14,6 +14,7 @@ from cli_calls import invoke, write_node
 from nodeling.errors import ConfigError
 from nodeling.formats import Source, Wishes
 from nodeling_bridges.powercenter.hooks import recognises
+from nodeling_bridges.powercenter.kept import file_of
 from nodeling_bridges.powercenter.load import convert
 from unit_exports import (
     attribute,
@@ -412,6 +413,106 @@ def test_a_parameter_file_that_cannot_be_read_is_refused_line_by_line() -> None:
     ]
 
 
+def counting(**flags: str) -> str:
+    """A workflow that counts its runs in a persistent variable, and fails where a file says so."""
+    return export(
+        workflow(
+            variable("$$RUNS", "integer", "0", ISPERSISTENT="YES"), variable("$$OTHER", "string", "o"),
+            task("count", "Assignment", pair("$$RUNS", "$$RUNS + 1")), command("say", "echo $$RUNS; test ! -e broken"),
+            instance("count", "Assignment"), instance("say", "Command", FAIL_PARENT_IF_INSTANCE_FAILS="YES"),
+            *chain(["count", "say"]), **flags,
+        )
+    )  # fmt: skip
+
+
+def said_by(text: str, **wishes: Any) -> str:
+    step = ran(text, **wishes).steps["say"]
+    return str((step.output or (step.error or {})["details"])["stdout"]).strip()
+
+
+def test_a_persistent_variable_begins_with_what_the_last_successful_run_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert [said_by(counting()) for _ in range(3)] == ["1", "2", "3"]
+    kept = tmp_path / ".nodeling" / "powercenter" / "wf_demo.variables.json"
+    assert json.loads(kept.read_text(encoding="utf-8")) == {"$$RUNS": 3}
+    Path("broken").touch()
+    assert said_by(counting()) == "4"
+    Path("broken").unlink()
+    assert said_by(counting()) == "4"  # what a failed run counted is not kept
+    assert said_by(counting(), parameters={"p": "[DEMO.WF:wf_demo]\n$$RUNS=40\n"}) == "41"
+    assert said_by(counting()) == "42"
+    kept.write_text("[]", encoding="utf-8")
+    broken = ran(counting())
+    assert (broken.status, str(kept) in (broken.error or {})["message"]) == ("failed", True)
+
+
+def test_persistent_variables_are_kept_where_a_parameter_file_says_and_nowhere_without_a_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert [said_by(counting()) for _ in range(2)] == ["1", "1"]
+    assert list(tmp_path.iterdir()) == []
+    path = tmp_path / "wf.xml"
+    path.write_text(counting(), encoding="utf-8")
+    assert "there is neither, so they begin with their defaults" in invoke("run", path).stderr
+    place = {"p": f"[Global]\n$PMStorageDir={tmp_path}/store\n"}
+    assert [said_by(counting(), parameters=place) for _ in range(2)] == ["1", "2"]
+    assert [one.name for one in (tmp_path / "store").iterdir()] == ["wf_demo.variables.json"]
+
+
+def test_a_workflow_whose_name_is_a_path_keeps_its_variables_in_their_folder(tmp_path: Path) -> None:
+    assert file_of(None, "../../etc/passwd", tmp_path) is None
+    inside = file_of(str(tmp_path), "../../etc/passwd", tmp_path)
+    assert inside is not None
+    assert inside.parent == tmp_path
+
+
+def test_expressions_know_the_present_and_when_a_task_began_and_ended(tmp_path: Path) -> None:
+    wait = task(
+        "t",
+        "Timer",
+        '<TIMER TIMERTYPE ="START_RELATIVE_TO_PREVIOUSTASK"><RECURRING SECONDS ="0.02"/></TIMER>',
+    )
+    text = export(
+        workflow(
+            wait, decision("later", "SYSDATE > WORKFLOWSTARTTIME"), decision("took", "DATE_DIFF($t.EndTime, $t.StartTime, 'MS') >= 20"),
+            decision("order", "$t.StartTime >= $Start.StartTime AND $later.StartTime >= $t.EndTime"),
+            decision("unrun", "ISNULL($never.StartTime)"), command("never", "true"),
+            instance("t", "Timer"), *(instance(name, "Decision") for name in ("later", "took", "order", "unrun")), instance("never", "Command"),
+            *chain(["t", "later", "took", "order", "unrun"]), link("Start", "never", "1 = 2"), link("never", "unrun"),
+        )
+    ).replace('NAME ="unrun" TASKNAME ="unrun" TASKTYPE ="Decision" ISENABLED ="YES" REUSABLE ="NO" TREAT_INPUTLINK_AS_AND ="YES"',
+              'NAME ="unrun" TASKNAME ="unrun" TASKTYPE ="Decision" ISENABLED ="YES" REUSABLE ="NO" TREAT_INPUTLINK_AS_AND ="NO"')  # fmt: skip
+    result = ran(text)
+    for name in ("later", "took", "order", "unrun"):
+        assert result.steps[name].output["value"] == 1, (name, result.steps[name].error)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        ("Restart task", None),
+        ("Resume from the last checkpoint", None),
+        ("Fail task and continue workflow", "fail"),
+    ],
+)
+def test_a_recovery_strategy_says_what_becomes_of_a_task_whose_process_died(
+    strategy: str, expected: str | None
+) -> None:
+    text = export(
+        workflow(
+            session("s", "m", attribute("Recovery Strategy", strategy)), instance("s", "Session"), link("Start", "s"),
+            task("c", "Command", attribute("Recovery Strategy", strategy), pair("x", "true")), instance("c", "Command"), link("s", "c"),
+        )
+    )  # fmt: skip
+    steps = {step["name"]: step for step in converted(text, bindings={"s": "node"}).document["steps"]}
+    assert [steps[name].get("on_lost") for name in "sc"] == [expected, expected]
+
+
 # -- sessions
 
 
@@ -502,17 +603,15 @@ def test_what_stays_behind_is_noted() -> None:
     schedule = '<SCHEDULER NAME ="nightly"><SCHEDULEINFO SCHEDULETYPE ="CONTINUOUS"/></SCHEDULER>'
     text = export(
         workflow(
-            schedule, command("a", "true"), command("lost", "true"), variable("$$P", "integer", "1", ISPERSISTENT="YES"),
+            schedule, command("a", "true"), command("lost", "true"),
             instance("a", "Command"), instance("lost", "Command"), link("Start", "a"),
-            SUSPEND_ON_ERROR="YES", ISENABLED="NO",
+            ISENABLED="NO",
         )
     )  # fmt: skip
     joined = "\n".join(notes_of(text))
     for part in (
         "the schedule 'CONTINUOUS'",
-        "is persistent",
         "no link leads to 'lost'",
-        "SUSPEND_ON_ERROR",
         "is disabled there",
     ):
         assert part in joined

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
+
+from nodeling._dataclass import dataclass
 
 __all__ = ["Case", "load_behaviours", "load_cases", "load_claims"]
 

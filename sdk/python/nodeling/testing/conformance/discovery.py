@@ -11,9 +11,9 @@ import os
 import queue
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from nodeling._dataclass import dataclass
 from nodeling.testing.conformance.process import Subject
 
 __all__ = ["Discovered", "discover", "environment"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from nodeling._dataclass import dataclass
 from nodeling.testing.conformance.cases import load_behaviours
 
 __all__ = ["CaseResult", "Report", "told_of"]
