@@ -11,6 +11,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ import orjson
 from nodeling._dataclass import dataclass
 from nodeling.errors import StoreError
 from nodeling.results import RunResult
+from nodeling_runtime.engine.asked import asked
 from nodeling_runtime.engine.cone import suspended_cone
 from nodeling_runtime.engine.host import execute
 from nodeling_runtime.engine.journal import Journal
@@ -87,7 +89,7 @@ async def run_durably(
     async with held(keeper) as hold:
 
         async def begin() -> Journal:
-            created = keeper.store.create(new)
+            created = await hold.created(new)
             if created.existed:
                 raise KnownRunError(created.run)
             claim = created.claim or await waited_for(keeper, created.run, options.listeners)
@@ -208,6 +210,20 @@ class _Hold:
         self.keeper = keeper
         self.claim: Claim | None = None
 
+    async def created(self, new: NewRun) -> Created:
+        """Have a new run kept. Who is cancelled meanwhile lets it go again."""
+        waiting: asyncio.Future[Created] = asyncio.ensure_future(
+            asked(partial(self.keeper.writer.create, new))
+        )
+        try:
+            created = await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            with contextlib.suppress(StoreError):  # then there is nothing to let go
+                self.claim = (await waiting).claim
+            raise
+        self.claim = created.claim
+        return created
+
     def journal(self, claim: Claim, recorded: Any = None) -> Journal:
         self.claim = claim
         return Journal(self.keeper.writer, claim, recorded)
@@ -224,7 +240,7 @@ async def held(keeper: Keeper) -> AsyncIterator[_Hold]:
             claim = hold.claim
             # A store that cannot be written keeps the claim, and its lock ends with this process.
             with contextlib.suppress(StoreError):
-                keeper.store.release(claim)
+                await asked(partial(keeper.writer.release, claim))
 
 
 def _asked_for(

@@ -200,11 +200,12 @@ class Journal(Source):
     def answered(self, count: int, answer: Answer) -> None:
         """What became of so many facts."""
         try:
-            self._loop.call_soon_threadsafe(self._answered, count, answer)
+            self._loop.call_soon_threadsafe(self.settle, count, answer)
         except RuntimeError:
             return  # the loop is closed: the run was given up
 
-    def _answered(self, count: int, answer: Answer) -> None:
+    def settle(self, count: int, answer: Answer) -> None:
+        """The same, on the loop: whoever waits for these facts goes on."""
         if isinstance(answer, Fenced):
             owner = answer.owner or "another process"
             answer = StoreError(

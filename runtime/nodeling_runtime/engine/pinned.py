@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import orjson
 
@@ -175,7 +176,14 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _source(definition: Any) -> str:
+    """The code of a function, read once: what runs does not follow its file."""
     try:
-        return inspect.getsource(inspect.unwrap(definition.function))
+        function = inspect.unwrap(definition.function)
+        if function not in _SOURCES:
+            _SOURCES[function] = inspect.getsource(function)
+        return _SOURCES[function]
     except (AttributeError, OSError, TypeError) as error:
         raise ConfigError(f"the code of a node cannot be read: {error}", code="run.code") from error
+
+
+_SOURCES: WeakKeyDictionary[Any, str] = WeakKeyDictionary()

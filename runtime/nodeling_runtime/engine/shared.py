@@ -6,13 +6,13 @@ fails and one that comes after it see each other's marks in that order.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from nodeling.errors import StoreError
+from nodeling_runtime.engine.asked import asked
 
 if TYPE_CHECKING:
     from nodeling_runtime.store.writer import Writer
@@ -103,30 +103,16 @@ class StoreState:
         self._writer.call(work)
 
     async def _asked(self, ask: Callable[[], bytes | None]) -> bytes | None:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[bytes | None] = loop.create_future()
+        def put(tell: Callable[[bytes | None | StoreError], None]) -> None:
+            def work() -> None:
+                try:
+                    tell(ask())
+                except StoreError as error:
+                    tell(error)
 
-        def answer(value: bytes | None, error: StoreError | None) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_exception(error)
+            self._writer.call(work)
 
-        def work() -> None:
-            value, error = None, None
-            try:
-                value = ask()
-            except StoreError as caught:
-                error = caught
-            try:
-                loop.call_soon_threadsafe(answer, value, error)
-            except RuntimeError:
-                return  # the loop is closed: the run was given up
-
-        self._writer.call(work)
-        return await future
+        return await asked(put)
 
 
 IN_PROCESS = ProcessState()

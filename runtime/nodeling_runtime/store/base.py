@@ -59,6 +59,13 @@ class Store(Protocol):
                 `limit` allows and one more is refused (`run.limit`).
         """
 
+    def create_all(self, news: Sequence[NewRun]) -> list[Created | StoreError]:
+        """Do the same for several, in one transaction where there is such a thing; one answer for each.
+
+        Raises:
+            StoreError: None of them was kept.
+        """
+
     def claim(self, run_id: str, owner: str) -> Claim:
         """Become the one who may write to an open run.
 
@@ -87,6 +94,13 @@ class Store(Protocol):
     def release(self, claim: Claim) -> None:
         """Let a run go, at its end or before it: the next `claim` need not wait, and is no recovery
         of a run that was suspended, has ended or is queued."""
+
+    def release_all(self, claims: Sequence[Claim]) -> None:
+        """Do the same for several, in one transaction where there is such a thing.
+
+        Raises:
+            StoreError: It cannot be written that they were let go; the locks of this process are.
+        """
 
     def append(self, batches: Sequence[Batch]) -> list[Appended | Fenced]:
         """Keep facts, in order, all batches in one transaction; one answer for each.
@@ -186,6 +200,17 @@ class Store(Protocol):
 
 
 # -- what every store writes and says in the same words
+
+
+def one_by_one(create: Callable[[NewRun], Created], news: Iterable[NewRun]) -> list[Created | StoreError]:
+    """What becomes of new runs that are kept each by itself."""
+    found: list[Created | StoreError] = []
+    for new in news:
+        try:
+            found.append(create(new))
+        except StoreError as error:
+            found.append(error)
+    return found
 
 
 def hash_of(data: bytes) -> str:

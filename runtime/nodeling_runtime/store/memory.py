@@ -118,6 +118,10 @@ class MemoryStore:
             claim = self._take(kept, new.owner, recovers=False)
             return Created(kept.row(), claim)
 
+    def create_all(self, news: Sequence[NewRun]) -> list[Created | StoreError]:
+        """Keep new runs, one after the other."""
+        return base.one_by_one(self.create, news)
+
     def claim(self, run_id: str, owner: str) -> Claim:
         """Become the one who may write to an open run."""
         with self._lock:
@@ -166,6 +170,11 @@ class MemoryStore:
             if self._is_current(claim):
                 kept = self._runs[claim.run_id]
                 kept.owner, kept.is_held = None, False
+
+    def release_all(self, claims: Sequence[Claim]) -> None:
+        """Let runs go, one after the other."""
+        for claim in claims:
+            self.release(claim)
 
     def abandon(self) -> None:
         """All owners have died."""

@@ -112,6 +112,10 @@ class PostgresStore(PostgresReading):
         self._hold(created.claim)
         return created
 
+    def create_all(self, news: Sequence[NewRun]) -> list[Created | StoreError]:
+        """Keep new runs, one after the other."""
+        return base.one_by_one(self.create, news)
+
     def claim(self, run_id: str, owner: str) -> Claim:
         """Become the one who may write to an open run."""
         return self._claim(run_id, owner, reopens=False)
@@ -152,6 +156,11 @@ class PostgresStore(PostgresReading):
         with self._claims_guard:
             self._claims.pop(claim.run_id, None)
         self._writes.write(work)
+
+    def release_all(self, claims: Sequence[Claim]) -> None:
+        """Let runs go, one after the other."""
+        for claim in claims:
+            self.release(claim)
 
     def append(self, batches: Sequence[Batch]) -> list[Appended | Fenced]:
         """Keep facts, all in one transaction, the claims checked first.

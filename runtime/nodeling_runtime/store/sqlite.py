@@ -55,6 +55,7 @@ LOOK_FACTS = 8  # as many are written before the log's length is looked at again
 FRAME_BYTES = 4_096 + 24  # a page in the log
 CHECKPOINT_PATIENCE_MS = 100  # how long a checkpoint waits for readers before it is put off
 PRUNE_BATCH = 200
+REFUSALS = frozenset({"run.key", "run.limit"})  # of a new run, before anything of it is written
 
 _FENCE = (
     "UPDATE run SET last_seq = last_seq + ? WHERE id = ? AND epoch = ? AND owner = ?"
@@ -110,24 +111,29 @@ class SqliteStore(SqliteReading):
 
     def create(self, new: NewRun) -> Created:
         """Keep a new run, claimed at once when it names an owner."""
-        with self._transaction() as db:
-            found = self._same_key(db, new)
-            if found is not None:
-                return Created(found, None, existed=True)
-            waits = not self._has_room(db, new)
-            self._insert(db, new)
-            row, number = self._row(db, new.run_id)
-            if new.owner is None or waits:
-                return Created(row, None)
-            if not self._locks.acquire(number):
-                raise AssertionError("nobody can hold a run that did not exist")
-            try:
-                claim = self._take(db, row, number, new.owner, recovers=False)
-                row, _ = self._row(db, new.run_id)
-            except BaseException:
-                self._locks.release(number)
-                raise
-        return Created(row, claim)
+        (created,) = self.create_all([new])
+        if isinstance(created, StoreError):
+            raise created
+        return created
+
+    def create_all(self, news: Sequence[NewRun]) -> list[Created | StoreError]:
+        """Keep new runs, all in one transaction; one that is refused has written nothing by then."""
+        found: list[Created | StoreError] = []
+        try:
+            with self._transaction() as db:
+                for new in news:
+                    try:
+                        found.append(self._create(db, new))
+                    except StoreError as error:
+                        if error.code not in REFUSALS:
+                            raise
+                        found.append(error)
+        except BaseException:
+            for created in found:
+                if isinstance(created, Created) and created.claim is not None:
+                    self._let_go(created.claim)
+            raise
+        return found
 
     def claim(self, run_id: str, owner: str) -> Claim:
         """Become the one who may write to an open run."""
@@ -153,16 +159,18 @@ class SqliteStore(SqliteReading):
 
     def release(self, claim: Claim) -> None:
         """Let a run go."""
-        number = self._numbers.pop(claim.run_id, None)
+        self.release_all([claim])
+
+    def release_all(self, claims: Sequence[Claim]) -> None:
+        """Let runs go, all in one transaction."""
+        text = "UPDATE run SET owner = NULL WHERE id = ? AND epoch = ? AND owner = ?"
         try:
             with self._transaction() as db:
-                db.execute(
-                    "UPDATE run SET owner = NULL WHERE id = ? AND epoch = ? AND owner = ?",
-                    (claim.run_id, claim.epoch, claim.owner),
-                )
+                for claim in claims:
+                    db.execute(text, (claim.run_id, claim.epoch, claim.owner))
         finally:
-            if number is not None:
-                self._locks.release(number)
+            for claim in claims:
+                self._let_go(claim)
 
     def append(self, batches: Sequence[Batch]) -> list[Appended | Fenced]:
         """Keep facts, all in one transaction; a long log is written back afterwards."""
@@ -297,6 +305,32 @@ class SqliteStore(SqliteReading):
         (running,) = db.execute(text, (row.workflow,)).fetchone()
         if most is not None and running >= most:
             raise base.full(row.workflow, most)
+
+    def _create(self, db: sqlite3.Connection, new: NewRun) -> Created:
+        found = self._same_key(db, new)
+        if found is not None:
+            return Created(found, None, existed=True)
+        waits = not self._has_room(db, new)
+        self._insert(db, new)
+        row, number = self._row(db, new.run_id)
+        if new.owner is None or waits:
+            return Created(row, None)
+        if not self._locks.acquire(number):
+            raise AssertionError("nobody can hold a run that did not exist")
+        try:
+            claim = self._take(db, row, number, new.owner, recovers=False)
+            row, _ = self._row(db, new.run_id)
+        except BaseException:
+            self._numbers.pop(new.run_id, None)
+            self._locks.release(number)
+            raise
+        return Created(row, claim)
+
+    def _let_go(self, claim: Claim) -> None:
+        """Drop the lock of a run that this store had claimed."""
+        number = self._numbers.pop(claim.run_id, None)
+        if number is not None:
+            self._locks.release(number)
 
     def _insert(self, db: sqlite3.Connection, new: NewRun) -> None:
         event = base.creating(new)

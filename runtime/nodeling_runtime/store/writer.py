@@ -19,7 +19,7 @@ from functools import partial
 from nodeling._dataclass import dataclass
 from nodeling.errors import StoreError
 from nodeling_runtime.store.base import Store
-from nodeling_runtime.store.model import Appended, Batch, Fenced
+from nodeling_runtime.store.model import Appended, Batch, Claim, Created, Fenced, NewRun
 from nodeling_runtime.store.pulse import Pulse
 
 HOLD_SECONDS = 60.0  # how long results are held for a store that cannot write
@@ -50,6 +50,22 @@ class _Wanted:
     done: Callable[[Answer], None]
 
 
+@dataclass(slots=True)
+class _Asked:
+    """A run that is asked for, and who wants to know what becomes of it."""
+
+    new: NewRun
+    done: Callable[[Created | StoreError], None]
+
+
+@dataclass(slots=True)
+class _LetGo:
+    """A claim that is given up, and who wants to know that it is."""
+
+    claim: Claim
+    done: Callable[[None | StoreError], None]
+
+
 class Writer:
     """One thread over one store."""
 
@@ -69,6 +85,14 @@ class Writer:
     def fetch(self, source: Source) -> None:
         """Keep what a source has noted by the time that it is asked."""
         self._put(source)
+
+    def create(self, new: NewRun, done: Callable[[Created | StoreError], None]) -> None:
+        """Keep a new run; `done` is called in this thread."""
+        self._put(_Asked(new, done))
+
+    def release(self, claim: Claim, done: Callable[[None | StoreError], None]) -> None:
+        """Let a run go, behind what was noted of it; `done` is called in this thread."""
+        self._put(_LetGo(claim, done))
 
     def call(self, function: Callable[[], object]) -> None:
         """Call something here, behind what was appended before."""
@@ -92,34 +116,68 @@ class Writer:
         waiting = self._queue
         while True:
             item = waiting.get()
-            group: list[_Wanted | Source] = []
-            while isinstance(item, _Wanted | Source):
+            group: list[_Wanted | Source | _Asked | _LetGo] = []
+            while isinstance(item, _Wanted | Source | _Asked | _LetGo):
                 group.append(item)
-                if waiting.empty():
-                    break
-                item = waiting.get()
+                item = _nothing if waiting.empty() else waiting.get()
+            if group:
+                self._do(group)
+            if item is None:
+                return
+            item()
+
+    def _do(self, group: list[_Wanted | Source | _Asked | _LetGo]) -> None:
+        """Three transactions at most, whatever there is: what a run ended with is kept before it is let go,
+        and what is let go may make room for what is asked for."""
+        facts, gone, asked = [], [], []
+        for one in group:
+            if isinstance(one, _LetGo):
+                gone.append(one)
+            elif isinstance(one, _Asked):
+                asked.append(one)
             else:
-                if group:
-                    self._keep(_fetched(group))
-                if item is None:
-                    return
-                item()
-                continue
-            self._keep(_fetched(group))
+                facts.append(one)
+        if facts:
+            self._keep(_fetched(facts))
+        if gone:
+            self._let_go(gone)
+        if asked:
+            self._create(asked)
 
     def _keep(self, group: list[_Wanted]) -> None:
         if not group:
             return
         try:
             answers: list[Answer] = [*self._patiently([wanted.batch for wanted in group])]
-        except StoreError as error:
-            if error.code == "store.contradiction" and len(group) > 1:
+        except Exception as error:  # what is no fault of the store's may not end this thread either
+            if len(group) > 1 and not _is_of_all(error):
                 for wanted in group:  # only one of them is to blame
                     self._keep([wanted])
                 return
-            answers = [error] * len(group)
+            answers = [_worded(error)] * len(group)
         for wanted, answer in zip(group, answers, strict=True):
             wanted.done(answer)
+
+    def _let_go(self, group: list[_LetGo]) -> None:
+        answer = None
+        try:
+            self.store.release_all([one.claim for one in group])
+        except Exception as error:
+            answer = _worded(error)
+        for one in group:
+            one.done(answer)
+
+    def _create(self, group: list[_Asked]) -> None:
+        try:
+            answers = self.store.create_all([one.new for one in group])
+        except Exception as error:
+            if len(group) > 1 and not _is_of_all(error):
+                for one in group:
+                    self._create([one])
+                return
+            answers = [_worded(error)] * len(group)
+        for one, answer in zip(group, answers, strict=True):
+            one.done(answer)
 
     def _patiently(self, batches: list[Batch]) -> list[Appended | Fenced]:
         until, pause = time.monotonic() + self._hold_seconds, FIRST_PAUSE_SECONDS
@@ -144,10 +202,29 @@ def _fetched(group: list[_Wanted | Source]) -> list[_Wanted]:
         if isinstance(one, _Wanted):
             found.append(one)
             continue
-        batch = one.taken()
+        try:
+            batch = one.taken()
+        except Exception as error:
+            one.answered(0, _worded(error))
+            continue
         if batch is not None:
             found.append(_Wanted(batch, partial(one.answered, len(batch.facts))))
     return found
 
 
-_Item = _Wanted | Source | Callable[[], object] | None
+def _is_of_all(error: Exception) -> bool:
+    """Whether the store is at fault, and nothing that it was given."""
+    return isinstance(error, StoreError) and error.code != "store.contradiction"
+
+
+def _worded(error: Exception) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    return StoreError(f"{type(error).__name__}: {error}", code="internal")
+
+
+def _nothing() -> None:
+    """Nothing more waits for now."""
+
+
+_Item = _Wanted | Source | _Asked | _LetGo | Callable[[], object] | None

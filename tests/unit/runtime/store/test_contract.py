@@ -59,6 +59,29 @@ def begun(store: Store, run_id: str = "r1", **given: Any) -> Claim:
     return claim
 
 
+def test_several_new_runs_are_kept_together_and_one_that_is_refused_hurts_no_other(store: Store) -> None:
+    begun(store, "first", key="k")
+    wanted = [new("a"), new("b", key="k", request=b'{"body":2}'), new("c", key="k"), new("d", owner=None)]
+    a, refused, known, queued = store.create_all(wanted)
+    assert not isinstance(a, StoreError)
+    assert a.claim is not None
+    assert isinstance(refused, StoreError)
+    assert refused.code == "run.key"
+    assert not isinstance(known, StoreError)
+    assert known.existed
+    assert known.run.run_id == "first"
+    assert not isinstance(queued, StoreError)
+    assert (queued.run.status, queued.claim) == ("queued", None)
+    assert [row.run_id for row in store.runs(RunFilter())] == ["d", "a", "first"]
+
+
+def test_several_runs_are_let_go_together(store: Store) -> None:
+    claims = [begun(store, run_id) for run_id in ("a", "b")]
+    store.release_all(claims)
+    for claim in claims:
+        assert not store.claim(claim.run_id, "you").is_recovery
+
+
 def started(path: str, attempt: int = 1, at: float = 101.0) -> Fact:
     return Fact("step.started", at, path, {"attempt": attempt, "name": path, "node": "n", "container": False})
 

@@ -164,6 +164,32 @@ def test_a_batch_that_contradicts_the_history_hurts_no_other_in_its_transaction(
         store.close()
 
 
+def test_runs_that_could_not_be_kept_are_held_by_nobody(path: Path) -> None:
+    store = SqliteStore(path)
+    other = RunLocks(path.with_name("runs.db.lock"))
+    try:
+        begun(store)
+        assert code_of(lambda: store.create_all([new("a"), new("r")])) == "store.contradiction"
+        assert [row.run_id for row in store.runs(RunFilter())] == ["r"]
+        assert other.acquire(2), "the run that is not there is locked"
+    finally:
+        other.close()
+        store.close()
+
+
+def test_what_cannot_be_written_at_all_is_told_and_the_next_batch_is_kept(path: Path) -> None:
+    store = SqliteStore(path)
+    try:
+        claim = begun(store)
+        odd = Batch(claim, (Fact("step.log", 1.0, "p", {"message": "\ud800"}),))
+        found, _ = answers(store, [odd, noted(claim)], 60.0)
+        assert isinstance(found[0], StoreError)
+        assert found[0].code == "internal"
+        assert isinstance(found[1], Appended)
+    finally:
+        store.close()
+
+
 # -- neighbours
 
 
