@@ -14,6 +14,7 @@ import click
 
 from nodeling._dataclass import dataclass
 from nodeling_runtime.cli.failure import EXIT_DATA, EXIT_FAILED, EXIT_OK
+from nodeling_runtime.cli.inputs import Folder
 
 if TYPE_CHECKING:
     from nodeling.errors import Fault
@@ -74,7 +75,7 @@ def _counted(number: int, word: str) -> str:
 @click.option(
     "--code", is_flag=True, help="Also ask each @node function whether its config.json agrees. Imports it."
 )
-@click.option("--nodes", "folders", multiple=True, type=click.Path(path_type=Path), help="More node folders.")
+@click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     files: tuple[Path, ...],
@@ -91,7 +92,7 @@ def command(
     from nodeling_runtime.cli.faults import lines_of
     from nodeling_runtime.cli.output import print_json, talk
 
-    _refuse_absent([*files, *folders])
+    _refuse_absent(files)
     findings = check_paths(files or _project(), folders, code=code, strict=strict)
     if as_json:
         print_json(findings.to_json(strict))
