@@ -15,16 +15,17 @@ from typing import Any
 import orjson
 
 from nodeling.protocol_blobs import LARGEST_JSON_BLOB
-from nodeling.values import MAX_DEPTH, encode
+from nodeling.values import MAX_DEPTH, UNREAD, encode
 from nodeling_runtime.blobs import Blob, BlobFault, adopt, write
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.operators import member
 from nodeling_runtime.expressions.record import Deferred
-from nodeling_runtime.values import _UNREAD, InvalidValue, Value
+from nodeling_runtime.values import InvalidValue, Value
 
 LARGEST_INLINE = 16 * 2**20  # a larger value is put aside into a file
 SPILL_BYTES = 2**20  # from here on a value is handed to another process as a file
 _MARK = b'"$blob":'
+_SHORTEST_REFERENCE = len(b'{"$blob":{"path":""}}')
 _SOON_READ = 1024  # a smaller file costs less to read than to defer
 
 
@@ -43,7 +44,7 @@ class BlobValue(Value):
     def __init__(self, skeleton: bytes, blobs: Mapping[str, Blob]) -> None:
         self.skeleton = skeleton
         self.blobs = blobs
-        self._shared = _UNREAD
+        self._shared = UNREAD
 
     @property
     def data(self) -> bytes:  # type: ignore[override]
@@ -82,7 +83,7 @@ class BlobValue(Value):
 
     def shared(self) -> Any:
         """The whole value, decoded once; read it, never change it."""
-        if self._shared is _UNREAD:
+        if self._shared is UNREAD:
             self._shared = self._read(self.brief())
         return self._shared
 
@@ -93,7 +94,7 @@ class BlobValue(Value):
     def readable(self) -> Any:
         """What an expression gets: a deferred value, until somebody has read it."""
         read = [blob.size for blob in self.blobs.values() if blob.encoding == "json"]
-        if self._shared is not _UNREAD or sum(read) < _SOON_READ:
+        if self._shared is not UNREAD or sum(read) < _SOON_READ:
             return self.shared()
         return BlobRecord(self)
 
@@ -218,7 +219,9 @@ class RunBlobs:
                 raise
             value = Value.of(skeleton)
         data = value.data
-        if _MARK in data:
+        if len(data) < _SHORTEST_REFERENCE:
+            return value
+        if data.find(_MARK) >= 0:
             found.update(self.named_in(orjson.loads(data)))
         if found:
             value = BlobValue(data, found)

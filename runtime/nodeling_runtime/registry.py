@@ -272,8 +272,9 @@ class Registry:
             try:
                 spec = read_node(one.folder, one.owner, self._faults)
             except ConfigError as error:
-                self._faults.extend(error.faults)
-                for fault in error.faults[:1]:
+                found = error.in_file(str(one.folder))
+                self._faults.extend(found)
+                for fault in found[:1]:
                     self._faulty[one.folder.name.partition("@")[0].replace("_", "-")] = fault
             else:
                 self._add(spec, (spec.name, *spec.manifest.aliases))

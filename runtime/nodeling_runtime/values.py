@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
-from nodeling.values import InvalidValue, decode, encode
+from nodeling.values import MAX_INTEGER, UNREAD, InvalidValue, decode, encode_reading
 from nodeling.values import equal as json_equal
 
 __all__ = ["NULL", "InvalidValue", "Value", "json_equal", "split_list"]
@@ -20,8 +20,8 @@ __all__ = ["NULL", "InvalidValue", "Value", "json_equal", "split_list"]
 if TYPE_CHECKING:
     from nodeling_runtime.blobs import Blob
 
-_UNREAD: Any = object()
 _UNCHANGEABLE = frozenset((bool, int, float, str, type(None)))
+_MOST_KEPT_READ = 2**20  # bytes; what is larger is read again rather than kept twice
 _LIST = ord("[")
 _OBJECT = ord("{")
 
@@ -39,18 +39,21 @@ class Value:
 
     data: bytes
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, shared: Any = UNREAD) -> None:
         """Wraps bytes that are already checked; use `of` or `check_bytes` for anything else."""
         self.data = data
-        self._shared = _UNREAD
+        self._shared = shared
 
     @classmethod
     def of(cls, obj: Any) -> Value:
         """Encodes and checks a Python object; raises InvalidValue with the pointer of the culprit."""
-        value = cls(encode(obj))
-        if type(obj) in _UNCHANGEABLE:
-            value._shared = obj  # nobody can change it, so what was read once need not be read again
-        return value
+        kind = type(obj)
+        if kind is int and -MAX_INTEGER <= obj <= MAX_INTEGER:
+            return cls(b"%d" % obj, obj)
+        data, found = encode_reading(obj)
+        if kind in _UNCHANGEABLE:
+            return cls(data, obj)  # nobody can change it, so what was read once need not be read again
+        return cls(data, found if len(data) <= _MOST_KEPT_READ else UNREAD)
 
     @classmethod
     def from_checked(cls, data: bytes) -> Value:
@@ -68,9 +71,7 @@ class Value:
     def check_bytes(cls, data: bytes) -> Value:
         """Reads and checks bytes from outside; white space goes, the last of two equal keys stays."""
         found = decode(data)
-        value = cls(orjson.dumps(found))
-        value._shared = found
-        return value
+        return cls(orjson.dumps(found), found)
 
     @property
     def size(self) -> int:
@@ -89,7 +90,7 @@ class Value:
 
     def shared(self) -> Any:
         """The decoded value, the same object each time: read it, never change it."""
-        if self._shared is _UNREAD:
+        if self._shared is UNREAD:
             self._shared = orjson.loads(self.data)
         return self._shared
 
@@ -140,8 +141,6 @@ def split_list(value: Value) -> list[Value]:
     start = 1
     for item in items:
         end = start + len(dumps(item))
-        part = Value(whole[start:end])
-        part._shared = item
-        found.append(part)
+        found.append(Value(whole[start:end], item))
         start = end + 1
     return found

@@ -236,8 +236,8 @@ def a_deadline_that_begins_anew(patch: Patch) -> None:
 
 @defect(in_memory(runs.test_the_key_of_a_step_is_the_same_over_attempts_and_recoveries, "keeper"))
 def a_key_for_each_attempt(patch: Patch) -> None:
-    real = step.StepJob._key
-    patch.setattr(step.StepJob, "_key", lambda self: f"{real(self)}{self.record.attempts}")
+    real = step.StepJob.key
+    patch.setattr(step.StepJob, "key", lambda self: f"{real(self)}{self.record.attempts}")
 
 
 @defect(in_memory(runs.test_a_secret_is_not_kept, "keeper", "project", "monkeypatch"))

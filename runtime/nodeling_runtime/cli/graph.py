@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nodeling_runtime.cli.foreign import format_options, reading_from
 from nodeling_runtime.cli.inputs import Folder
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.loaded import Loaded
+    from nodeling_runtime.formats import Reading
     from nodeling_runtime.graph.outline import Outline
 
 FORMATS = ("text", "mermaid", "dot", "json")
@@ -37,14 +39,16 @@ FORMATS = ("text", "mermaid", "dot", "json")
     help="Write a file instead of printing.",
 )
 @click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
-def command(workflow: str, form: str, output: Path | None, folders: tuple[Path, ...]) -> None:
+@format_options
+def command(workflow: str, form: str, output: Path | None, folders: tuple[Path, ...], **given: Any) -> None:
     """Draw WORKFLOW: a file, or module:name for one written in Python.
 
     Shows steps, links, containers with their children, waves, widths and the critical path. Nothing is run.
     """
     from nodeling_runtime.graph.outline import outline
 
-    text = _drawer(form)(outline(load_workflow(workflow, folders).ready()))
+    reading = reading_from({**given, "dry_run": True})
+    text = _drawer(form)(outline(load_workflow(workflow, folders, reading).ready()))
     if output is None:
         click.echo(text, nl=False)
         return
@@ -79,7 +83,7 @@ def _json(drawing: Outline) -> str:
     return json.dumps(to_data(drawing), indent=2, ensure_ascii=False) + "\n"
 
 
-def load_workflow(target: str, folders: tuple[Path, ...] = ()) -> Loaded:
+def load_workflow(target: str, folders: tuple[Path, ...] = (), reading: Reading | None = None) -> Loaded:
     """Load a file, or the workflow that a module holds.
 
     Raises:
@@ -90,7 +94,7 @@ def load_workflow(target: str, folders: tuple[Path, ...] = ()) -> Loaded:
 
     module, colon, name = target.partition(":")
     if not colon or Path(target).exists() or not _is_module(module):
-        return load_file(Path(target), folders)
+        return load_file(Path(target), folders, reading=reading)
     return EngineHost().load(_from_module(module, name or "workflow"), folders)
 
 

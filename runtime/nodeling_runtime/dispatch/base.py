@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from nodeling._dataclass import dataclass
@@ -16,6 +17,8 @@ from nodeling.context import ContextSource
 from nodeling_runtime.blob_values import RunBlobs
 from nodeling_runtime.values import Value
 
+NOTHING_WRITTEN: Mapping[str, bytes | None] = MappingProxyType({})
+NOTHING_MEASURED: Mapping[str, float] = MappingProxyType({})
 CANCEL_GRACE_SECONDS = 1.0  # what an in-process node gets between being asked to end and being given up
 
 
@@ -68,17 +71,28 @@ class CallError:
         return body
 
 
-@dataclass(slots=True)
 class Outcome:
     """How a call ended: an output or an error, the writes, and what was measured."""
 
-    output: Value | None = None
-    error: CallError | None = None
-    delta: Mapping[str, bytes | None] = field(default_factory=dict)
-    worker: str | None = None
-    cpu_ms: float | None = None
-    peak_rss_mb: float | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
+    __slots__ = ("cpu_ms", "delta", "error", "metrics", "output", "peak_rss_mb", "worker")
+
+    def __init__(
+        self,
+        output: Value | None = None,
+        error: CallError | None = None,
+        delta: Mapping[str, bytes | None] = NOTHING_WRITTEN,
+        worker: str | None = None,
+        cpu_ms: float | None = None,
+        peak_rss_mb: float | None = None,
+        metrics: Mapping[str, float] = NOTHING_MEASURED,
+    ) -> None:
+        self.output = output
+        self.error = error
+        self.delta = delta
+        self.worker = worker
+        self.cpu_ms = cpu_ms
+        self.peak_rss_mb = peak_rss_mb
+        self.metrics = metrics
 
 
 class Dispatcher(Protocol):

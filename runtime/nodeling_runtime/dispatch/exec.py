@@ -127,7 +127,7 @@ class _Execution:
         outcome.worker = f"pid {child.pid}"
         outcome.cpu_ms, outcome.peak_rss_mb = exit.cpu_ms, exit.peak_rss_mb
         if dropped := self._stderr.dropped + self._stdout_log.dropped:
-            outcome.metrics["dropped"] = float(dropped)
+            outcome.metrics = {**outcome.metrics, "dropped": float(dropped)}
         return outcome
 
     def _ended(self, exit: Exit) -> Ended:

@@ -25,9 +25,14 @@ from nodeling.node import Implementation
 from nodeling.values import InvalidValue
 from nodeling_runtime.blob_values import BlobValue, settled
 from nodeling_runtime.blobs import Blob, BlobFault
-from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS, CallError, NodeCall, Outcome
+from nodeling_runtime.dispatch.base import (
+    CANCEL_GRACE_SECONDS,
+    NOTHING_WRITTEN,
+    CallError,
+    NodeCall,
+    Outcome,
+)
 from nodeling_runtime.dispatch.loading import is_loaded, load_implementation
-from nodeling_runtime.dispatch.straight import NOTHING_WRITTEN
 from nodeling_runtime.dispatch.threads import RaisedOutsideError, ThreadPool
 from nodeling_runtime.values import Value
 

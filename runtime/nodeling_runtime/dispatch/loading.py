@@ -61,9 +61,8 @@ def _load(spec: NodeSpec) -> Implementation:
     entry = spec.manifest.runtime.entry
     found = node_in(spec.folder, entry)
     implementation = implementation_of(found, f"{spec.name} ({entry})")
-    return Implementation(
-        implementation.call, implementation.kind, implementation.blocking and spec.manifest.runtime.blocking
-    )
+    blocking = implementation.blocking and spec.manifest.runtime.blocking
+    return Implementation(implementation.call, implementation.kind, blocking, implementation.takes_context)
 
 
 def node_in(folder: Path, entry: str) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nodeling_runtime.blob_values import LARGEST_INLINE, may_refer
+from nodeling_runtime.dispatch.base import Outcome
+from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.values import InvalidValue, Value
 from nodeling_runtime.workflow.model import Step
 
@@ -19,22 +21,33 @@ class Calling:
     __slots__ = (
         "_direct",
         "_is_looked_up",
+        "_takes_output",
         "constant",
         "has_own_clock",
         "is_container",
+        "is_guarded",
         "is_inprocess",
-        "judges_output",
         "spec",
         "takes_no_config",
+        "timeout_ms",
     )
 
     def __init__(self, step: Step) -> None:
         spec = self.spec = step.spec
         self.is_container = spec.manifest.flow
         self.is_inprocess = spec.runs_in == "inprocess"
+        self.is_guarded = (
+            step.deadline_ms is not None
+            or step.cache is not None
+            or step.circuit is not None
+            or step.fails_lost
+            or (spec.manifest.runtime.concurrency is not None and not self.is_container)
+        )
         self.has_own_clock = step.timeout_ms is not None or spec.timeout_ms is not None
+        self.timeout_ms = _timeout(step.timeout_ms, spec.timeout_ms)
         # What a node in this process gave is a value already, and fits into memory.
-        self.judges_output = not self.is_inprocess or spec.manifest.output not in (True, {})
+        has_schema = spec.manifest.output not in (True, {})
+        self._takes_output = spec.output.is_valid if self.is_inprocess and has_schema else None
         self.takes_no_config = not self.is_container and step.config is None and spec.config.is_valid({})
         self.constant = self._constant_inputs(step)
         self._direct: Implementation | None = None
@@ -55,6 +68,13 @@ class Calling:
             return None  # a file is one of a run
         return value if step.spec.inputs.is_valid(given) else None
 
+    def takes(self, outcome: Outcome) -> bool:
+        """Whether nothing is wrong with what a node in this process gave; False: it has to be judged."""
+        if outcome.error is not None or self._takes_output is None:
+            return True
+        output = outcome.output
+        return output.__class__ is Value and self._takes_output(output.shared())
+
     def direct(self) -> Implementation | None:
         """The node's code, when one await calls it: it is loaded, on this loop, and asks for no context."""
         if not self._is_looked_up:
@@ -72,6 +92,13 @@ class Calling:
             found.kind == "async" or (found.kind == "sync" and not found.blocking)
         ):
             self._direct = found
+
+
+def _timeout(own: float | Template | None, most: float | None) -> float | None:
+    """How long every attempt may take, where the step alone says it."""
+    if own is None or isinstance(own, Template):
+        return None
+    return own if most is None else min(most, own)
 
 
 def calling_of(frame: Frame, step: Step) -> Calling:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nodeling.flow import Child, Start
 from nodeling_runtime.blob_values import BlobValue
-from nodeling_runtime.engine.context import Delta, Frame, View
+from nodeling_runtime.engine.context import UNWRITTEN, Delta, Frame, View
+from nodeling_runtime.engine.items import checked
+from nodeling_runtime.engine.names import Parts
 from nodeling_runtime.engine.record import StepRecord
-from nodeling_runtime.expressions.errors import ExpressionError
+from nodeling_runtime.engine.step import StepJob
 from nodeling_runtime.values import Value
-from nodeling_runtime.workflow.model import Scope, Slot, Step
+from nodeling_runtime.workflow.model import Scope, Slot
 from nodeling_runtime.workflow.plan import plan_of
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.flow import FlowHandle
     from nodeling_runtime.engine.scope_job import ScopeJob
-    from nodeling_runtime.engine.step import StepJob
 
 ChildStatus = Literal["running", "succeeded", "failed", "skipped", "cancelled"]
-Parts = Callable[[str], Any]
 
 
 class Place(NamedTuple):
@@ -32,30 +32,20 @@ class Place(NamedTuple):
     inner: str | None  # that of the steps of its scope
 
 
-class Item:
-    """One item of a list that is handed out uncopied: shared, so never shown to a node as it is."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
 class ChildRun:
     """What a container holds of a child it started."""
 
-    __slots__ = ("_after", "_delta", "_flow", "_waiters", "child", "cleanup", "index", "job", "record")
+    __slots__ = ("_after", "_delta", "child", "cleanup", "index", "job", "record", "waiters")
 
-    def __init__(self, flow: FlowHandle, start: Start, index: int) -> None:
-        self._flow = flow
-        self._after: tuple[ChildRun, ...] = tuple(start.after)  # type: ignore[arg-type]
+    def __init__(self, start: Start, index: int, job: StepJob | ScopeJob) -> None:
+        self._after: tuple[ChildRun, ...] = tuple(start.after) if start.after else ()  # type: ignore[arg-type]
         self._delta: Delta | None = None
-        self._waiters: list[asyncio.Future[None]] | None = None
+        self.waiters: list[asyncio.Future[None]] | None = None
         self.child: Child = start.child
         self.cleanup = start.cleanup
         self.index = index
-        self.job: StepJob | ScopeJob
-        self.record: StepRecord
+        self.job = job
+        self.record = job.record
 
     @property
     def name(self) -> str:
@@ -105,7 +95,7 @@ class ChildRun:
         """Wait for its end."""
         if not self.job.done:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters = [*(self._waiters or ()), future]
+            self.waiters = [*(self.waiters or ()), future]
             await future
         return self
 
@@ -116,12 +106,11 @@ class ChildRun:
     # -- the engine's side
 
     def finished(self) -> None:
-        """The job has ended and been counted."""
-        if self._waiters is not None:
-            for future in self._waiters:
-                if not future.done():
-                    future.set_result(None)
-            self._waiters = None
+        """The job has ended and been counted: whoever waits goes on."""
+        for future in self.waiters or ():
+            if not future.done():
+                future.set_result(None)
+        self.waiters = None
 
     def delta(self) -> Delta:
         """Its writes over those of the runs it followed."""
@@ -162,93 +151,95 @@ def child_of(
     """Prepare a child's run: its frame, its path and its job. `ended` says why it shall never start."""
     handle: Any = start.child.handle
     slot, number, shared = handle
-    run = ChildRun(flow, start, index)
     parts = flow.job.parts if start.error is None else _with_error(flow.job.parts, start.error)
     key = start.key if start.key is not None else (index or None)
+    job: StepJob | ScopeJob
     if slot.workflow is not None:
-        place = flow.place(key, start.child.name, "workflow")
-        run.job, run.record = _workflow_job(flow, slot, start, place, timeout_ms)
-    elif slot.kind == "step" and slot.scope is not None and not slot.scope.single:
+        job = _workflow_job(flow, slot, start, flow.place(key, start.child.name, "workflow"), timeout_ms)
+    elif slot.scope is None:
+        raise AssertionError("a step slot has a scope")
+    elif slot.kind == "step" and not slot.scope.single:
         place = flow.place(key, start.child.name, "scope")
-        run.job, run.record = _scope_job(flow, slot, start, place, parts, timeout_ms)
+        job = _scope_job(flow, slot.scope, start, place, parts, timeout_ms)
     else:
-        place = flow.place(key, start.child.name, "step")
-        run.job, run.record = _step_job(flow, slot, number, shared, start, place, parts, timeout_ms, ended)
+        job = _step_job(flow, slot.scope, number or 0, shared, start, key, parts, timeout_ms)
+        step = job.step
+        if ended is None and not (step.active and step.condition is None):
+            from nodeling_runtime.engine.scope_job import admit_alone
+
+            admit_alone(job)
     if ended is not None:
-        run.job.end(ended)
-    return run
+        job.end(ended)
+    return ChildRun(start, index, job)
 
 
 def _step_job(
     flow: FlowHandle,
-    slot: Slot,
-    number: int | None,
+    scope: Scope,
+    number: int,
     shared: dict[str, Any],
     start: Start,
-    place: Place,
+    key: Any,
     parts: Parts,
     timeout_ms: float | None,
-    ended: str | None,
-) -> tuple[StepJob, StepRecord]:
-    scope = slot.scope
-    if scope is None:
-        raise AssertionError("a step slot has a scope")
-    if start.vars or start.after or "frame" not in shared:
-        frame = _frame(flow, scope, start)
-        if not start.vars and not start.after:
-            shared["frame"] = frame
-    else:
-        frame = shared["frame"]
-    step: Step = scope.steps[number or 0]
-    path = f"{place.path}/{step.name}"
-    record = StepRecord(path, step.name, step.node, container=step.is_container)
-    frame.records[step.index] = record
-    job = flow.job.beside(step, frame, path, parts, record, timeout_ms, start.inputs, place.own)
-    if ended is None and not (step.active and step.condition is None):
-        from nodeling_runtime.engine.scope_job import admit_alone
+) -> StepJob:
+    step, holder = scope.steps[number], flow.job
+    path, trail = flow.step_place(key, step.name)
+    frame: Frame | None = None if start.after else shared.get("frame")
+    if frame is None:
+        frame = Frame(plan_of(scope), holder.view, _seen(start))
+        if not start.after:
+            shared["frame"] = frame  # nobody writes to it: what a child writes is its own
+    view = frame.first()
+    if start.vars:
+        view = View(frame, 0, UNWRITTEN, UNWRITTEN, _named(start))
+    record = frame.records[step.index] = StepRecord(path, step.name, step.node, step.spec.manifest.flow)
+    return StepJob(holder.engine, step, view, path, parts, record, timeout_ms, start.inputs, trail)
 
-        admit_alone(job)
-    return job, record
+
+def _seen(start: Start) -> dict[str, Any]:
+    """The writes of the runs that a child follows."""
+    base: dict[str, Any] = {}
+    for run in start.after:
+        base.update(run.delta())  # type: ignore[attr-defined]
+    return base
+
+
+def _named(start: Start) -> dict[str, Any]:
+    return {key: checked(key, value) for key, value in start.vars.items()}
 
 
 def _scope_job(
-    flow: FlowHandle,
-    slot: Slot,
-    start: Start,
-    place: Place,
-    parts: Parts,
-    timeout_ms: float | None,
-) -> tuple[ScopeJob, StepRecord]:
+    flow: FlowHandle, scope: Scope, start: Start, place: Place, parts: Parts, timeout_ms: float | None
+) -> ScopeJob:
     from nodeling_runtime.engine.scope_job import ScopeJob
 
-    if slot.scope is None:
-        raise AssertionError("a scope slot has a scope")
-    record = StepRecord(place.path, start.child.name, flow.job.step.node, container=True)
-    frame = _frame(flow, slot.scope, start)
+    record = StepRecord(place.path, start.child.name, flow.job.step.node, True)
+    around = flow.job.view
+    if start.vars:
+        names = {**around.names, **_named(start)}
+        around = View(around.frame, around.visible, around.resolved, around.merged, names)
+    frame = Frame(plan_of(scope), around, _seen(start))
     merge = flow.job.step.merge
-    return ScopeJob(flow.job.engine, slot.scope, frame, place, parts, record, merge, timeout_ms), record
+    return ScopeJob(flow.job.engine, scope, frame, place, parts, record, merge, timeout_ms)
 
 
 def _workflow_job(
-    flow: FlowHandle,
-    slot: Slot,
-    start: Start,
-    place: Place,
-    timeout_ms: float | None,
-) -> tuple[ScopeJob, StepRecord]:
+    flow: FlowHandle, slot: Slot, start: Start, place: Place, timeout_ms: float | None
+) -> ScopeJob:
     from nodeling_runtime.engine.scope_job import ScopeJob
     from nodeling_runtime.engine.top import parts_of
 
     if slot.workflow is None:
         raise AssertionError("a workflow slot has a workflow")
     workflow = slot.workflow
-    record = StepRecord(place.path, workflow.name, flow.job.step.node, container=True)
-    frame = Frame(plan_of(workflow.scope), None, {}, {})
+    record = StepRecord(place.path, workflow.name, flow.job.step.node, True)
+    frame = Frame(plan_of(workflow.scope), None, {})
     body: Any = dict(start.inputs) if start.inputs is not None else {}
     parts = parts_of(flow.job.engine, workflow, {"body": Value.of(body)})
     job = ScopeJob(flow.job.engine, workflow.scope, frame, place, parts, record, None, timeout_ms)
     job.expects(workflow, body)
-    return job, record
+    return job
 
 
 def _with_error(parts: Parts, error: Mapping[str, Any]) -> Parts:
@@ -261,25 +252,3 @@ def _with_error(parts: Parts, error: Mapping[str, Any]) -> Parts:
         "others": details.get("others", []),
     }
     return lambda name: seen if name == "error" else parts(name)
-
-
-def _frame(flow: FlowHandle, scope: Scope, start: Start) -> Frame:
-    base: dict[str, Any] = {}
-    for run in start.after:
-        base.update(run.delta())  # type: ignore[attr-defined]
-    names: Mapping[str, Any] = {key: _checked(key, value) for key, value in start.vars.items()}
-    return Frame(plan_of(scope), flow.job.view, base, names)
-
-
-def _checked(name: str, value: Any) -> Any:
-    """A value a container gave its child, decoded from its own bytes so that nobody shares it."""
-    if isinstance(value, Item):
-        return value.value
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, list) and value and all(isinstance(item, Item) for item in value):
-        return [item.value for item in value]
-    try:
-        return Value.of(value).shared()
-    except ValueError as error:
-        raise ExpressionError(f"{name!r} is no JSON value: {error}", code="expr.value") from error

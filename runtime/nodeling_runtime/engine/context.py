@@ -33,6 +33,7 @@ class Write:
 
 Delta = Mapping[str, Write]
 UNWRITTEN: Delta = MappingProxyType({})
+UNNAMED: Mapping[str, Any] = MappingProxyType({})
 
 
 class ConflictError(WorkflowError):
@@ -48,10 +49,8 @@ class Frame:
     plan: Plan
     parent: View | None
     base: Mapping[str, Write]
-    names: Mapping[str, Any] = field(default_factory=dict)  # item, index and their like
     outputs: list[Value | None] = field(default_factory=list)
     records: list[Any] = field(default_factory=list)
-    shelves: dict[int, tuple[str | None, bool]] = field(default_factory=dict)
     _writes: dict[str, list[Write]] = field(default_factory=dict)
     _writers: dict[str, int] = field(default_factory=dict)  # the same steps as bits
     _contested: dict[str, None] = field(default_factory=dict)
@@ -92,11 +91,7 @@ class Frame:
             ConflictError: Two visible writes differ and nothing says how to merge them.
         """
         if not self._contested and not self._failed:
-            if visible:
-                return View(self, visible, UNWRITTEN, UNWRITTEN)
-            if self._first is None:
-                self._first = View(self, 0, UNWRITTEN, UNWRITTEN)
-            return self._first
+            return View(self, visible) if visible else self.first()
         extra: dict[str, list[Write]] = {}
         for step in failed:
             for key, write in self._failed.get(step, {}).items():
@@ -109,6 +104,12 @@ class Frame:
                 resolved[key] = found
         merged = {k: w for k, w in resolved.items() if w.step < 0 and not is_handler}
         return View(self, visible, resolved, merged)
+
+    def first(self) -> View:
+        """What is seen by a step that follows nothing: the same for all of them."""
+        if self._first is None:
+            self._first = View(self, 0)
+        return self._first
 
     def _last_words(self, key: str, visible: int, extra: Iterable[Write]) -> list[Write]:
         """The visible writes of a key that no visible descendant overrides, in declaration order.
@@ -172,14 +173,24 @@ class Frame:
         return out
 
 
-@dataclass(slots=True)
 class View:
     """One step's snapshot."""
 
-    frame: Frame
-    visible: int
-    resolved: Mapping[str, Write]
-    merged: Mapping[str, Write]
+    __slots__ = ("frame", "merged", "names", "resolved", "visible")
+
+    def __init__(
+        self,
+        frame: Frame,
+        visible: int,
+        resolved: Delta = UNWRITTEN,
+        merged: Delta = UNWRITTEN,
+        names: Mapping[str, Any] = UNNAMED,
+    ) -> None:
+        self.frame = frame
+        self.visible = visible
+        self.resolved = resolved
+        self.merged = merged
+        self.names = names  # item, index and their like, where a container gave some
 
     def write(self, key: str, *, own_frame: bool = False) -> Write | None:
         """The write that a read of `key` finds; a deletion is a write without data."""

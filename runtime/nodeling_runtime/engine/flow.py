@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nodeling.errors import NodelingError
 from nodeling.flow import Child, Expression, Start
@@ -12,7 +12,7 @@ from nodeling_runtime.engine.context import Delta, Frame, View
 from nodeling_runtime.engine.names import Names
 from nodeling_runtime.engine.pool import PoolRun
 from nodeling_runtime.engine.recall import Recall
-from nodeling_runtime.engine.team import Team
+from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.workflow.model import Slot
 from nodeling_runtime.workflow.plan import plan_of
 
@@ -29,7 +29,7 @@ class FlowHandle:
         self.closed: str | None = None
         self.hurried = False
         self.known: dict[str, Any] = {}
-        self._live: set[ChildRun] = set()
+        self._live: dict[Job, ChildRun] = {}  # in the order of their starts
         self._adopted: dict[ChildRun, None] = {}  # in the order of adoption
         self._starts: dict[str, int] = {}
         self._pools: list[PoolRun] = []
@@ -44,14 +44,10 @@ class FlowHandle:
         """Start one child at once."""
         child = self.open(start if isinstance(start, Start) else Start(start))
         waiting = [child]
-
-        def settled(_job: object) -> None:
-            self.ended(child)
-
-        team = Team(lambda: waiting.pop().job if waiting else None, settled)
+        team = Team(lambda: waiting.pop().job if waiting else None, self.ended)
         child.job.team = team
         if child.job.done:
-            self.ended(child)
+            self.ended(child.job)
         else:
             team.wake()
         return child
@@ -106,14 +102,15 @@ class FlowHandle:
         """Make a child ready; nothing runs yet. One that has `ended` is only counted, as cancelled."""
         if self.closed is not None and ended is None and (self.hurried or not start.cleanup):
             raise NodelingError("the container is ending and starts nothing more", code="container.closed")
-        if not isinstance(start.child, Child) or start.child.handle is None:
-            raise NodelingError(f"{start.child!r} is no child of this container", code="container.child")
-        count = self._starts.get(start.child.name, 0)
-        self._starts[start.child.name] = count + 1
+        wanted = start.child
+        if wanted.__class__ is not Child or wanted.handle is None:
+            raise NodelingError(f"{wanted!r} is no child of this container", code="container.child")
+        count = self._starts.get(wanted.name, 0)
+        self._starts[wanted.name] = count + 1
         child = child_of(self, start, count, timeout_ms, ended)
         if self.recall is not None:
             self.recall.opened(child, start)
-        self._live.add(child)
+        self._live[child.job] = child
         return child
 
     def opened_at(self) -> float:
@@ -130,8 +127,14 @@ class FlowHandle:
         else:
             self.recall.gate.when_open(then)
 
-    def place(self, key: Any, name: str, kind: str) -> Place:
-        """Where a child stands: its path, and in the history its own place and that of its steps.
+    def step_place(self, key: Any, name: str) -> tuple[str, str | None]:
+        """Where a child stands that is a step: its path, and its place in the history where there is one."""
+        tail = f"/{name}" if key is None else f"[{key}]/{name}"
+        trail = None if self.recall is None else self.recall.unique(f"{self.recall.trail}{tail}")
+        return f"{self.job.path}{tail}", trail
+
+    def place(self, key: Any, name: str, kind: Literal["workflow", "scope"]) -> Place:
+        """Where a child stands that has steps: its path, its place in the history and that of its steps.
 
         Two workflows that a container includes may have steps of the same name: the second one's stand
         below its own name.
@@ -142,8 +145,6 @@ class FlowHandle:
         path = f"{self.job.path}{tail}"
         if self.recall is None:
             return Place(path, None, None)
-        if kind == "step":
-            return Place(path, self.recall.unique(f"{self.recall.trail}{tail}/{name}"), None)
         own, again = self.recall.unique(f"{self.recall.trail}{tail}:{name}"), f"{self.recall.trail}{tail}"
         return Place(path, own, again + own[len(f"{again}:{name}") :])
 
@@ -153,17 +154,20 @@ class FlowHandle:
             self.known = self._pools[0].report()
         return self.known
 
-    def ended(self, child: ChildRun) -> None:
+    def ended(self, job: Job) -> ChildRun:
         """A child has ended."""
+        child = self._live[job]
         if self.recall is not None:
             self.recall.ended(child)
-        self._live.discard(child)
-        child.finished()
+        del self._live[job]
+        if child.waiters is not None:
+            child.finished()
         if self.recall is not None:
             self.recall.told(child)
         if not self._live and self._when_quiet is not None:
             quiet, self._when_quiet = self._when_quiet, None
             quiet()
+        return child
 
     def close(self, reason: str, quiet: Callable[[], None]) -> None:
         """End every child but those that clean up; call `quiet` when the last has ended."""
@@ -173,7 +177,7 @@ class FlowHandle:
         self._when_quiet = quiet
         for pool in self._pools:
             pool.cancel(reason)
-        for child in list(self._live):
+        for child in list(self._live.values()):
             if not child.cleanup:
                 child.cancel(reason)
         if not self._live and self._when_quiet is not None:
@@ -183,13 +187,13 @@ class FlowHandle:
     @property
     def cleans_up(self) -> bool:
         """Whether a child that cleans up is running."""
-        return any(child.cleanup for child in self._live)
+        return any(child.cleanup for child in self._live.values())
 
     def hurry(self, reason: str) -> None:
         """End every child, and what cleans up too."""
         self.hurried = True
-        for child in list(self._live):
-            child.job.hurry(reason)
+        for job in list(self._live):
+            job.hurry(reason)
 
     def adopted(self) -> list[Delta]:
         """The writes that leave, child by child; those a later one has seen are part of it."""

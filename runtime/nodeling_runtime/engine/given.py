@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
 from nodeling_runtime.blob_values import BlobValue, RunBlobs
@@ -18,37 +18,37 @@ from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.values import InvalidValue, Value
 from nodeling_runtime.workflow.model import Step
 
+if TYPE_CHECKING:
+    from nodeling_runtime.engine.calling import Calling
+    from nodeling_runtime.engine.step import StepJob
+
+NO_CONFIG: dict[str, Any] = {}  # never written to
+
 
 def prepared(
-    step: Step,
-    names: Names,
-    blobs: RunBlobs,
-    overrides: Mapping[str, Any] | None,
-    overlay: Mapping[str, Any] | None,
-    takes_no_config: bool = False,
+    job: StepJob, calling: Calling, overrides: Mapping[str, Any] | None, overlay: Mapping[str, Any] | None
 ) -> tuple[dict[str, Any], Value]:
     """The config and the inputs of a step's node, the same for all attempts.
 
     Args:
-        step: The step.
-        names: What its expressions may name.
-        blobs: The files of the run.
+        job: The step.
+        calling: How its node is called.
         overrides: Inputs that the run's parameters set.
         overlay: Inputs that the container around it set.
-        takes_no_config: It is known to have no config, and its node to be content with none.
 
     Raises:
         NodelingError: An expression fails, or a schema refuses what it gives.
     """
-    spec = step.spec
+    step, spec = job.step, calling.spec
+    config = NO_CONFIG
     try:
-        config: dict[str, Any] = {}
-        if not takes_no_config:
-            if step.config is not None:
-                config = Value.of(step.config.evaluate(names)).fresh()
+        if not calling.takes_no_config:
+            config = {} if step.config is None else Value.of(step.config.evaluate(job.names)).fresh()
             refuse(spec.config.check(config), f"the config of {spec.name!r} is refused", 4002)
-        given = _given(step, names, overrides, overlay)
-        value = blobs.value_of(given)
+        given: Any = {} if step.inputs is None else step.inputs.evaluate(Names(job.view, job.part, True))
+        if step.parameters or overrides or overlay:
+            given = _laid_over(step, given, overrides, overlay)
+        value = job.engine.blobs.value_of(given)
         if isinstance(value, BlobValue):
             given = judgeable(spec.manifest.inputs, given)
         if not spec.inputs.is_valid(given):
@@ -60,13 +60,10 @@ def prepared(
         raise NodelingError(f"the inputs are no JSON value: {error}", code=4001) from error
 
 
-def _given(
-    step: Step, names: Names, overrides: Mapping[str, Any] | None, overlay: Mapping[str, Any] | None
+def _laid_over(
+    step: Step, given: Any, overrides: Mapping[str, Any] | None, overlay: Mapping[str, Any] | None
 ) -> Any:
-    value = {} if step.inputs is None else step.inputs.evaluate(names.keeping())
-    if not (step.parameters or overrides or overlay):
-        return value
-    value = to_plain(value)
+    value = to_plain(given)
     if not isinstance(value, dict):
         raise NodelingError("its inputs are no object, so nothing can be laid over them", code=4001)
     return {**step.parameters, **value, **(overrides or {}), **(overlay or {})}

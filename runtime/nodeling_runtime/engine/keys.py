@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
 from nodeling.flow import Child, Expression
-from nodeling_runtime.engine.child import Item
+from nodeling_runtime.engine.items import Item
 from nodeling_runtime.engine.names import Names
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.record import to_plain

@@ -19,6 +19,7 @@ from nodeling_runtime.values import Value
 if TYPE_CHECKING:
     from nodeling_runtime.engine.record import StepRecord
 
+Parts = Callable[[str], Any]
 ROOTS = ("ctx", "steps")
 STEP_KEYS = ("output", "status", "reason", "error", "metrics", "started", "ended")
 CTX_KEYS = ("request", "vars", "config", "env", "run", "error", "response")
@@ -127,7 +128,7 @@ class StepFields(Record):
         if key == "error":
             return None if record is None else record.error_json()
         if key == "metrics":
-            return {} if record is None else record.metrics
+            return (record.metrics if record is not None else None) or {}
         if key in ("started", "ended"):
             return None if record is None else self._moment(getattr(record, f"{key}_at"))
         raise missing(f"steps.{self._name}", key, STEP_KEYS)
@@ -178,10 +179,6 @@ class Names:
         self._given = given or {}  # what a container names for this one evaluation
         self._ctx: Fields | None = None
 
-    def keeping(self) -> Names:
-        """The same names for whoever hands values on unread."""
-        return Names(self._view, self._parts, True, self._given)
-
     def lookup(self, name: str) -> Any:
         """The value of a root name."""
         if name == "ctx":
@@ -194,8 +191,8 @@ class Names:
             return self._given[name]
         view: View | None = self._view
         while view is not None:
-            if name in view.frame.names:
-                return view.frame.names[name]
+            if name in view.names:
+                return view.names[name]
             view = view.frame.parent
         near = nearest(name, (*ROOTS, *self.local_names()))
         raise ExpressionError(
@@ -211,7 +208,7 @@ class Names:
         names: list[str] = list(self._given)
         view: View | None = self._view
         while view is not None:
-            names.extend(view.frame.names)
+            names.extend(view.names)
             view = view.frame.parent
         return names
 

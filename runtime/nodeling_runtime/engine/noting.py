@@ -96,12 +96,12 @@ def remember(run: Run, record: StepRecord, ended: Ended) -> None:
     used = ended.used
     record.worker, record.cpu_ms = used.get("worker"), used.get("cpu_ms")
     record.peak_rss_mb, record.handled = used.get("peak_rss_mb"), used.get("handled", False)
-    record.metrics = dict(used.get("metrics") or {})
+    record.metrics = used.get("metrics")
 
 
 def hash_of_given(vars: Mapping[str, Any], inputs: Mapping[str, Any] | None) -> str | None:
     """What tells two starts of one child apart; None where a value is none that can be written."""
-    from nodeling_runtime.engine.child import Item
+    from nodeling_runtime.engine.items import Item
 
     def plain(value: Any) -> Any:
         if isinstance(value, Item):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from nodeling_runtime.engine.team import Job, Team
 if TYPE_CHECKING:
     from nodeling_runtime.engine.child import ChildRun
     from nodeling_runtime.engine.flow import FlowHandle
-    from nodeling_runtime.engine.record import StepRecord
 
 
 class PoolRun:
@@ -37,14 +35,13 @@ class PoolRun:
         self._opened = flow.opened_at()
         self._closed: float | None = None
         self._runs: list[ChildRun] = []
-        self._by_job: dict[Job, ChildRun] = {}
+        self._open = 0  # how many of them have not ended
         self._running: set[Job] = set()
         self._peak = 0
         self._exhausted = False
         self._starts: Iterator[Start] = iter(())
         self._settled: Callable[[ChildRun], object] | None = None
         self._done: asyncio.Future[None] | None = None
-        self._batch: list[ChildRun] = []
         self._failure: BaseException | None = None
         self._pulling = False
         self._team = Team(self._take, self._end, self._limit)  # one for all calls: the bound is the pool's
@@ -59,7 +56,7 @@ class PoolRun:
         self._starts = iter(starts)
         self._settled = settled
         self._exhausted = False
-        self._batch = []
+        before = len(self._runs)
         self._done = asyncio.get_running_loop().create_future()
         self._team.wake()
         try:
@@ -71,29 +68,45 @@ class PoolRun:
                 self._timer = None
         if self._failure is not None:
             raise self._failure
-        return self._batch
+        return self._runs[before:]
 
     def cancel(self, reason: str = "cancelled") -> None:
         """Start nothing more and end what runs."""
         if self._reason is None:
             self._reason = reason
-            for child in list(self._by_job.values()):
+            for child in list(self._runs):
                 child.cancel(reason)
             if not self._pulling and self._done is not None and not self._done.done():
                 self._take()
 
     def execution_info(self, strategy: str | None = None) -> dict[str, Any]:
         """What the engine counted."""
-        children, ended, timed_out, work = [], Counter[str](), 0, 0.0
+        children, timed_out, work = [], 0, 0.0
+        ended = dict.fromkeys(("succeeded", "failed", "cancelled", "skipped"), 0)
         for run in self._runs:
             record = run.record
-            spent = record.duration_ms
+            started, at, spent = record.started_at, None, 0.0
+            if started is not None:
+                at = int((started - self._opened) * 1e6 + 0.5) / 1e3
+                spent = (record.ended_at or started) - started
             work += spent
-            ended[record.status] += 1
+            if record.status in ended:
+                ended[record.status] += 1
             if record.error is not None and record.status == "failed" and record.error.code == 9005:
                 timed_out += 1
-            children.append(self._child(record, spent))
-        wall = ((self._closed or self._flow.job.engine.clock()) - self._opened) * 1_000
+            children.append(
+                {
+                    "name": record.name,
+                    "status": record.status,
+                    "attempts": record.attempts,
+                    "started_ms": at,
+                    "duration_ms": int(spent * 1e6 + 0.5) / 1e3,
+                    "worker": record.worker,
+                    "cpu_ms": record.cpu_ms,
+                    "peak_rss_mb": record.peak_rss_mb,
+                }
+            )
+        wall = (self._closed or self._flow.job.engine.clock()) - self._opened
         info: dict[str, Any] = {
             "total": len(children),
             "completed": ended["succeeded"],
@@ -101,8 +114,8 @@ class PoolRun:
             "cancelled": ended["cancelled"],
             "skipped": ended["skipped"],
             "timed_out": timed_out,
-            "duration_ms": round(wall, 3),
-            "work_ms": round(work, 3),
+            "duration_ms": round(wall * 1_000, 3),
+            "work_ms": round(work * 1_000, 3),
             "speedup": round(work / wall, 2) if wall > 0 and children else 0.0,
             "concurrent_peak": self._peak,
             "leaked": self._team.leaked,
@@ -122,19 +135,6 @@ class PoolRun:
             report["errors"] = errors
         return {**report, "execution_info": self.execution_info()}
 
-    def _child(self, record: StepRecord, spent: float) -> dict[str, Any]:
-        started = None if record.started_at is None else round((record.started_at - self._opened) * 1_000, 3)
-        return {
-            "name": record.name,
-            "status": record.status,
-            "attempts": record.attempts,
-            "started_ms": started,
-            "duration_ms": round(spent, 3),
-            "worker": record.worker,
-            "cpu_ms": record.cpu_ms,
-            "peak_rss_mb": record.peak_rss_mb,
-        }
-
     # -- the workers' side
 
     def _arm(self) -> None:
@@ -151,20 +151,22 @@ class PoolRun:
 
     def _take(self) -> Job | None:
         """The next child's job; what ended before it could start is settled on the way."""
-        while (child := self._pull()) is not None:
-            if child.job.done:
-                self._end(child.job)
+        while (job := self._pull()) is not None:
+            if job.done:
+                self._end(job)
                 continue
-            child.job.counted = self._counted
+            job.counted = self._counted
             # Every worker that waits doubles those that are on their way: children that never wait need two
             # workers, a hundred that do have theirs after seven turns of the loop.
-            self._team.wake(self._team.at_work)
-            return child.job
+            team = self._team
+            if team.workers < self._limit:
+                team.wake(team.at_work)
+            return job
         self._exhausted = True
         self._finish_if_quiet()
         return None
 
-    def _pull(self) -> ChildRun | None:
+    def _pull(self) -> Job | None:
         """Ask the container for its next child. Once the pool is cancelled, children end unstarted."""
         if self._failure is not None or self._pulling:
             return None
@@ -181,9 +183,8 @@ class PoolRun:
             self._pulling = False
         child.index = len(self._runs)
         self._runs.append(child)
-        self._batch.append(child)
-        self._by_job[child.job] = child
-        return child
+        self._open += 1
+        return child.job
 
     def _count(self, job: Job) -> None:
         running = self._running
@@ -192,18 +193,19 @@ class PoolRun:
             self._peak = len(running)
 
     def _end(self, job: Job) -> None:
-        child = self._by_job.pop(job)
+        self._open -= 1
         self._running.discard(job)
-        self._flow.ended(child)
+        child = self._flow.ended(job)
         if self._settled is not None:
             try:
                 self._settled(child)
             except Exception as error:  # the container's own callback
                 self._failure = self._failure or error
                 self.cancel("failed")
-        self._finish_if_quiet()
+        if self._exhausted:
+            self._finish_if_quiet()
 
     def _finish_if_quiet(self) -> None:
         """The call is over when the iterator is dry and every child has ended."""
-        if self._exhausted and not self._by_job and self._done is not None and not self._done.done():
+        if self._exhausted and not self._open and self._done is not None and not self._done.done():
             self._done.set_result(None)

@@ -2,38 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import Any
 
-from nodeling._dataclass import dataclass
 from nodeling_runtime.dispatch.base import CallError, Outcome
 from nodeling_runtime.values import Value
 
 RAN = ("succeeded", "failed", "cancelled")
 
 
-@dataclass(slots=True)
 class StepRecord:
     """One step's story, filled in as it goes."""
 
-    path: str
-    name: str
-    node: str
-    status: str = "pending"
-    reason: str | None = None
-    attempts: int = 0
-    ready_at: float | None = None
-    started_at: float | None = None
-    ended_at: float | None = None
-    output: Value | None = None
-    error: CallError | None = None
-    handled: bool = False
-    worker: str | None = None
-    cpu_ms: float | None = None
-    peak_rss_mb: float | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    waited_for: tuple[str, ...] = ()
-    container: bool = False
+    __slots__ = (
+        "attempts",
+        "container",
+        "cpu_ms",
+        "ended_at",
+        "error",
+        "handled",
+        "metrics",
+        "name",
+        "node",
+        "output",
+        "path",
+        "peak_rss_mb",
+        "ready_at",
+        "reason",
+        "started_at",
+        "status",
+        "waited_for",
+        "worker",
+    )
+
+    def __init__(self, path: str, name: str, node: str, container: bool = False) -> None:
+        self.path = path
+        self.name = name
+        self.node = node
+        self.container = container
+        self.status = "pending"
+        self.attempts = 0
+        self.handled = False
+        self.waited_for: tuple[str, ...] = ()
+        self.reason: str | None = None
+        self.ready_at: float | None = None
+        self.started_at: float | None = None
+        self.ended_at: float | None = None
+        self.output: Value | None = None
+        self.error: CallError | None = None
+        self.worker: str | None = None
+        self.cpu_ms: float | None = None
+        self.peak_rss_mb: float | None = None
+        self.metrics: dict[str, float] | None = None
 
     @property
     def duration_ms(self) -> float:
@@ -51,7 +70,7 @@ class StepRecord:
         if outcome.peak_rss_mb is not None:
             self.peak_rss_mb = max(outcome.peak_rss_mb, self.peak_rss_mb or 0.0)
         if outcome.metrics:
-            self.metrics.update(outcome.metrics)
+            self.metrics = {**(self.metrics or {}), **outcome.metrics}
 
     def error_json(self) -> dict[str, Any] | None:
         """The error as results carry it."""
@@ -59,7 +78,8 @@ class StepRecord:
 
     def to_json(self) -> dict[str, Any]:
         """The record as `--json` prints it."""
-        metrics: dict[str, Any] = {"cpu_ms": self.cpu_ms, "peak_rss_mb": self.peak_rss_mb, **self.metrics}
+        measured = {"cpu_ms": self.cpu_ms, "peak_rss_mb": self.peak_rss_mb}
+        metrics: dict[str, Any] = {**measured, **(self.metrics or {})}
         return {
             "status": self.status,
             "reason": self.reason,

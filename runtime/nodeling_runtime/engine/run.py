@@ -102,6 +102,7 @@ class Run:
         self._node_permits: dict[NodeSpec, Permits] = {}
         limit = options.max_concurrent or workflow.settings.max_concurrent
         self._leaf_permits = None if limit is None else Permits(limit)
+        self.bounds_leaves = limit is not None  # whether every call needs a permit
         self._loop: asyncio.AbstractEventLoop | None = None
         self._work_root: tempfile.TemporaryDirectory[str] | None = None
         self._work_lock = threading.Lock()

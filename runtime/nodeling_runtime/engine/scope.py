@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.engine.context import Delta, Frame, Merge, View
 from nodeling_runtime.engine.failure import engine_error
-from nodeling_runtime.engine.names import Fields, Names
+from nodeling_runtime.engine.names import Fields, Names, Parts
 from nodeling_runtime.engine.noting import note_end, remember
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.scheduler import Scheduler
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from nodeling_runtime.engine.run import Run
     from nodeling_runtime.expressions.template import Template
 
-Parts = Callable[[str], Any]
 STATUS = {"succeeded": SUCCEEDED, "failed": FAILED, "skipped": SKIPPED, "cancelled": CANCELLED}
 WORDS = {bit: word for word, bit in STATUS.items()}
 
@@ -247,7 +245,7 @@ class ScopeRun:
         record.waited_for = self._sources(step)
         path = f"{self.path}/{model.name}" if self.path else model.name
         parts, trail = self._parts_for(step), self.place(step)
-        job = StepJob(self.engine, model, self._views[step], path, parts, record=record, trail=trail)
+        job = StepJob(self.engine, model, self._views[step], path, parts, record, None, None, trail)
         job.team = self.team
         return job
 
@@ -263,9 +261,7 @@ class ScopeRun:
         if record is None:
             model = self.plan.steps[step]
             path = f"{self.path}/{model.name}" if self.path else model.name
-            record = self.frame.records[step] = StepRecord(
-                path, model.name, model.node, container=model.is_container
-            )
+            record = self.frame.records[step] = StepRecord(path, model.name, model.node, model.is_container)
         return record  # type: ignore[no-any-return]
 
     # -- what expressions and nodes read

@@ -11,8 +11,9 @@ from nodeling_runtime.dispatch.base import CallError
 from nodeling_runtime.engine.context import Delta, Frame, Merge, View
 from nodeling_runtime.engine.failure import engine_error, refused_input, without_view
 from nodeling_runtime.engine.job_log import ScopeLog
+from nodeling_runtime.engine.names import Parts
 from nodeling_runtime.engine.record import StepRecord
-from nodeling_runtime.engine.scope import Parts, ScopeRun, truth_of
+from nodeling_runtime.engine.scope import ScopeRun, truth_of
 from nodeling_runtime.engine.scope_log import decided
 from nodeling_runtime.engine.step import StepJob
 from nodeling_runtime.engine.team import Job
@@ -39,6 +40,7 @@ class ScopeJob(Job):
         merge: Merge | None,
         timeout_ms: float | None = None,
     ) -> None:
+        super().__init__()
         self.engine = run
         self.record = record
         self.delta: Delta = {}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nodeling_runtime.engine.recorded import Ended
 
 CLOCK_TOLERANCE_SECONDS = 1e-6  # a loop may call a timer by so much too early
+NEVER = float("inf")
 TURN_SECONDS = 0.002  # jobs that never wait must not keep timers, cancellation and other workers waiting
 
 
@@ -38,61 +39,63 @@ class Slot:
     it goes off, what is due later is armed anew.
     """
 
-    __slots__ = ("_due", "_handle", "_loop", "_ring")
+    __slots__ = ("_handle", "_job", "_loop", "_rings_at", "due")
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.due: float | None = None  # who sets this to None clears the timer
+        self._loop = loop
+        self._job: Job | None = None
         self._handle: asyncio.TimerHandle | None = None
-        self._due: float | None = None
-        self._ring: Callable[[], None] | None = None
+        self._rings_at = NEVER
 
-    def set(self, due: float, ring: Callable[[], None]) -> None:
-        """Call `ring` at a time of the loop's clock, unless it is cleared before."""
-        self._due, self._ring = due, ring
-        if self._handle is not None and self._handle.when() > due:
-            self._handle.cancel()
-            self._handle = None
-        if self._handle is None:
-            self._handle = self._loop.call_at(due, self._turn)
-
-    def clear(self) -> None:
-        """Nothing is due any more."""
-        self._due = self._ring = None
+    def set(self, due: float, job: Job) -> None:
+        """Let the job ring at a time of the loop's clock, unless this is cleared before."""
+        self.due, self._job = due, job
+        if due < self._rings_at:
+            if self._handle is not None:
+                self._handle.cancel()
+            self._arm(due)
 
     def close(self) -> None:
         """Leave nothing with the loop."""
-        self.clear()
+        self.due = self._job = None
         if self._handle is not None:
             self._handle.cancel()
-            self._handle = None
+            self._handle, self._rings_at = None, NEVER
+
+    def _arm(self, due: float) -> None:
+        self._handle, self._rings_at = self._loop.call_at(due, self._turn), due
 
     def _turn(self) -> None:
-        self._handle = None
-        due, ring = self._due, self._ring
-        if due is None or ring is None:
+        self._handle, self._rings_at = None, NEVER
+        due, job = self.due, self._job
+        if due is None or job is None:
             return
         if self._loop.time() < due - CLOCK_TOLERANCE_SECONDS:
-            self._handle = self._loop.call_at(due, self._turn)
+            self._arm(due)
         else:
-            self.clear()
-            ring()
+            self.due = self._job = None
+            job.ring()
 
 
 class Job:
     """Something a worker runs. Ends exactly once, by `conclude`."""
 
-    # Most jobs change few of these, so what each begins with is kept once.
+    # Few jobs change these, so what each begins with is kept once.
     team: Team | None = None
     counted: Callable[[Any], None] | None = None  # called with the job when the work itself begins
-    done = False
-    ending: str | None = None
-    generation = 0
-    task: asyncio.Task[None] | None = None
-    slot: Slot | None = None  # of the worker that is at it
     answer: Ended | None = None  # how it had ended before the run was resumed
     gate: Gate | None = None  # of a container that is resumed
-    _interrupted = False
     _grace: asyncio.TimerHandle | None = None
+
+    def __init__(self) -> None:
+        # Every job is asked for these more than once: what is found on the job itself is found soonest.
+        self.done = False
+        self.ending: str | None = None
+        self.generation = 0
+        self.task: asyncio.Task[None] | None = None
+        self.slot: Slot | None = None  # of the worker that is at it
+        self._interrupted = False
 
     @property
     def begun(self) -> bool:
@@ -115,6 +118,19 @@ class Job:
     def conclude_broken(self, error: Exception) -> None:
         """The engine itself failed at this job: conclude with that, so that nobody waits for ever."""
         raise TypeError(f"{type(self).__name__} does not define `conclude_broken`") from error
+
+    def ring(self) -> None:
+        """The time is over that the job has set its slot's timer to."""
+        raise TypeError(f"{type(self).__name__} does not define `ring`")
+
+    def cut_off(self, error: BaseException, generation: int) -> None:
+        """The work ended by an exception, which is no affair of a generation that was given up."""
+        if generation != self.generation:
+            return
+        if isinstance(error, Exception):
+            self.conclude_broken(error)
+        else:
+            self.conclude_interrupted()
 
     def may_go_on(self) -> bool:
         """Whether the work has leave to go on although it was told to end."""
@@ -191,7 +207,7 @@ class Team:
     """The workers of one scope or one pool."""
 
     def __init__(
-        self, take: Callable[[], Job | None], settled: Callable[[Job], None], limit: int | None = None
+        self, take: Callable[[], Job | None], settled: Callable[[Job], object], limit: int | None = None
     ) -> None:
         self.workers = 0
         self.leaked = 0
@@ -234,22 +250,30 @@ class Team:
         task.add_done_callback(self._tasks.discard)
 
     async def _work(self) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise AssertionError("a worker is a task")
+        clock, take, settled, resumed = self._clock, self._take, self._settled, self._resumed
+        loop = asyncio.get_running_loop()
+        task, slot = asyncio.current_task(loop), Slot(loop)
         self._starting -= 1
-        clock = self._clock
-        slot = Slot()
         while True:
-            job = self._resumed.popleft() if self._resumed else self._take()
+            job = resumed.popleft() if resumed else take()
             if job is None:
                 break
             if job.done:  # it was ended while it waited, and counted then
                 continue
-            if not await self._do(job, task, slot):
-                return
-            self._settled(job)
-            if self._is_stained():
+            job.team, job.task, job.slot = self, task, slot
+            mine = job.generation = job.generation + 1
+            try:
+                await job.run()
+            except (asyncio.CancelledError, Exception) as error:
+                job.cut_off(error, mine)
+            if mine != job.generation:
+                return  # the job was given up meanwhile, and this worker with it
+            if job._interrupted or task.cancelling():  # type: ignore[union-attr]  # this is a task
+                await absorb(task)  # type: ignore[arg-type]
+                job.calm()
+            job.task = job.slot = None
+            settled(job)
+            if len(now := contextvars.copy_context()) and self._is_stained(now):
                 break
             if clock() - self._turned > TURN_SECONDS:
                 await asyncio.sleep(0)
@@ -259,30 +283,10 @@ class Team:
         if job is not None:
             self.wake(self._starting + 1)
 
-    def _is_stained(self) -> bool:
+    def _is_stained(self, now: contextvars.Context) -> bool:
         """Whether a job left context variables changed: the next one gets a worker that knows none of it."""
-        clean, now = self._context, contextvars.copy_context()
-        return len(now) > 0 and any(clean.get(var, self) is not value for var, value in now.items())
-
-    async def _do(self, job: Job, task: asyncio.Task[None], slot: Slot) -> bool:
-        """Run a job to its end. False when it was given up meanwhile, and this worker with it."""
-        job.team, job.task, job.slot = self, task, slot
-        mine = job.generation = job.generation + 1
-        try:
-            await job.run()
-        except asyncio.CancelledError:
-            if mine == job.generation:
-                job.conclude_interrupted()
-        except Exception as error:
-            if mine == job.generation:
-                job.conclude_broken(error)
-        if mine != job.generation:
-            return False
-        if job._interrupted or task.cancelling():
-            await absorb(task)
-            job.calm()
-        job.task = job.slot = None
-        return True
+        clean = self._context
+        return any(clean.get(var, self) is not value for var, value in now.items())
 
 
 async def absorb(task: asyncio.Task[None]) -> None:

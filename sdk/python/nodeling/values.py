@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_DEPTH",
     "MAX_INTEGER",
+    "UNREAD",
     "InvalidValue",
     "choose_back_end",
     "decode",
@@ -32,6 +33,7 @@ __all__ = [
     "encode",
     "encode_decoded",
     "encode_orjson",
+    "encode_reading",
     "encode_stdlib",
     "equal",
     "exceeds_depth",
@@ -52,6 +54,8 @@ _TWO_HUNDRED_DIGITS = b"0" * 200
 
 
 # --- Encoding -------------------------------------------------------------------------------------
+
+UNREAD: Any = object()  # stands for what bytes hold as long as nobody has read them
 
 _dumps: Any = None
 _loads: Any = None
@@ -109,7 +113,15 @@ def _dump(data: Any) -> bytes:
 
 
 def encode_orjson(value: Any) -> bytes:
-    """`encode` with orjson; the fast path is for values made of built-in types only."""
+    """`encode` with orjson."""
+    return encode_reading(value)[0]
+
+
+def encode_reading(value: Any) -> tuple[bytes, Any]:
+    """`encode` with orjson, and what the bytes read as where that had to be found out, else `UNREAD`.
+
+    The fast path is for values made of built-in types only.
+    """
     if _dumps is None:
         _find_orjson()
     try:
@@ -118,13 +130,16 @@ def encode_orjson(value: Any) -> bytes:
         marshal.dumps(value)
         data: bytes = _dumps(value, None, _strict_integer)
     except (ValueError, TypeError):
-        return _dumps(plain(value))  # type: ignore[no-any-return]
+        return _dumps(plain(value)), UNREAD
+    found = UNREAD
     # orjson writes NaN as null. Where there is a null, only a value equal to its re-reading had none.
-    if data.rfind(b"null") >= 0 and _loads(data) != value:
-        return _dumps(plain(value))  # type: ignore[no-any-return]
+    if data.rfind(b"null") >= 0:
+        found = _loads(data)
+        if found != value:
+            return _dumps(plain(value)), UNREAD
     if len(data) > 2 * MAX_DEPTH and exceeds_depth(data):
         plain(value)
-    return data
+    return data, found
 
 
 def exceeds_depth(data: bytes, limit: int = MAX_DEPTH) -> bool:

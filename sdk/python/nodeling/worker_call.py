@@ -54,6 +54,8 @@ class Call:
     """What one call needs while it runs; what most calls never need is made when it is."""
 
     is_cancelled = False
+    streams = False
+    credit: int | None = None
     chunks = 0
     context: Context | None = None
     _waiter: asyncio.Future[None] | None = None  # an async handler's, for credit
@@ -71,15 +73,15 @@ class Call:
         self.worker = worker
         self.invoke = invoke
         self.id = invoke.id
-        stream = invoke.meta.get("stream")
-        self.streams = worker.may_stream and (type(stream) is dict or stream is True)
-        self.credit: int | None = (
-            stream.get("credit") if worker.may_wait_for_credit and type(stream) is dict else None
-        )
-        if self.credit is not None and not worker.is_serial:  # which reads on by itself
-            import threading
+        if worker.may_stream:
+            stream = invoke.meta.get("stream")
+            self.streams = type(stream) is dict or stream is True
+            if worker.may_wait_for_credit and type(stream) is dict:
+                self.credit = stream.get("credit")
+                if not worker.is_serial:  # which reads on by itself
+                    import threading
 
-            self._granted = threading.Condition()
+                    self._granted = threading.Condition()
 
     @property
     def mask(self) -> Mask:

@@ -214,7 +214,8 @@ class Conversation:
             self._folders.blobs.tidy()
         outcome.worker = self._label
         if opened.dropped:
-            outcome.metrics["dropped"] = outcome.metrics.get("dropped", 0) + opened.dropped
+            dropped = outcome.metrics.get("dropped", 0) + opened.dropped
+            outcome.metrics = {**outcome.metrics, "dropped": dropped}
         if opened.refusal is not None:
             outcome.output, outcome.error = None, opened.refusal
         stream = opened.stream

@@ -238,8 +238,8 @@ def _lost_permit(patch: pytest.MonkeyPatch) -> None:
     conclude = StepJob._conclude
 
     def forget(self: StepJob, status: str, reason: str | None) -> None:
-        if status == "cancelled":
-            self._holds.clear()
+        if status == "cancelled" and self.guards is not None:
+            self.guards.holds.clear()
         conclude(self, status, reason)
 
     patch.setattr(StepJob, "_conclude", forget)
@@ -307,7 +307,7 @@ def _timeout_that_does_not_kill(patch: pytest.MonkeyPatch) -> None:
         self.team.settled(self)
         self.team.wake()
 
-    patch.setattr(StepJob, "_expire", conclude_only)
+    patch.setattr(StepJob, "expire", conclude_only)
 
 
 def _permit_granted_to_a_cancelled_waiter(patch: pytest.MonkeyPatch) -> None:

@@ -292,11 +292,11 @@ def the_pause_between_attempts_does_not_grow(patch: Patch) -> None:
 def a_deadline_begins_anew_with_each_attempt(patch: Patch) -> None:
     honest = step.StepJob._attempt
 
-    async def attempt(self: step.StepJob, mine: int) -> Any:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._arm_deadline()
-        return await honest(self, mine)
+    async def attempt(self: step.StepJob, mine: int, calling: Any) -> Any:
+        if self.guards is not None and self.guards.deadline is not None:
+            self.guards.deadline.cancel()
+            self.guards.arm_deadline()
+        return await honest(self, mine, calling)
 
     patch.setattr(step.StepJob, "_attempt", attempt)
 
@@ -306,7 +306,7 @@ def a_finally_is_cancelled_with_its_container(patch: Patch) -> None:
     honest = flow.FlowHandle.close
 
     def close(self: flow.FlowHandle, reason: str, quiet: Callable[[], None]) -> None:
-        for child in self._live:
+        for child in self._live.values():
             child.cleanup = False
         honest(self, reason, quiet)
 

@@ -1,0 +1,76 @@
+"""A node's call in full: what those are given who run nodes elsewhere, or nodes that look around."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nodeling_runtime.dispatch.base import NodeCall
+from nodeling_runtime.engine.source import StepSource
+from nodeling_runtime.values import Value
+
+if TYPE_CHECKING:
+    from nodeling_runtime.engine.step import StepJob
+
+
+def call_in_full(job: StepJob, inputs: Value, limit: float | None) -> NodeCall:
+    """The call. Its time begins now, or when a worker takes it, whose wait has its own bounds."""
+    step, engine, slot = job.step, job.engine, job.slot
+    spec = step.spec
+    if slot is None:
+        raise AssertionError("an attempt is made by a worker")
+    if spec.manifest.flow:
+        from nodeling_runtime.engine.flow import FlowHandle
+
+        job.flow = FlowHandle(job, job.keys or {})
+    path, mine = job.path, job.generation
+
+    def emit(kind: str, data: dict[str, Any]) -> None:
+        if mine != job.generation or job.done:  # what was given up is heard no more
+            return
+        if kind == "end_scope":
+            job.ending_scope = (data["how"], data["target"])
+            return
+        if kind == "log" and job.log is not None:
+            job.log.journal.note_log(job.trail, data)
+        engine.events.emit(f"step.{kind}", path, **data)
+
+    call = NodeCall(
+        spec=spec,
+        inputs=inputs,
+        config=job.config,
+        secrets=engine.secrets_for(step),
+        source=StepSource(job.view, job.part, engine.step_names, spec.manifest.reads),
+        emit=emit,
+        run_id=engine.id,
+        step=step.name,
+        attempt=job.record.attempts,
+        idempotency_key=job.key,
+        deadline=None,  # from the hand-over on
+        work_root=engine.work_root,
+        flow=job.flow,
+        blobs=engine.blobs,
+    )
+
+    def begin() -> None:
+        if limit is not None:
+            job.start_clock(slot, limit)
+        call.deadline = _epoch_deadline(job, limit)
+
+    if spec.runs_in == "worker":
+        call.handed_over = begin
+    else:
+        begin()
+    return call
+
+
+def _epoch_deadline(job: StepJob, limit_ms: float | None) -> float | None:
+    """The earliest of all the ends that this attempt has, in seconds since the epoch."""
+    left = None if limit_ms is None else limit_ms / 1_000
+    deadline = None if job.guards is None else job.guards.deadline
+    if deadline is not None:
+        rest = deadline.when() - job.engine.clock()
+        left = rest if left is None else min(left, rest)
+    rest_of_run = job.engine.remaining()
+    if rest_of_run is not None:
+        left = rest_of_run if left is None else min(left, rest_of_run)
+    return None if left is None else job.engine.now() + left
