@@ -15,6 +15,7 @@ import click
 from nodeling._dataclass import dataclass
 from nodeling_runtime.cli.failure import EXIT_DATA, EXIT_FAILED, EXIT_OK
 from nodeling_runtime.cli.foreign import format_options, reading_from
+from nodeling_runtime.cli.inputs import Folder
 
 if TYPE_CHECKING:
     from nodeling.errors import Fault
@@ -76,7 +77,7 @@ def _counted(number: int, word: str) -> str:
 @click.option(
     "--code", is_flag=True, help="Also ask each @node function whether its config.json agrees. Imports it."
 )
-@click.option("--nodes", "folders", multiple=True, type=click.Path(path_type=Path), help="More node folders.")
+@click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
 @format_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
@@ -95,7 +96,7 @@ def command(
     from nodeling_runtime.cli.faults import lines_of
     from nodeling_runtime.cli.output import print_json, talk
 
-    _refuse_absent([*files, *folders])
+    _refuse_absent(files)
     reading = reading_from({**given, "dry_run": True})  # a session that is bound to nothing is no fault here
     findings = check_paths(files or _project(), folders, code=code, strict=strict, reading=reading)
     if as_json:
