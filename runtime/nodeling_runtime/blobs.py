@@ -11,7 +11,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import shutil
 import stat
 import weakref
 from collections.abc import Iterable, Mapping
@@ -20,7 +19,6 @@ from typing import Any, BinaryIO
 from nodeling.errors import NodelingError
 from nodeling.protocol_blobs import LARGEST_JSON_BLOB
 from nodeling.values import InvalidValue, decode
-from nodeling_runtime.shelf import shelf
 
 JSON_TYPE = "application/json"
 LARGEST_JSON = LARGEST_JSON_BLOB
@@ -148,10 +146,18 @@ def _remove_own(path: str, pid: int) -> None:
             os.unlink(path)
 
 
+def _new_path() -> str:
+    from nodeling_runtime.shelf import shelf  # for the first file: most runs make none
+
+    return shelf().new_path()
+
+
 def _copy(source: str, target: str, dir_fd: int | None) -> None:
+    from shutil import copyfileobj
+
     try:
         with open(source, "rb") as read, open(os.open(target, _CREATE, 0o600, dir_fd=dir_fd), "wb") as write:
-            shutil.copyfileobj(read, write, _PIECE)
+            copyfileobj(read, write, _PIECE)
     except FileExistsError:
         raise
     except OSError:
@@ -189,7 +195,7 @@ def adopt(dir_fd: int, about: Mapping[str, Any]) -> Blob:
     if fault is not None:
         raise BlobFault(f"a blob's reference {fault}", code=4006)
     name, size = about["path"], about["size"]
-    target = shelf().new_path()
+    target = _new_path()
     try:
         _take(dir_fd, name, target)
         _judge(target, name, size)
@@ -214,12 +220,14 @@ def _take(dir_fd: int, name: str, target: str) -> None:
 
 
 def _copy_out(dir_fd: int, name: str, target: str) -> None:
+    from shutil import copyfileobj
+
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with open(os.open(name, flags, dir_fd=dir_fd), "rb") as read:
         if not stat.S_ISREG(os.fstat(read.fileno()).st_mode):
             raise BlobFault(f"the blob {name!r} is no regular file", code=4006)
         with open(target, "xb") as write:
-            shutil.copyfileobj(read, write, _PIECE)
+            copyfileobj(read, write, _PIECE)
     os.unlink(name, dir_fd=dir_fd)
 
 
@@ -240,7 +248,9 @@ def _judge(path: str, name: str, size: int) -> None:
 def _remove_any(path: str) -> None:
     with contextlib.suppress(OSError):
         if stat.S_ISDIR(os.lstat(path).st_mode):
-            shutil.rmtree(path, ignore_errors=True)
+            from shutil import rmtree
+
+            rmtree(path, ignore_errors=True)
         else:
             os.unlink(path)
 
@@ -254,7 +264,7 @@ def write(pieces: Iterable[bytes], media_type: str = JSON_TYPE, encoding: str = 
     Raises:
         BlobFault: There is no room for it.
     """
-    target = shelf().new_path()
+    target = _new_path()
     size = 0
     try:
         with open(os.open(target, _CREATE, _READ_ONLY), "wb") as file:

@@ -47,44 +47,53 @@ class EntryPoint:
 
 def entry_points(group: str) -> list[EntryPoint]:
     """The entry points of a group. Of a distribution that is installed twice the first on the path counts."""
-    folders = _plain_folders()
-    if folders is None:
+    if not _is_plain():
         return _asked(group)
     found: list[EntryPoint] = []
     seen: set[str] = set()
-    for folder, names in folders:
-        for name in names:
-            stem, dot, kind = name.lower().rpartition(".")
-            if not dot or kind not in ("dist-info", "egg-info"):
-                continue
-            project = _normal(stem.partition("-")[0])
+    for entry in sys.path:
+        for project, folder in _distributions(entry or os.getcwd()):
             if project not in seen:
                 seen.add(project)
-                found.extend(_points_in(os.path.join(folder, name), group))
+                found.extend(_points_in(folder, group))
     return found
 
 
-def _plain_folders() -> list[tuple[str, list[str]]] | None:
-    """The folders of the path and what they hold; None when there may be more than folders can tell."""
+def _is_plain() -> bool:
+    """Whether folders tell all there is."""
     for finder in sys.meta_path:
         if hasattr(finder, "find_distributions") and getattr(finder, "__name__", "") != "PathFinder":
-            return None
-    folders: list[tuple[str, list[str]]] = []
-    for entry in sys.path:
-        if not isinstance(entry, str) or entry.lower().endswith(".egg"):
-            return None
-        try:
-            folders.append((entry, os.listdir(entry or ".")))
-        except NotADirectoryError:
-            return None
-        except OSError:
-            continue  # as a path that leads nowhere is no error of an import
-    return folders
+            return False
+    return not any(
+        not isinstance(entry, str) or entry.lower().endswith(".egg") or os.path.isfile(entry)
+        for entry in sys.path
+    )
+
+
+def _distributions(path: str) -> list[tuple[str, str]]:
+    """The distributions in a folder of the path, each with its metadata's; listed again when it changes."""
+    try:
+        changed = os.stat(path).st_mtime_ns
+        if path not in _LISTED or _LISTED[path][0] != changed:
+            _LISTED[path] = (changed, list(_listed(path)))
+    except OSError:
+        return []  # as a path that leads nowhere is no error of an import
+    return _LISTED[path][1]
+
+
+_LISTED: dict[str, tuple[int, list[tuple[str, str]]]] = {}
+
+
+def _listed(path: str) -> Iterator[tuple[str, str]]:
+    for name in os.listdir(path):
+        stem, dot, kind = name.lower().rpartition(".")
+        if dot and kind in ("dist-info", "egg-info"):
+            yield _normal(stem.partition("-")[0]), os.path.join(path, name)
 
 
 def _points_in(folder: str, group: str) -> Iterator[EntryPoint]:
     text = _text(folder, "entry_points.txt")
-    if text is None or group not in text:
+    if text is None or f"[{group}]" not in text:
         return
     distribution = _name_of(folder)
     section = None

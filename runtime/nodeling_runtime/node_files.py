@@ -5,6 +5,7 @@ A process that runs many workflows reads each file once, until it changes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -32,12 +33,19 @@ def node_folders(root: Path) -> Iterator[Path]:
             if (folder / MANIFEST).is_file():
                 yield folder
             elif folder.is_dir():
-                below.extend(
-                    child
-                    for child in sorted(folder.iterdir())
-                    if child.is_dir() and child.name[0] not in "._" and child.name != "node_modules"
-                )
+                below.extend(_children(folder))
         level = below
+
+
+def _children(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as found:
+        children = sorted(
+            child.name
+            for child in found
+            if child.name[0] not in "._" and child.name != "node_modules" and child.is_dir()
+        )
+    for name in children:
+        yield folder / name
 
 
 def names_in(folder: Path) -> frozenset[str] | None:
@@ -53,7 +61,8 @@ def _names(path: Path) -> frozenset[str] | None:
     import orjson
 
     try:
-        data = orjson.loads(path.read_bytes())
+        with open(path, "rb") as file:
+            data = orjson.loads(file.read())
     except (OSError, ValueError):
         return None  # it may have comments
     if not isinstance(data, dict):

@@ -18,11 +18,13 @@ PREFIX = "NODELING_SECRET_"
 
 def project_root(start: Path) -> Path:
     """The nearest folder upwards that looks like a project; `start` itself when none does."""
-    here = start.resolve()
-    for folder in (here, *here.parents):
-        if any((folder / mark).exists() for mark in MARKS):
-            return folder
-    return here
+    here = folder = os.path.realpath(start)
+    while not any(os.path.exists(os.path.join(folder, mark)) for mark in MARKS):
+        above = os.path.dirname(folder)
+        if above == folder:
+            return Path(here)
+        folder = above
+    return Path(folder)
 
 
 def resolve_secrets(names: Iterable[str], start: Path) -> dict[str, str]:

@@ -165,7 +165,7 @@ class Registry:
         self._clashes: dict[tuple[str, Version], list[NodeSpec]] = {}
         self._faults: list[Fault] = []
         self._faulty: dict[str, Fault] = {}
-        self._folders: set[Path] = set()
+        self._folders: set[tuple[int, int]] = set()  # a folder may be reached by several ways
         self._unread: list[_Unread] = []
 
     @property
@@ -240,9 +240,9 @@ class Registry:
     def add_folder(self, root: Path, owner: str) -> None:
         """Register every node folder below `root`."""
         for folder in node_folders(root):
-            real = folder.resolve()
-            if real not in self._folders:
-                self._folders.add(real)
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) not in self._folders:
+                self._folders.add((status.st_dev, status.st_ino))
                 self._unread.append(_Unread(folder, owner))
 
     def add_fault(self, fault: Fault) -> None:
@@ -272,8 +272,9 @@ class Registry:
             try:
                 spec = read_node(one.folder, one.owner, self._faults)
             except ConfigError as error:
-                self._faults.extend(error.faults)
-                for fault in error.faults[:1]:
+                found = error.in_file(str(one.folder))
+                self._faults.extend(found)
+                for fault in found[:1]:
                     self._faulty[one.folder.name.partition("@")[0].replace("_", "-")] = fault
             else:
                 self._add(spec, (spec.name, *spec.manifest.aliases))

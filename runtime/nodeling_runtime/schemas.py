@@ -87,22 +87,15 @@ def compile_schema(schema: Mapping[str, Any] | bool, *, where: str) -> Validator
     Raises:
         ConfigError: The schema is not valid; every fault is listed with its pointer.
     """
-    faults, data = _bounded(schema)
-    mark = blake2b(data, digest_size=16).digest()
-    if not faults and mark in _compiled:
-        return _compiled[mark]
-    faults = faults or check_schema(schema)
-    if faults:
-        raise ConfigError(
-            f"the schema of {where} is not valid: {faults[0].message}",
-            code="schema.invalid",
-            hint=faults[0].hint,
-            faults=[Fault("schema.invalid", fault.message, fault.pointer, fault.hint) for fault in faults],
-        )
-    plain = _plain(data)
-    cost, growth = evaluation_cost(plain)
-    built = _build(plain)
-    return _compiled.setdefault(mark, Validator(plain, cost, growth, built, built.is_valid))
+    found = _judged(schema)
+    if isinstance(found, Validator):
+        return found
+    raise ConfigError(
+        f"the schema of {where} is not valid: {found[0].message}",
+        code="schema.invalid",
+        hint=found[0].hint,
+        faults=[Fault("schema.invalid", fault.message, fault.pointer, fault.hint) for fault in found],
+    )
 
 
 def part_checks(plain: Any) -> Callable[[str], Callable[[Any], bool] | None]:
@@ -133,17 +126,36 @@ def check_schema(schema: Any, pointer: str = "") -> list[SchemaFault]:
         schema: What stands where a schema should.
         pointer: Where it stands in its document; the faults' pointers begin with it.
     """
+    found = _judged(schema)
+    if isinstance(found, Validator):
+        return []
+    return [SchemaFault(pointer + one.pointer, one.message, one.keyword, one.hint) for one in found]
+
+
+def _judged(schema: Any) -> Validator | list[SchemaFault]:
+    """The validator of a schema, or everything wrong with it; each content is judged and compiled once."""
     faults, data = _bounded(schema)
-    if not faults:
-        plain = _plain(data)
-        draft = draft_of(plain)
-        if draft is None:
-            message = f"unknown schema draft {plain['$schema']!r}"
-            faults = [SchemaFault("/$schema", message, "$schema", "use 2020-12 or draft-07")]
-        else:
-            faults = _malformed(plain, draft) or _bad_parts(plain)
-            faults = faults or _too_costly(plain) or _refused(plain)
-    return [SchemaFault(pointer + one.pointer, one.message, one.keyword, one.hint) for one in faults]
+    if faults:
+        return faults
+    mark = blake2b(data, digest_size=16).digest()
+    if mark in _compiled:
+        return _compiled[mark]
+    plain = _plain(data)
+    draft = draft_of(plain)
+    if draft is None:
+        message = f"unknown schema draft {plain['$schema']!r}"
+        return [SchemaFault("/$schema", message, "$schema", "use 2020-12 or draft-07")]
+    faults = _malformed(plain, draft) or _bad_parts(plain)
+    if faults:
+        return faults
+    cost, growth = evaluation_cost(plain)
+    if cost > MAX_COST:
+        message = f"its references unfold to more than {MAX_COST} checks of one value"
+        return [SchemaFault("", message, "$ref")]
+    built = _built(plain, draft)
+    if isinstance(built, SchemaFault):
+        return [built]
+    return _compiled.setdefault(mark, Validator(plain, cost, growth, built, built.is_valid))
 
 
 def _bounded(schema: Any) -> tuple[list[SchemaFault], bytes]:
@@ -215,16 +227,16 @@ def _refuse(uri: str) -> Any:
     raise LookupError(f"references to other documents are refused: {uri}")
 
 
-def _build(schema: Any) -> jsonschema_rs.Validator:
+def _build(schema: Any, draft: Draft) -> jsonschema_rs.Validator:
     import jsonschema_rs
 
-    classes: dict[Draft | None, type[jsonschema_rs.Validator]] = {
+    classes: dict[Draft, type[jsonschema_rs.Validator]] = {
         "4": jsonschema_rs.Draft4Validator,
         "6": jsonschema_rs.Draft6Validator,
         "7": jsonschema_rs.Draft7Validator,
         "2019-09": jsonschema_rs.Draft201909Validator,
     }
-    cls = classes.get(draft_of(schema), jsonschema_rs.Draft202012Validator)
+    cls = classes.get(draft, jsonschema_rs.Draft202012Validator)
     options = jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS)
     return cls(schema, validate_formats=False, retriever=_refuse, pattern_options=options)
 
@@ -258,39 +270,32 @@ def _bad_patterns(below: Sequence[Part]) -> list[SchemaFault]:
         if isinstance(part.get("pattern"), str):
             found.append(((*path, "pattern"), part["pattern"]))
         for at, pattern in found:
-            if not _compiles({"pattern": pattern}):
+            if not _compiles(pattern):
                 message = f"{pattern!r} is not a regular expression"
                 faults.append(SchemaFault(pointer_of(at), message, "pattern", None))
     return faults
 
 
-def _compiles(schema: Any) -> bool:
+def _compiles(pattern: str) -> bool:
     import jsonschema_rs
 
     try:
-        _build(schema)
+        _build({"pattern": pattern}, "2020-12")
     except jsonschema_rs.ValidationError:
         return False
     return True
 
 
-def _too_costly(schema: Any) -> list[SchemaFault]:
-    if evaluation_cost(schema)[0] <= MAX_COST:
-        return []
-    return [SchemaFault("", f"its references unfold to more than {MAX_COST} checks of one value", "$ref")]
-
-
-def _refused(schema: Any) -> list[SchemaFault]:
-    """What only the compiler sees, such as a reference from a place no keyword leads to."""
+def _built(schema: Any, draft: Draft) -> jsonschema_rs.Validator | SchemaFault:
+    """The validator, or what only the compiler sees, such as a reference from a place no keyword leads to."""
     import jsonschema_rs
 
     try:
-        _build(schema)
+        return _build(schema, draft)
     except jsonschema_rs.ValidationError as error:
-        return [describe_schema_error(error)]
+        return describe_schema_error(error)
     except ValueError as error:
-        return [SchemaFault("", str(error), "schema")]
-    return []
+        return SchemaFault("", str(error), "schema")
 
 
 def second_opinion(schema: Mapping[str, Any] | bool, value: Any) -> bool | None:

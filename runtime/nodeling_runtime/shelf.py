@@ -10,7 +10,6 @@ import atexit
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
 import tempfile
 import threading
@@ -58,7 +57,7 @@ class Shelf:
 
 def _letters(count: int) -> str:
     """So many random bytes as letters. In a frame, digits behind an `e` look like a number to be checked."""
-    return secrets.token_hex(count).translate(_NO_DIGITS)
+    return os.urandom(count).hex().translate(_NO_DIGITS)
 
 
 def home() -> str:

@@ -14,6 +14,7 @@ import pytest
 from durable_runs import begin, keeper_of, loaded_from, output_of, resume
 from nodeling import Context, Workflow, node
 from nodeling.errors import StoreError
+from nodeling_runtime.cli.runs.resume import tell_of_trouble
 from nodeling_runtime.engine.durable import Keeper
 from nodeling_runtime.engine.host import in_own_loop
 from nodeling_runtime.store.memory import MemoryStore
@@ -61,11 +62,14 @@ def chain(calls: list[str]) -> Any:
 def test_a_disk_that_has_room_again_in_time_costs_a_run_nothing(calls: list[str]) -> None:
     """FAULTS 55: the run stands still meanwhile."""
     keeper = keeper_of(Troubled(after=2, times=4))
+    said: list[str] = []
+    tell_of_trouble(keeper, said.append)
     try:
         outcome = begin(keeper, chain(calls))
     finally:
         keeper.close()
     assert (outcome.status, calls) == ("succeeded", ["a", "b", "c"])
+    assert said == ["nodectl: no room; the run waits 60 s at most, and nothing of it is lost"]
     assert verify(keeper.store) == []
 
 

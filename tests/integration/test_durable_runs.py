@@ -6,7 +6,9 @@ hold them had the runner died right behind them, and the run is resumed from the
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ from nodeling_runtime.engine.durable import Keeper
 from nodeling_runtime.engine.loaded import Loaded, load_file
 from nodeling_runtime.engine.stored import stored_result
 from nodeling_runtime.store.memory import MemoryStore
-from nodeling_runtime.store.model import Event
+from nodeling_runtime.store.model import Batch, Claim, Event, Fact
 from nodeling_runtime.store.verify import verify_run
 
 Document = dict[str, Any]
@@ -372,6 +374,53 @@ def test_the_deadline_of_a_resumed_run_is_the_one_it_had(keeper: Keeper) -> None
     assert outcome.error is not None
     assert outcome.error["details"]["limit"] == "run_timeout"
     assert outcome.records["second"].status == "cancelled"
+
+
+def test_a_cleanup_that_its_process_did_not_live_to_see_has_its_time_anew(keeper: Keeper) -> None:
+    @node
+    async def step() -> int:
+        await asyncio.sleep(0.05)
+        return 1
+
+    wf = Workflow("tidies")
+    wf.step("first", step)
+    wf.step("tidy", step, trigger="always")
+    loaded = loaded_from(wf)
+    run_id = begin(keeper, loaded).run_id
+    store = MemoryStore()
+    cut(keeper.store, run_id, 3, store)
+    an_hour_ago = time.time() - 3_600
+    ending = {"reason": "cancelled", "how": "cancel", "limit_ms": None}
+    claim = Claim(run_id, "the one who died", 1)
+    store.append([Batch(claim, (Fact("scope.cancelled", an_hour_ago, "", ending),))])
+    store.abandon()
+    mine = keeper_of(store)
+    try:
+        outcome = resume(mine, run_id, loaded=loaded)
+    finally:
+        mine.close()
+    assert outcome.status == "cancelled"
+    assert {name: record.status for name, record in outcome.records.items()} == {
+        "first": "cancelled",
+        "tidy": "succeeded",
+    }
+
+
+def test_a_file_that_a_store_cannot_keep_is_told_of_when_it_is_made(keeper: Keeper) -> None:
+    @node
+    def writes(ctx: Context) -> Any:
+        return {"file": ctx.write_blob(b"\x00raw\xff")}
+
+    wf = Workflow("files")
+    wf.step("first", writes)
+    heard: list[Any] = []
+    outcome = begin(keeper, loaded_from(wf), on_event=heard.append)
+    assert outcome.status == "succeeded"
+    (said,) = [event for event in heard if event["event"] == "step.log"]
+    assert (said["step"], said["level"]) == ("first", "warning")
+    assert "keeps no files" in said["message"]
+    logged = [event.data for event in keeper.store.events(outcome.run_id) if event.kind == "step.log"]
+    assert [line["message"] for line in logged] == [said["message"]]
 
 
 STRAYS = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,20 @@ def example(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_an_example_does_what_its_readme_shows(folder: Path, tmp_path: Path) -> None:
     readme = folder / "README.md"
     assert any(block.language == "console" for block in blocks(readme.read_text(encoding="utf-8")))
-    Page(readme, Path(shutil.copytree(folder, tmp_path / folder.name))).run()
+    inside = Path(shutil.copytree(folder, tmp_path / folder.name))
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--all")
+    Page(readme, inside).run()
+    left = git(tmp_path, "status", "--porcelain").splitlines()
+    assert [
+        line for line in left if not line.startswith("A  ")
+    ] == []  # running it changes nothing that is kept
+
+
+def git(folder: Path, *args: str) -> str:
+    done = subprocess.run(["git", *args], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def test_an_example_has_no_faults_and_no_warnings(example: Path) -> None:

@@ -12,6 +12,7 @@ import click
 from nodeling.errors import NodelingError
 from nodeling_runtime.cli.drive import drive
 from nodeling_runtime.cli.failure import EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, SignalledError
+from nodeling_runtime.cli.inputs import Folder
 from nodeling_runtime.cli.output import print_json, talk
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("build")
 @click.argument("nodes", nargs=-1)
-@click.option("--nodes", "folders", multiple=True, type=click.Path(path_type=Path), help="More node folders.")
+@click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(nodes: tuple[str, ...], folders: tuple[Path, ...], as_json: bool) -> int:
     """Build NODES: names, or folders with a config.json; without any, all nodes of the project.

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from nodeling_runtime.cli.inputs import Duration, Pair, given_value, merged_input
+from nodeling_runtime.cli.inputs import Duration, Folder, Pair, given_value, merged_input
 from nodeling_runtime.cli.words import complete_nodes
 
 
@@ -22,9 +22,7 @@ from nodeling_runtime.cli.words import complete_nodes
     "-i", "pairs", metavar="KEY=VALUE", multiple=True, type=Pair(), help="One input: JSON, else a text."
 )
 @click.option("--config", metavar="JSON|@FILE", help="The step's config, for a node that has one.")
-@click.option(
-    "--nodes", metavar="DIR", multiple=True, type=click.Path(exists=True, file_okay=False), help="More nodes."
-)
+@click.option("--nodes", metavar="DIR", multiple=True, type=Folder(), help="More nodes.")
 @click.option("--timeout", metavar="TIME", type=Duration(), help="End the call after so long: 30s, 10m.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object that tells everything.")
 @click.option("--events", metavar="FILE", help="Write every event to a file, one JSON object a line.")
@@ -38,9 +36,7 @@ def command(**given: Any) -> int:
     from nodeling_runtime.cli.session import Wanted, run_loaded
     from nodeling_runtime.engine.options import run_options
 
-    loaded = _one_step(
-        given["node"], [Path(folder) for folder in given["nodes"]], given["config"] is not None
-    )
+    loaded = _one_step(given["node"], list(given["nodes"]), given["config"] is not None)
     inputs = merged_input(given["input_"], given["pairs"])
     request: dict[str, Any] = {"body": {} if inputs is None else inputs}
     if given["config"] is not None:

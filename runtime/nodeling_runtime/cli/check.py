@@ -14,9 +14,12 @@ import click
 
 from nodeling._dataclass import dataclass
 from nodeling_runtime.cli.failure import EXIT_DATA, EXIT_FAILED, EXIT_OK
+from nodeling_runtime.cli.foreign import format_options, reading_from
+from nodeling_runtime.cli.inputs import Folder
 
 if TYPE_CHECKING:
     from nodeling.errors import Fault
+    from nodeling_runtime.formats import Reading
 
 SUFFIXES = (".yaml", ".yml", ".json", ".jsonc", ".xml")
 WORKFLOW_FOLDERS = ("", "workflows")
@@ -74,7 +77,8 @@ def _counted(number: int, word: str) -> str:
 @click.option(
     "--code", is_flag=True, help="Also ask each @node function whether its config.json agrees. Imports it."
 )
-@click.option("--nodes", "folders", multiple=True, type=click.Path(path_type=Path), help="More node folders.")
+@click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
+@format_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     files: tuple[Path, ...],
@@ -82,6 +86,7 @@ def command(
     code: bool,
     folders: tuple[Path, ...],
     as_json: bool,
+    **given: Any,
 ) -> int:
     """List everything wrong with workflows and node folders; nothing is run.
 
@@ -91,8 +96,9 @@ def command(
     from nodeling_runtime.cli.faults import lines_of
     from nodeling_runtime.cli.output import print_json, talk
 
-    _refuse_absent([*files, *folders])
-    findings = check_paths(files or _project(), folders, code=code, strict=strict)
+    _refuse_absent(files)
+    reading = reading_from({**given, "dry_run": True})  # a session that is bound to nothing is no fault here
+    findings = check_paths(files or _project(), folders, code=code, strict=strict, reading=reading)
     if as_json:
         print_json(findings.to_json(strict))
     else:
@@ -114,9 +120,19 @@ def _refuse_absent(paths: Sequence[Path]) -> None:
 
 
 def check_paths(
-    paths: Sequence[Path], folders: Sequence[Path] = (), *, code: bool = False, strict: bool = False
+    paths: Sequence[Path],
+    folders: Sequence[Path] = (),
+    *,
+    code: bool = False,
+    strict: bool = False,
+    reading: Reading | None = None,
 ) -> Findings:
     """Check workflow files, node folders, and folders of either."""
+    from nodeling.formats import Wishes
+    from nodeling_runtime.formats import Reading
+
+    if reading is None:
+        reading = Reading(wishes=Wishes(dry_run=True))
     findings = Findings()
     for path in paths:
         for kind, target in _targets(path):
@@ -126,7 +142,7 @@ def check_paths(
             if kind == "node":
                 _check_node(findings, target.parent, code)
             else:
-                _check_workflow(findings, target, folders, strict)
+                _check_workflow(findings, target, folders, strict, reading)
     for folder in folders:
         for found in _node_files(folder):
             findings.checked.append(("node", str(found)))
@@ -207,17 +223,16 @@ def _looks_like_workflow(path: Path) -> bool:
 # -- checking
 
 
-def _check_workflow(findings: Findings, path: Path, folders: Sequence[Path], strict: bool) -> None:
+def _check_workflow(
+    findings: Findings, path: Path, folders: Sequence[Path], strict: bool, reading: Reading
+) -> None:
     from nodeling.errors import ConfigError
-    from nodeling.formats import Wishes
     from nodeling_runtime.engine.loaded import load_file
-    from nodeling_runtime.formats import Reading
 
-    reading = Reading(wishes=Wishes(dry_run=True))  # what a run is told beside the file is not known here
     try:
         findings.faults.extend(load_file(path, folders, strict=strict, reading=reading).faults)
     except ConfigError as error:
-        findings.faults.extend(error.faults)
+        findings.faults.extend(error.in_file(str(path)))
 
 
 def _check_node(findings: Findings, folder: Path, code: bool) -> None:
@@ -228,7 +243,7 @@ def _check_node(findings: Findings, folder: Path, code: bool) -> None:
     try:
         spec = read_node(folder, PROJECT, findings.faults)
     except ConfigError as error:
-        findings.faults.extend(error.faults)
+        findings.faults.extend(error.in_file(str(folder / MANIFEST)))
         return
     faults = implementation_faults(spec)
     findings.faults.extend(faults)

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nodeling_runtime.cli.foreign import format_options, reading_from
+from nodeling_runtime.cli.inputs import Folder
+
 if TYPE_CHECKING:
     from nodeling_runtime.engine.loaded import Loaded
+    from nodeling_runtime.formats import Reading
     from nodeling_runtime.graph.outline import Outline
 
 FORMATS = ("text", "mermaid", "dot", "json")
@@ -34,15 +38,17 @@ FORMATS = ("text", "mermaid", "dot", "json")
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a file instead of printing.",
 )
-@click.option("--nodes", "folders", multiple=True, type=click.Path(path_type=Path), help="More node folders.")
-def command(workflow: str, form: str, output: Path | None, folders: tuple[Path, ...]) -> None:
+@click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
+@format_options
+def command(workflow: str, form: str, output: Path | None, folders: tuple[Path, ...], **given: Any) -> None:
     """Draw WORKFLOW: a file, or module:name for one written in Python.
 
     Shows steps, links, containers with their children, waves, widths and the critical path. Nothing is run.
     """
     from nodeling_runtime.graph.outline import outline
 
-    text = _drawer(form)(outline(load_workflow(workflow, folders).ready()))
+    reading = reading_from({**given, "dry_run": True})
+    text = _drawer(form)(outline(load_workflow(workflow, folders, reading).ready()))
     if output is None:
         click.echo(text, nl=False)
         return
@@ -77,7 +83,7 @@ def _json(drawing: Outline) -> str:
     return json.dumps(to_data(drawing), indent=2, ensure_ascii=False) + "\n"
 
 
-def load_workflow(target: str, folders: tuple[Path, ...] = ()) -> Loaded:
+def load_workflow(target: str, folders: tuple[Path, ...] = (), reading: Reading | None = None) -> Loaded:
     """Load a file, or the workflow that a module holds.
 
     Raises:
@@ -86,19 +92,10 @@ def load_workflow(target: str, folders: tuple[Path, ...] = ()) -> Loaded:
     from nodeling_runtime.engine.host import EngineHost
     from nodeling_runtime.engine.loaded import load_file
 
-    _existing(folders)
     module, colon, name = target.partition(":")
     if not colon or Path(target).exists() or not _is_module(module):
-        return load_file(Path(target), folders)
+        return load_file(Path(target), folders, reading=reading)
     return EngineHost().load(_from_module(module, name or "workflow"), folders)
-
-
-def _existing(folders: tuple[Path, ...]) -> None:
-    from nodeling.errors import ConfigError
-
-    for folder in folders:
-        if not folder.is_dir():
-            raise ConfigError(f"--nodes: there is no folder {str(folder)!r}", code="file.not_found")
 
 
 def _is_module(text: str) -> bool:

@@ -40,6 +40,26 @@ class Duration(ParamType):
             )
 
 
+class Folder(ParamType):
+    """A folder that is there."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Its path.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        path = Path(value)
+        if not path.exists():
+            option = "" if param is None else f"{param.opts[0]}: "
+            raise ConfigError(f"{option}there is no folder {str(path)!r}", code="file.not_found")
+        if not path.is_dir():
+            self.fail(f"{str(path)!r} is no folder", param, ctx)
+        return path
+
+
 class Pair(ParamType):
     """`key=value`."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from nodeling.results import RunResult
 from nodeling_runtime.cli.failure import exit_code_of_run
 from nodeling_runtime.cli.faults import print_faults
 from nodeling_runtime.cli.output import print_json, talk
-from nodeling_runtime.cli.runs.resume import resume_one
+from nodeling_runtime.cli.runs.resume import resume_one, tell_of_trouble
 from nodeling_runtime.cli.session import Wanted, run_loaded
 from nodeling_runtime.cli.summary import Timeline, print_summary
 from nodeling_runtime.engine.durable import Keeper, KnownRunError, enqueue, run_durably
@@ -38,7 +40,11 @@ def run_kept(
     try:
         try:
             return run_loaded(
-                loaded, options, wanted, lambda: run_durably(keeper, loaded, options, key=key, target=target)
+                loaded,
+                options,
+                wanted,
+                lambda: run_durably(keeper, loaded, options, key=key, target=target),
+                partial(tell_of_trouble, keeper),
             )
         except KnownRunError as known:
             row = known.row

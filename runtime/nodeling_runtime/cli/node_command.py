@@ -10,6 +10,7 @@ import click
 
 from nodeling.errors import NodelingError, PluginError
 from nodeling_runtime.cli.failure import EXIT_OK
+from nodeling_runtime.cli.inputs import Folder
 from nodeling_runtime.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("node-command")
 @click.argument("node")
-@click.option("--nodes", "folders", multiple=True, type=click.Path(path_type=Path), help="More node folders.")
+@click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
 @click.option("--json", "as_json", is_flag=True, help="Print the command, its folder and its channel.")
 def command(node: str, folders: tuple[Path, ...], as_json: bool) -> int:
     """Print the command that runs NODE as a process, built if need be.

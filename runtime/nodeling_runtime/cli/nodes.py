@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nodeling_runtime.cli.inputs import Folder
 from nodeling_runtime.cli.output import print_json, talk
 
 if TYPE_CHECKING:
     from nodeling_runtime.registry import NodeSpec, Registry
 
 WIDEST_DESCRIPTION = 72
-_folders = click.option(
-    "--nodes", "folders", multiple=True, type=click.Path(path_type=Path), help="More node folders."
-)
+_folders = click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
 
 

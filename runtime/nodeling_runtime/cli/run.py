@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from nodeling_runtime.cli.foreign import format_options, print_plan, reading_from
-from nodeling_runtime.cli.inputs import Duration, Pair, StepPair, merged_input, parameters_of, read_request
+from nodeling_runtime.cli.inputs import (
+    Duration,
+    Folder,
+    Pair,
+    StepPair,
+    merged_input,
+    parameters_of,
+    read_request,
+)
 from nodeling_runtime.cli.words import complete_parameters
 
 
@@ -35,9 +43,7 @@ from nodeling_runtime.cli.words import complete_parameters
     shell_complete=complete_parameters,
     help="Override one input of one step.",
 )
-@click.option(
-    "--nodes", metavar="DIR", multiple=True, type=click.Path(exists=True, file_okay=False), help="More nodes."
-)
+@click.option("--nodes", metavar="DIR", multiple=True, type=Folder(), help="More nodes.")
 @click.option(
     "--max-concurrent", metavar="N", type=click.IntRange(min=1), help="At most N node calls at once."
 )
@@ -81,7 +87,7 @@ def command(**given: Any) -> int:
     from nodeling_runtime.store.opening import default_url
 
     request = read_request(given["request"])
-    loaded = load_target(given["file"], [Path(folder) for folder in given["nodes"]], reading_from(given))
+    loaded = load_target(given["file"], list(given["nodes"]), reading_from(given))
     loaded.ready()
     if given["dry_run"]:
         return print_plan(loaded, as_json=given["as_json"])

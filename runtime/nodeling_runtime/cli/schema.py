@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nodeling_runtime.cli.inputs import Folder
 from nodeling_runtime.cli.output import print_json, talk
 
 FOLDER = "schemas"
@@ -20,7 +21,7 @@ FOLDER = "schemas"
 @click.option(
     "--write", "node", metavar="NODE", help="Write the config.json of a @node function. Imports its code."
 )
-@click.option("--nodes", "folders", multiple=True, type=click.Path(path_type=Path), help="More node folders.")
+@click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def command(
     which: str | None, shown: bool, node: str | None, folders: tuple[Path, ...], as_json: bool

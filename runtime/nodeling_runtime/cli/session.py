@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from nodeling._dataclass import dataclass
-from nodeling.errors import ConfigError
+from nodeling.errors import ConfigError, NodelingError
 from nodeling.results import RunResult
 from nodeling.values import decode, encode
 from nodeling_runtime.cli.drive import drive
@@ -46,6 +46,7 @@ def run_loaded(
     options: RunOptions,
     wanted: Wanted,
     run: Callable[[], Coroutine[Any, Any, RunOutcome]] | None = None,
+    hears: Callable[[Callable[[str], None]], None] | None = None,
 ) -> int:
     """Run a loaded workflow, show it, and say with which code to exit.
 
@@ -54,6 +55,7 @@ def run_loaded(
         options: How it is wanted; who listens is added.
         wanted: How it is to be shown.
         run: Runs it, in another way than in memory.
+        hears: Is given what says something while the run goes on.
 
     Raises:
         NodelingError: The workflow has faults, a secret is missing, or the run hangs beyond its time.
@@ -67,14 +69,20 @@ def run_loaded(
             _writable(path, option)
     timeline = Timeline()
     kept: list[Event] = []
-    if wanted.verbose and not wanted.quiet:  # a run that nobody listens to is spared the telling
+    if wanted.quiet:
+        options.on_build = lambda note: None
+    elif wanted.verbose:  # a run that nobody listens to is spared the telling
         options.listeners.append(timeline.hear)
     if wanted.report is not None:
         options.listeners.append(kept.append)
-    if wanted.quiet:
-        options.on_build = lambda note: None
     limit = options.timeout_ms or workflow.settings.timeout_ms
-    with quiet_stdout(), _events_file(wanted.events, options), _view(wanted, options) as notice:
+    with (
+        quiet_stdout(),
+        _events_file(wanted.events, options) as lost,
+        _view(wanted, options) as notice,
+    ):
+        if hears is not None:
+            hears(notice)
 
         async def start() -> RunOutcome:
             return await (execute(loaded, options) if run is None else run())
@@ -86,9 +94,9 @@ def run_loaded(
     code = exit_code_of_run(result.status, result.error)
     if driven.signal is not None and result.status != "succeeded":
         code = 128 + driven.signal
-    if wanted.report is not None:
-        code = _reported(wanted, loaded, result, kept) or code
-    return code
+    reported = 0 if wanted.report is None else _reported(wanted, loaded, result, kept)
+    written = _not_written(wanted, lost) if lost else 0
+    return reported or code or written
 
 
 def _tell_beforehand(loaded: Loaded, *, is_kept: bool) -> None:
@@ -155,6 +163,19 @@ def _unwritten(error: Exception, wanted: Wanted) -> Exception:
     return error
 
 
+def _not_written(wanted: Wanted, lost: Sequence[OSError]) -> int:
+    """Tell that events are missing; the run itself has been shown."""
+    said = f"{len(lost)} events" if len(lost) > 1 else "an event"
+    failure = NodelingError(
+        f"{said} could not be written to {wanted.events}: {lost[0].strerror}",
+        code="output.unwritable",
+        hint="make room, or name another file; `nodectl runs events` shows them of a run that is kept",
+    )
+    code = exit_code_of(failure)
+    explain(failure, code)
+    return code
+
+
 def _writable(path: str, option: str) -> None:
     """Find out before the run, not after it, that a file cannot be written."""
     try:
@@ -171,10 +192,11 @@ def _cancelling(number: int) -> str:
 
 
 @contextlib.contextmanager
-def _events_file(path: str | None, options: RunOptions) -> Iterator[None]:
-    """Write every event to a file, a line each, as it happens."""
+def _events_file(path: str | None, options: RunOptions) -> Iterator[list[OSError]]:
+    """Write every event to a file, a line each, as it happens; those that cannot be are counted."""
+    lost: list[OSError] = []
     if path is None:
-        yield
+        yield lost
         return
     import orjson
 
@@ -187,10 +209,13 @@ def _events_file(path: str | None, options: RunOptions) -> Iterator[None]:
     with file:
 
         def write(event: Event) -> None:
-            file.write(orjson.dumps(event, default=str) + b"\n")
+            try:
+                file.write(orjson.dumps(event, default=str) + b"\n")
+            except OSError as error:
+                lost.append(error)
 
         options.listeners.append(write)
-        yield
+        yield lost
 
 
 @contextlib.contextmanager

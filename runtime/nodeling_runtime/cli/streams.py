@@ -6,6 +6,7 @@ written into it; so none stays closed.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -37,6 +38,22 @@ class Stdout(io.TextIOWrapper):
             raise
 
 
+class Stderr(io.TextIOWrapper):
+    """Stderr that loses what it cannot take: what is said there must not decide how a command ends."""
+
+    def write(self, text: str, /) -> int:
+        """Write, if that can be."""
+        try:
+            return super().write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, if that can be."""
+        with contextlib.suppress(OSError):
+            super().flush()
+
+
 def take_over_streams() -> None:
     """Give every standard stream that is closed an end of its own, and watch over stdout.
 
@@ -49,6 +66,15 @@ def take_over_streams() -> None:
             os.open(os.devnull, flags)  # takes the lowest number that is free, which is this one
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)
+    said = sys.stderr
+    if isinstance(said, io.TextIOWrapper):
+        sys.stderr = Stderr(
+            said.buffer,
+            encoding=said.encoding,
+            errors=said.errors,
+            line_buffering=said.line_buffering,
+            write_through=said.write_through,
+        )
     old = sys.stdout
     if old is None:
         sys.stdout = Stdout(open(1, "wb", closefd=False), encoding="utf-8")

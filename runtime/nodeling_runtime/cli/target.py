@@ -15,7 +15,7 @@ from nodeling_runtime.engine.host import EngineHost, prewarm
 from nodeling_runtime.engine.loaded import Loaded, load_file
 from nodeling_runtime.formats import Reading
 
-_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_MODULE = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 
 
 def load_target(text: str, folders: Sequence[Path] = (), reading: Reading | None = None) -> Loaded:
@@ -24,7 +24,7 @@ def load_target(text: str, folders: Sequence[Path] = (), reading: Reading | None
     Raises:
         ConfigError: There is no such file, module or name, or it cannot be read.
     """
-    if _MODULE.fullmatch(text) and not Path(text).exists():
+    if ":" in text and re.fullmatch(_MODULE, text) and not Path(text).exists():
         return EngineHost().load(_workflow(text), folders, to_run=True)
     return load_file(Path(text), folders, reading=reading, resolved=prewarm)
 

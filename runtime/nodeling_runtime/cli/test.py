@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nodeling_runtime.cli.failure import EXIT_FAILED, EXIT_OK
+from nodeling_runtime.cli.inputs import Folder
 from nodeling_runtime.cli.output import print_json, quiet_stdout, talk
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ LONGEST_DIFF = 60
 
 @click.command("test")
 @click.argument("nodes", nargs=-1)
-@click.option("--nodes", "folders", multiple=True, type=click.Path(path_type=Path), help="More node folders.")
+@click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(nodes: tuple[str, ...], folders: tuple[Path, ...], as_json: bool) -> int:
     """Run the examples in the manifests of NODES as tests.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nodeling_runtime.workflow.duration import spoken
@@ -115,3 +115,12 @@ def execution_info_of(output: Any, error: Mapping[str, Any] | None) -> Mapping[s
             if isinstance(info, Mapping) and "children" in info:
                 return info
     return None
+
+
+def abandoned_line(run_ids: Sequence[str]) -> str:
+    """That nobody runs these runs, and how to go on with them."""
+    if len(run_ids) == 1:
+        return f"the process of run {run_ids[0]} is gone; go on with it: nodectl runs resume {run_ids[0]}"
+    return (
+        f"the processes of {len(run_ids)} running runs are gone; go on with them: nodectl runs resume --all"
+    )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from nodeling_runtime.cli.inputs import Duration
+from nodeling_runtime.cli.inputs import Duration, Folder
 from nodeling_runtime.cli.runs.where import durability_option, store_option, store_url
 from nodeling_runtime.engine.pinned import POLICIES, Policy
 
@@ -39,9 +39,7 @@ GRACE_MS = 30_000.0
 )
 @click.option("--once", is_flag=True, help="Take one run, or none where none waits, and end.")
 @click.option("--drain", is_flag=True, help="End when no run waits any more.")
-@click.option(
-    "--nodes", metavar="DIR", multiple=True, type=click.Path(exists=True, file_okay=False), help="More nodes."
-)
+@click.option("--nodes", metavar="DIR", multiple=True, type=Folder(), help="More nodes.")
 @click.option(
     "--versions",
     "policy",
@@ -65,7 +63,7 @@ def command(
     workflows: tuple[str, ...],
     once: bool,
     drain: bool,
-    nodes: tuple[str, ...],
+    nodes: tuple[Path, ...],
     policy: Policy,
     grace: float,
     as_json: bool,
@@ -92,7 +90,7 @@ def command(
     try:
         with _teller(keeper.owner, as_json=as_json, quiet=quiet) as tell, quiet_stdout():
             tell("worker.started", store=keeper.store.url, concurrency=concurrency)
-            number = _serve(keeper, wanted, _Loader([Path(folder) for folder in nodes]), tell)
+            number = _serve(keeper, wanted, _Loader(list(nodes)), tell)
             tell("worker.stopped")
     finally:
         keeper.close()

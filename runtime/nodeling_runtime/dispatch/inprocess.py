@@ -10,8 +10,6 @@ import asyncio
 import contextlib
 import inspect
 import os
-import shutil
-import tempfile
 import threading
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -57,6 +55,8 @@ class _Live:
         return self.cancelled
 
     def sweep(self) -> None:
+        import shutil  # for the few calls that had a folder
+
         for folder in self.work_dirs:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -159,6 +159,8 @@ def _context(call: NodeCall, live: _Live) -> Context:
             loop.call_soon_threadsafe(call.emit, kind, data)
 
     def make_work_dir() -> Path:
+        import tempfile
+
         folder = tempfile.mkdtemp(prefix=f"{os.path.basename(call.step) or 'call'}-", dir=call.work_root())
         live.work_dirs.append(folder)
         return Path(folder)

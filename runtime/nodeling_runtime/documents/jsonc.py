@@ -8,20 +8,11 @@ much, never too little.
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from nodeling.values import InvalidValue, encode
 
 __all__ = ["read_fast"]
-
-_STRING_OR_COMMENT = re.compile(
-    r'"(?:[^"\\]++|\\.)*+"?|//[^\n\r]*+|/\*(?:[^*]++|\*(?!/))*+(?:\*/)?', re.DOTALL
-)
-_STRING_OR_LAST_COMMA = re.compile(r'"(?:[^"\\]++|\\.)*+"?|,(?=\s*+[\]}])', re.DOTALL)
-_LAST_COMMA = re.compile(r",\s*+[\]}]")
-_COMMA_AFTER_NOTHING = re.compile(r"[\[{,]\s*+,")
-_NOT_BREAK = re.compile(r"[^\n\r]")
 
 
 class _DuplicateKeyError(ValueError):
@@ -33,10 +24,13 @@ def read_fast(text: str) -> tuple[bool, Any]:
     try:
         data = _load(text)
     except (ValueError, RecursionError):
-        if "/" not in text and _LAST_COMMA.search(text) is None:
+        # Most files are plain JSON and load none of this.
+        from nodeling_runtime.documents.jsonc_extras import has_extras, without_extras
+
+        if not has_extras(text):
             return False, None
         try:
-            data = _load(_without_extras(text))
+            data = _load(without_extras(text))
         except (ValueError, RecursionError):
             return False, None
     try:
@@ -59,28 +53,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(name)
-
-
-def _without_extras(text: str) -> str:
-    """The text with comments and last commas blanked out, every other character where it was."""
-    text = _STRING_OR_COMMENT.sub(_blank_comment, text)
-    if _LAST_COMMA.search(text):
-        if _COMMA_AFTER_NOTHING.search(text):
-            # Possibly `[,]`, which is no last comma; possibly only text. The careful reader knows.
-            raise ValueError("a comma after nothing")
-        text = _STRING_OR_LAST_COMMA.sub(_blank_comma, text)
-    return text
-
-
-def _blank_comment(match: re.Match[str]) -> str:
-    found = match.group()
-    if found[0] == '"':
-        return found
-    if found.startswith("/*") and (len(found) < 4 or not found.endswith("*/")):
-        raise ValueError("an open comment")
-    return _NOT_BREAK.sub(" ", found)
-
-
-def _blank_comma(match: re.Match[str]) -> str:
-    found = match.group()
-    return " " if found == "," else found

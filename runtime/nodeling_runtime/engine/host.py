@@ -36,7 +36,8 @@ from nodeling_runtime.values import Value
 if TYPE_CHECKING:
     from nodeling.workflow import Workflow as SdkWorkflow
     from nodeling_runtime.engine.journal import Journal
-    from nodeling_runtime.toolchains.ahead import Failures
+    from nodeling_runtime.toolchains.ahead import Failures, Plans
+    from nodeling_runtime.toolchains.plan import Plan
     from nodeling_runtime.workflow.model import Workflow
 
 CLOSING_ROUNDS = 3
@@ -68,10 +69,11 @@ async def execute(
     if absent is not None:
         raise absent
     failures: Failures = {}
+    plans: dict[Any, Plan] = {}
     if needs.processes:
         from nodeling_runtime.toolchains.ahead import build_ahead
 
-        failures = await build_ahead(needs.processes, options.on_build)
+        failures = await build_ahead(needs.processes, options.on_build, plans)
     journal = None
     if begin is None:
         refuse_limit(workflow)
@@ -81,7 +83,7 @@ async def execute(
     dispatchers: dict[str, Dispatcher] = {"inprocess": InProcessDispatcher()}
     try:
         if needs.processes:
-            _add_out_of_process(dispatchers, needs, failures)
+            _add_out_of_process(dispatchers, needs, failures, plans)
         return await Run(workflow, options, dispatchers, secrets, journal).execute()
     finally:
         if journal is not None:
@@ -90,13 +92,15 @@ async def execute(
             await dispatcher.close()
 
 
-def _add_out_of_process(dispatchers: dict[str, Dispatcher], needs: Needs, failures: Failures) -> None:
+def _add_out_of_process(
+    dispatchers: dict[str, Dispatcher], needs: Needs, failures: Failures, plans: Plans
+) -> None:
     """Add what runs nodes in other processes; it is imported for the workflows alone that have such nodes."""
     from nodeling_runtime.dispatch.exec import ExecDispatcher
     from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
     from nodeling_runtime.toolchains.launching import launch_of
 
-    workers = WorkerDispatcher(launcher=lambda spec: launch_of(spec, failures))
+    workers = WorkerDispatcher(launcher=lambda spec: launch_of(spec, failures, plans))
     dispatchers.update(exec=ExecDispatcher(failures), worker=workers)
     for spec in needs.workers[:MOST_PREWARMED]:
         workers.warm(spec)

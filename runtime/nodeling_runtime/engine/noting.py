@@ -68,6 +68,10 @@ def note_end(
     value = None if record.output is None else record.output.data
     if record.output is not None and record.output.blobs:
         data["files"] = keep_files(journal, record.output)
+        if data["files"] and journal.folder is None:
+            message = "this kind of store keeps no files: a resume or a restart cannot read this output again"
+            journal.note_log(trail, {"level": "warning", "message": message})
+            run.events.emit("step.log", record.path, level="warning", message=message)
     journal.note("step.ended", trail, data, value, delta_data(delta))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import tempfile
 import threading
 import time
 import uuid
@@ -37,6 +36,8 @@ from nodeling_runtime.workflow.model import Scope, Step, Workflow
 from nodeling_runtime.workflow.plan import plan_of
 
 if TYPE_CHECKING:
+    import tempfile
+
     from nodeling_runtime.engine.journal import Journal
     from nodeling_runtime.toolchains.building import Note
 
@@ -159,6 +160,8 @@ class Run:
         """A private folder that lives as long as the run. Nodes ask for it from threads too."""
         with self._work_lock:
             if self._work_root is None:
+                import tempfile
+
                 self._work_root = tempfile.TemporaryDirectory(prefix="nodeling-", ignore_cleanup_errors=True)
             return self._work_root.name
 

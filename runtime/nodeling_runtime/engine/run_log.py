@@ -78,7 +78,8 @@ class RunLog:
         if cancels:
             first = cancels[0]
             job.ending, run.timed_out = first.reason, first.limit_ms
-            return loop.call_at(run.moment(first.at) + cleanup_ms / 1_000, run.cancel, first.reason)
+            # Nobody cleaned up while the process was gone, so that time does not count.
+            return loop.call_later(cleanup_ms / 1_000, run.cancel, first.reason)
         if recorded.cancel is not None:
             loop.call_soon(run.cancel, recorded.cancel)  # behind the worker's first step
         return None

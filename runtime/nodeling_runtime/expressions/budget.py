@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from nodeling_runtime.expressions.errors import ExpressionError
 
-__all__ = ["MAX_DEPTH", "MAX_SOURCE", "MAX_STEPS", "MAX_TEXT", "MAX_TOKENS", "MAX_VALUE_DEPTH", "Budget"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_INTEGER",
+    "MAX_SOURCE",
+    "MAX_STEPS",
+    "MAX_TEXT",
+    "MAX_TOKENS",
+    "MAX_VALUE_DEPTH",
+    "Budget",
+]
 
 MAX_SOURCE = 100_000
 MAX_TOKENS = 5_000
@@ -16,6 +25,7 @@ MAX_DEPTH = 32
 MAX_STEPS = 1_000_000
 MAX_TEXT = 16 * 1024 * 1024
 MAX_VALUE_DEPTH = 64
+MAX_INTEGER = 2**53 - 1
 
 # A pass over text is cheap for each character, so a step stands for this many of them.
 CHARACTERS_PER_STEP = 64

@@ -6,11 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from nodeling_runtime.expressions.budget import MAX_VALUE_DEPTH
+from nodeling_runtime.expressions.budget import MAX_INTEGER, MAX_VALUE_DEPTH
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.frame import Closure, Frame
 from nodeling_runtime.expressions.function_table import ExpressionFunction
-from nodeling_runtime.expressions.lexer import MAX_INTEGER
 
 __all__ = ["compile_call"]
 

@@ -14,7 +14,7 @@ from nodeling._dataclass import dataclass
 from nodeling.errors import PluginError
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.operators import is_number, type_error, type_name
-from nodeling_runtime.expressions.parser import MACROS, RESERVED
+from nodeling_runtime.expressions.words import MACROS, RESERVED
 
 __all__ = ["FORMS", "ExpressionFunction", "FunctionTable", "need"]
 

@@ -11,12 +11,13 @@ from nodeling_runtime.expressions.compiler import Expression, compile_tree
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.function_table import ExpressionFunction, FunctionTable
 from nodeling_runtime.expressions.javascript_compiler import compile_javascript_tree
-from nodeling_runtime.expressions.javascript_foreign import FUNCTION, compile_foreign
+from nodeling_runtime.expressions.javascript_foreign import compile_foreign
 from nodeling_runtime.expressions.javascript_names import INHERITED
 from nodeling_runtime.expressions.javascript_parser import parse_javascript
 from nodeling_runtime.expressions.javascript_values import is_index
 from nodeling_runtime.expressions.references import whole_path
 from nodeling_runtime.expressions.syntax import Node
+from nodeling_runtime.expressions.words import SCRIPT
 
 __all__ = ["compile_any_javascript", "compile_javascript", "lower_javascript"]
 
@@ -56,7 +57,7 @@ def compile_any_javascript(source: str, functions: FunctionTable) -> Expression:
     try:
         return compile_javascript(source)
     except ExpressionError as error:
-        engine = functions.get(FUNCTION)
+        engine = functions.get(SCRIPT)
         if engine is None:
             raise
         fault = _not_javascript(source, engine)

@@ -12,10 +12,9 @@ from dataclasses import replace
 
 from nodeling_runtime.expressions.compiler import Expression, compile_expression
 from nodeling_runtime.expressions.functions import FunctionTable
+from nodeling_runtime.expressions.words import SCRIPT
 
-__all__ = ["FUNCTION", "compile_foreign"]
-
-FUNCTION = "_javascript"
+__all__ = ["compile_foreign"]
 
 _ROOT = re.compile(r"(?<![\w$.])(ctx|data|vars)(?![\w$])((?:\s*\??\.\s*[A-Za-z_]\w*)*)")
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -34,7 +33,7 @@ _PARTS = (
 def compile_foreign(source: str, functions: FunctionTable) -> Expression:
     """Compile a script for the function table's engine."""
     entries = [_entry(path) for path in _paths(source)]
-    call = f"{FUNCTION}({json.dumps(source)}, [{', '.join(entries)}])"
+    call = f"{SCRIPT}({json.dumps(source)}, [{', '.join(entries)}])"
     return replace(compile_expression(call, functions), source=source)
 
 

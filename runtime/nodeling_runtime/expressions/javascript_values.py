@@ -11,9 +11,8 @@ import math
 import re
 from typing import Any, Final
 
-from nodeling_runtime.expressions.budget import MAX_VALUE_DEPTH, Budget
+from nodeling_runtime.expressions.budget import MAX_INTEGER, MAX_VALUE_DEPTH, Budget
 from nodeling_runtime.expressions.errors import ExpressionError
-from nodeling_runtime.expressions.lexer import MAX_INTEGER
 from nodeling_runtime.expressions.operators import NUMBERS, is_number
 from nodeling_runtime.expressions.record import Record, to_plain
 

@@ -10,12 +10,10 @@ import re
 from typing import Literal
 
 from nodeling._dataclass import dataclass
-from nodeling_runtime.expressions.budget import MAX_SOURCE, MAX_TOKENS
+from nodeling_runtime.expressions.budget import MAX_INTEGER, MAX_SOURCE, MAX_TOKENS
 from nodeling_runtime.expressions.errors import ExpressionError, syntax_error
 
-__all__ = ["MAX_INTEGER", "Token", "find_end", "tokenize", "unescape"]
-
-MAX_INTEGER = 2**53 - 1
+__all__ = ["Token", "find_end", "tokenize", "unescape"]
 
 Kind = Literal["name", "number", "string", "operator", "end"]
 

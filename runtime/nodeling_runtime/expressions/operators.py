@@ -11,9 +11,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from nodeling_runtime.expressions.budget import MAX_VALUE_DEPTH, Budget
+from nodeling_runtime.expressions.budget import MAX_INTEGER, MAX_VALUE_DEPTH, Budget
 from nodeling_runtime.expressions.errors import ExpressionError, no_such_key
-from nodeling_runtime.expressions.lexer import MAX_INTEGER
 from nodeling_runtime.expressions.record import Deferred, Record, to_plain
 
 __all__ = [

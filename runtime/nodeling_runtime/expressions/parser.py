@@ -35,8 +35,9 @@ from nodeling_runtime.expressions.syntax import (
     Slice,
     Unary,
 )
+from nodeling_runtime.expressions.words import MACROS, RESERVED
 
-__all__ = ["COMPARISONS", "LEVELS", "MACROS", "RESERVED", "parse"]
+__all__ = ["COMPARISONS", "LEVELS", "parse"]
 
 COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
 LEVELS: dict[str, int] = {
@@ -50,8 +51,6 @@ LEVELS: dict[str, int] = {
     "/": 6,
     "%": 6,
 }
-MACROS = frozenset({"all", "exists", "exists_one", "filter", "groupBy", "map", "sortBy"})
-RESERVED = frozenset({"true", "false", "null", "in"})
 CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
 _HYPHENATED = re.compile(r"\w+(?:-\w+)+")

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nodeling._dataclass import dataclass
 from nodeling.errors import WorkflowError
 from nodeling_runtime.expressions.budget import MAX_VALUE_DEPTH, Budget
-from nodeling_runtime.expressions.compiler import Expression, compile_expression
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.functions import BUILTINS, FunctionTable
-from nodeling_runtime.expressions.lexer import find_end
 from nodeling_runtime.expressions.operators import type_error
 from nodeling_runtime.expressions.record import Scope, to_plain
-from nodeling_runtime.expressions.references import Reference
 from nodeling_runtime.expressions.text_functions import to_text
+
+if TYPE_CHECKING:
+    from nodeling_runtime.expressions.expression import Expression
+    from nodeling_runtime.expressions.references import Reference
 
 __all__ = ["Part", "Template", "TemplateErrors", "TemplateString", "compile_template"]
 
@@ -223,6 +224,8 @@ class _Compiling:
 
     def pieces(self, text: str, pointer: str) -> Iterator[str | Part]:
         """The literal texts and the expressions of a string, in order."""
+        from nodeling_runtime.expressions.lexer import find_end
+
         literal, position = "", 0
         while True:
             opening = text.find("${", position)
@@ -250,6 +253,9 @@ class _Compiling:
             yield literal
 
     def expression(self, text: str, start: int, end: int, pointer: str) -> Part | None:
+        # The language is loaded for those who use it: many a workflow holds no expression.
+        from nodeling_runtime.expressions.compiler import compile_expression
+
         try:
             return Part(pointer, start, compile_expression(text[start:end], self.functions))
         except ExpressionError as error:

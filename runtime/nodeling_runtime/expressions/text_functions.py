@@ -9,10 +9,9 @@ import json
 import re
 from typing import Any
 
-from nodeling_runtime.expressions.budget import MAX_VALUE_DEPTH, Budget
+from nodeling_runtime.expressions.budget import MAX_INTEGER, MAX_VALUE_DEPTH, Budget
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.function_table import ExpressionFunction, need
-from nodeling_runtime.expressions.lexer import MAX_INTEGER
 from nodeling_runtime.expressions.operators import contains, measure, type_error, type_name
 
 __all__ = ["TEXT_FUNCTIONS", "to_json_text", "to_text"]

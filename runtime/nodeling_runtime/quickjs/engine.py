@@ -12,14 +12,13 @@ import atexit
 import concurrent.futures
 import functools
 import importlib.util
-import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.function_table import ExpressionFunction
-from nodeling_runtime.expressions.javascript_foreign import FUNCTION
+from nodeling_runtime.expressions.words import SCRIPT
 
 if TYPE_CHECKING:
     from nodeling_runtime.dispatch.base import CallError, NodeCall, Outcome
@@ -35,7 +34,7 @@ def javascript_function() -> ExpressionFunction | None:
     """The entry of the function table that runs scripts; None without the extra."""
     if importlib.util.find_spec("quickjs") is None:
         return None
-    return ExpressionFunction(FUNCTION, _evaluate, 2, 2, "Runs JavaScript.", owner=EXTRA)
+    return ExpressionFunction(SCRIPT, _evaluate, 2, 2, "Runs JavaScript.", owner=EXTRA)
 
 
 def _evaluate(script: str, scope: list[Any] | None) -> Any:
@@ -99,6 +98,8 @@ class _Engine:
             return Outcome(error=error_of(9005, "killed"))
 
     def _call(self, script: str, scope: list[Any] | None, handed_over: Any) -> NodeCall:
+        import tempfile
+
         from nodeling_runtime.dispatch.base import NodeCall
         from nodeling_runtime.values import Value
 

@@ -135,6 +135,9 @@ class Store(Protocol):
     def runs(self, wanted: RunFilter) -> list[RunRow]:
         """Runs, newest first."""
 
+    def abandoned(self) -> set[str]:
+        """The ids of the runs that are running by their history and that nobody alive holds."""
+
     def attempts(self, run_id: str) -> list[AttemptRow]:
         """Every try of every step, in the order of their starts."""
 

@@ -241,6 +241,15 @@ class MemoryStore:
         ]
         return found if wanted.limit is None else found[: wanted.limit]
 
+    def abandoned(self) -> set[str]:
+        """The runs that are running and that nobody holds."""
+        with self._lock:
+            return {
+                run_id
+                for run_id, kept in self._runs.items()
+                if not kept.is_held and kept.row().status == "running"
+            }
+
     def attempts(self, run_id: str) -> list[AttemptRow]:
         """Every try of every step."""
         rows = sorted(self.rows("attempt", run_id), key=lambda row: (row["started"], row["path"]))

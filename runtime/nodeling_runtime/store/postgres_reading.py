@@ -67,6 +67,14 @@ class PostgresReading:
         found = self._all(f"{RUN}{where} ORDER BY number DESC LIMIT %s", *values, wanted.limit)
         return [rows.run_row(row) for row in found]
 
+    def abandoned(self) -> set[str]:
+        """The runs that are running and whose lease is over."""
+        text = (
+            "SELECT id FROM run WHERE status = 'running'"
+            " AND (owner IS NULL OR lease_until <= clock_timestamp())"
+        )
+        return {row[0] for row in self._all(text)}
+
     def attempts(self, run_id: str) -> list[AttemptRow]:
         """Every try of every step."""
         found = self._of_run("attempt", rows.ATTEMPT, run_id, 'started, path COLLATE "C"')

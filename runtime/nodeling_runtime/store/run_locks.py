@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 
 CHECKPOINT = 0  # the byte of whoever writes the log back into the database; runs count from 1
+_LOCK = "hhqqi4x"  # the system's `struct flock`
 OPENING = 2**62  # the byte of whoever opens, makes or migrates the file
 
 
@@ -32,6 +33,15 @@ class RunLocks:
                 return False
             self._held.add(number)
             return True
+
+    def is_held(self, number: int) -> bool:
+        """Whether somebody has a lock. It is not tried: whoever wants it now would find it taken."""
+        with self._guard:
+            if number in self._held:
+                return True
+            asked = fcntl.fcntl(self._fd, fcntl.F_OFD_GETLK, _wanted(fcntl.F_WRLCK, number))
+        (kind, *_) = struct.unpack(_LOCK, asked)
+        return bool(kind != fcntl.F_UNLCK)
 
     def wait(self, number: int) -> None:
         """Take a lock, however long that takes."""
@@ -56,9 +66,12 @@ class RunLocks:
 
 
 def _lock(fd: int, number: int, kind: int, *, wait: bool = False) -> bool:
-    wanted = struct.pack("hhqqi4x", kind, os.SEEK_SET, number, 1, 0)
     try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK, wanted)
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK, _wanted(kind, number))
     except BlockingIOError:
         return False
     return True
+
+
+def _wanted(kind: int, number: int) -> bytes:
+    return struct.pack(_LOCK, kind, os.SEEK_SET, number, 1, 0)

@@ -189,6 +189,12 @@ class SqliteStore(SqliteReading):
             self._note(db, row, row.epoch, base.cancelling(row, reason, by, time.time()))
             return self._row(db, run_id)[0]
 
+    def abandoned(self) -> set[str]:
+        """The runs that are running and whose lock nobody has."""
+        with self._reading() as db:
+            found = db.execute("SELECT id, number FROM run WHERE status = 'running'").fetchall()
+        return {run_id for run_id, number in found if not self._locks.is_held(number)}
+
     # -- small shared state
 
     def change_state(

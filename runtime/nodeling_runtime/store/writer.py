@@ -72,7 +72,7 @@ class Writer:
     def __init__(self, store: Store, hold_seconds: float = HOLD_SECONDS) -> None:
         self.store = store
         self.pulse = Pulse(store)
-        self.on_trouble: Callable[[StoreError], None] | None = None  # told when a commit has to be repeated
+        self.on_trouble: Callable[[StoreError], None] | None = None  # told, once, when a commit is repeated
         self._hold_seconds = hold_seconds
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -180,17 +180,16 @@ class Writer:
             one.done(answer)
 
     def _patiently(self, batches: list[Batch]) -> list[Appended | Fenced]:
-        until, pause = time.monotonic() + self._hold_seconds, FIRST_PAUSE_SECONDS
+        until, pause, told = time.monotonic() + self._hold_seconds, FIRST_PAUSE_SECONDS, ""
         while True:
             try:
                 return self.store.append(batches)
             except StoreError as error:
                 if error.code not in PASSING or time.monotonic() >= until or self._closing.is_set():
                     raise
-                with contextlib.suppress(
-                    Exception
-                ):  # whoever listens may not end the only thread that writes
-                    if self.on_trouble is not None:
+                if self.on_trouble is not None and error.code != told:
+                    told = str(error.code)
+                    with contextlib.suppress(Exception):  # who listens may not end the thread that writes
                         self.on_trouble(error)
             self._closing.wait(pause)
             pause = min(LONGEST_PAUSE_SECONDS, pause * 2)

@@ -25,15 +25,23 @@ if TYPE_CHECKING:
 MOST_AT_ONCE = 4  # compilers are parallel by themselves
 
 Failures = Mapping[Any, CallError]
+Plans = Mapping[Any, Plan]
 
 
-async def build_ahead(specs: Iterable[NodeSpec], report: Report | None = None) -> dict[Any, CallError]:
+async def build_ahead(
+    specs: Iterable[NodeSpec], report: Report | None = None, known: dict[Any, Plan] | None = None
+) -> dict[Any, CallError]:
     """Build what these nodes lack; the errors of those that could not be built.
 
     Cancelling it ends the compilers.
+
+    Args:
+        specs: The nodes.
+        report: Told of each build.
+        known: Filled with the plans of the nodes, for whoever launches them.
     """
     failures: dict[Any, CallError] = {}
-    plans = _missing(specs, failures)
+    plans = _missing(specs, failures, {} if known is None else known)
     if not plans:
         return failures
     loop = asyncio.get_running_loop()
@@ -67,11 +75,13 @@ async def build_ahead(specs: Iterable[NodeSpec], report: Report | None = None) -
     return failures | {spec: call_error(error) for spec, error in found.items()}
 
 
-def _missing(specs: Iterable[NodeSpec], failures: dict[Any, CallError]) -> list[tuple[Any, Plan]]:
+def _missing(
+    specs: Iterable[NodeSpec], failures: dict[Any, CallError], known: dict[Any, Plan]
+) -> list[tuple[Any, Plan]]:
     plans: list[tuple[Any, Plan]] = []
     for spec in specs:
         try:
-            plan = plan_of(spec)
+            plan = known[spec] = plan_of(spec)
         except NodelingError as error:
             failures[spec] = call_error(error)
         else:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import os
 import re
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -86,6 +85,8 @@ def language_of(toolchain: Toolchain) -> str:
 
 def find_program(program: Program) -> str | None:
     """Where a program is: on PATH, else where it is usually put."""
+    import shutil  # few nodes are built
+
     for name in (program.name, *program.also):
         found = shutil.which(name)
         if found is not None:

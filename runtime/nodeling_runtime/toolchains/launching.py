@@ -22,7 +22,7 @@ from nodeling_runtime.dispatch.worker.launch import Launch
 from nodeling_runtime.toolchains.ahead import call_error
 from nodeling_runtime.toolchains.catalogue import find_programs
 from nodeling_runtime.toolchains.command import CommandFault, compile_command
-from nodeling_runtime.toolchains.plan import plan_of
+from nodeling_runtime.toolchains.plan import Plan, plan_of
 
 if TYPE_CHECKING:
     from nodeling_runtime.registry import NodeSpec
@@ -30,20 +30,24 @@ if TYPE_CHECKING:
 _NOT_CODE = ("__pycache__", "node_modules", "target")
 _MOST_FILES = 2000  # a folder with more is stamped by its first so many
 _NONE: Mapping[Any, CallError] = {}
+_UNPLANNED: Mapping[Any, Plan] = {}
 
 
-def launch_of(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> Launch:
+def launch_of(
+    spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE, known: Mapping[Any, Plan] = _UNPLANNED
+) -> Launch:
     """How the workers of a node are started.
 
     Args:
         spec: The node.
         failures: The errors of the nodes that could not be built.
+        known: The plans that were made of nodes a moment ago.
 
     Raises:
         Refused: It has no folder, no program, no build, or a command that depends on the inputs.
     """
     manifest = spec.manifest
-    process = process_of(spec, failures)
+    process = process_of(spec, failures, known)
     named = {name: os.environ[name] for name in manifest.env if name in os.environ}
     return Launch(
         name=spec.name,
@@ -73,21 +77,25 @@ class Process:
     is_patient: bool
 
 
-def process_of(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> Process:
+def process_of(
+    spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE, known: Mapping[Any, Plan] = _UNPLANNED
+) -> Process:
     """How a process of a node is started.
 
     Raises:
         Refused: As for `launch_of`.
     """
     runtime = spec.manifest.runtime
-    toolchain, node = prepared(spec, failures)
+    toolchain, node = prepared(spec, failures, known)
     argv = _literal(spec) if runtime.command else tuple(toolchain.command(node))
     program = find_program(argv[0], node.folder, os.environ.get("PATH", os.defpath), spec.name)
     channel = runtime.channel or toolchain.channel
     return Process(node, program, argv, channel, toolchain.environment(node), toolchain.is_patient)
 
 
-def prepared(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> tuple[Toolchain, SourceNode]:
+def prepared(
+    spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE, known: Mapping[Any, Plan] = _UNPLANNED
+) -> tuple[Toolchain, SourceNode]:
     """A node's language, and the node with its programs and its build.
 
     Raises:
@@ -96,7 +104,7 @@ def prepared(spec: NodeSpec, failures: Mapping[Any, CallError] = _NONE) -> tuple
     if failures and spec in failures:
         raise Refused(failures[spec])
     try:
-        plan = plan_of(spec)
+        plan = known.get(spec) or plan_of(spec)
         programs = find_programs(plan.toolchain.needs, node=spec.name, purpose="run")
     except NodelingError as error:
         raise Refused(call_error(error)) from error

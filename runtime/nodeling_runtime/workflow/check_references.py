@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nodeling.errors import nearest
-from nodeling_runtime.expressions.references import Reference
 from nodeling_runtime.expressions.template import Template
-from nodeling_runtime.workflow.fit_select import MISSING, known_keys, select
+from nodeling_runtime.workflow.missing import MISSING
 from nodeling_runtime.workflow.model import Step
 from nodeling_runtime.workflow.plan import FAILED, SKIPPED, SUCCEEDED
 from nodeling_runtime.workflow.sight import Sight
 
 if TYPE_CHECKING:
+    from nodeling_runtime.expressions.references import Reference
     from nodeling_runtime.workflow.check import Check
 
 ROOTS = ("ctx", "steps")
@@ -128,6 +128,8 @@ class ReferenceCheck:
         """Whether the declared output can hold the key at all."""
         if reference.guarded or self.sight.schema_of(reference) is not MISSING:
             return
+        from nodeling_runtime.workflow.fit_select import known_keys, select
+
         schema = self.sight.output_of(name)
         for depth, key in enumerate(path):
             if select(schema, path[: depth + 1]) is not MISSING:
@@ -163,6 +165,8 @@ class ReferenceCheck:
         if part not in REQUEST:
             self._fault("expr.no_such_key", f"ctx.request has no {part!r}", meant(part, REQUEST))
         elif self.sight.schema_of(reference) is MISSING and not reference.guarded:
+            from nodeling_runtime.workflow.fit_select import known_keys
+
             inputs = self.sight.workflow.inputs
             known = known_keys(True if inputs is None else inputs)
             missing = ".".join(map(str, reference.path[2:]))

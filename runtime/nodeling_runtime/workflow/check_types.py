@@ -6,17 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import nearest
-from nodeling_runtime.expressions.references import Reference
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.schemas import Validator
-from nodeling_runtime.workflow.fit import fit
-from nodeling_runtime.workflow.fit_select import MISSING
 from nodeling_runtime.workflow.judged import primary
+from nodeling_runtime.workflow.missing import MISSING
 from nodeling_runtime.workflow.model import Step
 from nodeling_runtime.workflow.reading import escape
 from nodeling_runtime.workflow.sight import Sight
 
 if TYPE_CHECKING:
+    from nodeling_runtime.expressions.references import Reference
     from nodeling_runtime.workflow.check import Check
 
 BOOLEAN = {"type": "boolean"}
@@ -74,6 +73,8 @@ class TypeCheck:
         self, found: Mapping[str, Any], schema: Mapping[str, Any] | bool, template: Template, pointer: str
     ) -> None:
         """Every key that cannot fit, one after the other; then what else cannot."""
+        from nodeling_runtime.workflow.fit import fit  # for values that expressions make
+
         strict = self.check.strict
         for key, meant in self._stray(found, schema, pointer):
             found = _less(found, key)
@@ -135,6 +136,8 @@ class TypeCheck:
         found = template.infer(self._schema_of)
         if found is None:
             return
+        from nodeling_runtime.workflow.fit import fit
+
         if fit(found, BOOLEAN).value == "clash":
             self.check.fault(
                 "document.condition",

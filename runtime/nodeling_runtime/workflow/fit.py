@@ -17,8 +17,9 @@ import orjson
 from nodeling._dataclass import dataclass
 
 from .fit_compare import Comparison, Finding
-from .fit_select import MISSING, Missing, known_keys, select
+from .fit_select import known_keys, select
 from .fit_shape import COMPARED, Node, OutOfBudget, Part, root_of
+from .missing import MISSING, Missing
 
 __all__ = ["MISSING", "Missing", "Schema", "Verdict", "fit", "known_keys", "select"]
 

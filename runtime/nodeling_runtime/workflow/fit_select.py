@@ -7,9 +7,8 @@ proves that the part cannot exist. What it returns stands on its own, its defini
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from enum import Enum
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import orjson
 
@@ -17,22 +16,11 @@ from nodeling_runtime.schema_document import walk
 
 from .fit_shape import COMPARED, Items, Node, Object, OutOfBudget, Part, Root, Shape, Values, root_of
 from .fit_union import Shaper
+from .missing import MISSING, Missing
 
-__all__ = ["MISSING", "Missing", "known_keys", "select"]
+__all__ = ["known_keys", "select"]
 
 Step = str | int | None
-
-
-class Missing(Enum):
-    """The type of `MISSING`."""
-
-    MISSING = "missing"
-
-    def __repr__(self) -> str:
-        return "MISSING"
-
-
-MISSING: Final = Missing.MISSING
 
 
 def select(

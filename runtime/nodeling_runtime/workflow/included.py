@@ -67,7 +67,7 @@ def _load(reading: Reading, path: Path, pointer: str) -> Included | None:
     try:
         document = open_workflow(path, reading_of(reading.document))
     except ConfigError as error:
-        reading.faults.extend(error.faults)
+        reading.faults.extend(error.in_file(str(path)))
         return None
     reading.faults.extend(notes_of(document))
     return _read(reading, document)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nodeling._dataclass import dataclass
-from nodeling_runtime.expressions.references import Reference
-from nodeling_runtime.workflow.fit_select import MISSING, Missing, select
+from nodeling_runtime.workflow.missing import MISSING, Missing
 from nodeling_runtime.workflow.model import Step, Workflow
 from nodeling_runtime.workflow.plan import Plan
+
+if TYPE_CHECKING:
+    from nodeling_runtime.expressions.references import Reference
 
 Schema = Mapping[str, Any] | bool
 
@@ -80,7 +82,7 @@ class Sight:
                 return self._of_step(path[1], ("output", *path[2:]))
         if reference.root == "ctx" and path[:2] == ("request", "body"):
             inputs = self.workflow.inputs
-            return None if inputs is None else select(inputs, path[2:])
+            return None if inputs is None else _selected(inputs, path[2:])
         return None
 
     def _of_step(self, name: str, path: tuple[str | int | None, ...]) -> Schema | Missing | None:
@@ -92,9 +94,15 @@ class Sight:
             return {"type": "string"} if len(path) == 1 else MISSING
         if path[0] != "output" or step.continues or not step.active:
             return None
-        return select(step.spec.manifest.output, path[1:])
+        return _selected(step.spec.manifest.output, path[1:])
 
     def output_of(self, name: str) -> Schema:
         """The declared output of a step."""
         found = self.find(name)
         return True if found is None else found[0].spec.manifest.output
+
+
+def _selected(schema: Schema, path: tuple[str | int | None, ...]) -> Schema | Missing | None:
+    from nodeling_runtime.workflow.fit_select import select  # for those who refer to something
+
+    return select(schema, path)

@@ -84,6 +84,12 @@ class NodelingError(Exception):
             return text
         return "\n".join([f"{text}:", *(f"  {fault}" for fault in errors)])
 
+    def in_file(self, file: str | None = None) -> tuple[Fault, ...]:
+        """Its faults; itself as the only one when it has none."""
+        from nodeling.fault import Fault
+
+        return self.faults or (Fault(str(self.code), self.message, file=file, hint=self.hint),)
+
     def to_json(self) -> dict[str, Any]:
         """The error as data, as `--json` prints it."""
         body: dict[str, Any] = {

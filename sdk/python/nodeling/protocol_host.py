@@ -6,6 +6,7 @@ only when its terminal frame has come or the process is gone. Whatever else the 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from nodeling._plain import InvalidValue
@@ -43,9 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HostConnection"]
 
-_HEAD = b'{"jsonrpc":"2.0","id":'
-_OUTPUT = b',"result":{"output":'
-_LONGEST_ID = 16  # digits
+_plain_head = re.compile(rb'{"jsonrpc":"2\.0","id":([1-9][0-9]{0,15}),"result":{"output":').match
 _FEATURE_OF = {"node/progress": "progress", "node/log": "log", "node/chunk": "stream"}
 
 
@@ -135,18 +134,15 @@ class HostConnection(HostRequests):
         What stands between the head and the tail is one whole value, or it is not taken here: so the frame
         names no member twice and holds nothing else, and need not be read as a whole.
         """
-        end = line.find(b",", len(_HEAD))
-        digits = line[len(_HEAD) : end]
-        if not (line.startswith(_OUTPUT, end) and line.startswith(_HEAD) and line.endswith(b"}}")):
+        head = _plain_head(line)
+        if head is None or not line.endswith(b"}}"):
             return None
-        if not digits.isdigit() or digits.startswith(b"0") or len(digits) > _LONGEST_ID:
-            return None
-        id = int(digits)
+        id = int(head[1])
         request = self._open.get(id)
         if request is None or request.kind != "invoke" or request.is_answered or request.chunks:
             return None
         try:
-            value, data = decode_and_encode(line[end + len(_OUTPUT) : -2])
+            value, data = decode_and_encode(line[head.end() : -2])
         except InvalidValue:
             return None
         del self._open[id]

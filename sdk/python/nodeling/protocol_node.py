@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Cancel", "Credit", "Greeting", "Invoke", "Lost", "NodeConnection", "Shutdown"]
 
 PROTOCOL_VERSION = 1
+_NUMBERS = (int, float)
 _METHOD_ENDS = 100  # bytes into a frame, where its members stand in the usual order
 
 
@@ -129,6 +130,11 @@ class NodeConnection:
         """How many calls have not been answered."""
         return len(self._open)
 
+    @property
+    def has_replies(self) -> bool:
+        """Whether the connection itself has something to say."""
+        return bool(self._out)
+
     def take(self) -> bytes:
         """What is to be written, answers made by the connection itself included."""
         if not self._out:
@@ -141,6 +147,10 @@ class NodeConnection:
 
     def receive(self, data: bytes) -> list[NodeEvent]:
         """Take the next bytes from the host."""
+        if not self._reader.held and data.find(b"\n") == len(data) - 1 <= self.max_frame_bytes:
+            invoke = self._plain_invoke(data)  # one whole frame with one call, as nearly always
+            if invoke is not None:
+                return [invoke]
         events: list[NodeEvent] = []
         for found in self._reader.lines(data):
             if isinstance(found, bytes):
@@ -161,24 +171,24 @@ class NodeConnection:
             return None
         try:
             message = decode(line)
-        except InvalidValue:
+            if message["jsonrpc"] != "2.0" or message["method"] != "node/invoke":
+                return None
+            id, params = message["id"], message["params"]
+            told = params.get
+        except (InvalidValue, LookupError, TypeError, AttributeError):
             return None
-        if type(message) is not dict:
+        node, deadline = told("node", ""), told("deadline")
+        config, secrets = told("config") or {}, told("secrets") or {}
+        context, meta = told("context") or {}, told("_meta") or {}
+        if id.__class__ is not int or id in self._open or node.__class__ is not str:
             return None
-        params, id = message.get("params"), message.get("id")
-        if message.get("jsonrpc") != "2.0" or message.get("method") != "node/invoke":
+        if not config.__class__ is secrets.__class__ is context.__class__ is meta.__class__ is dict:
             return None
-        if type(id) is not int or id in self._open or type(params) is not dict:
-            return None
-        node, deadline = params.get("node", ""), params.get("deadline")
-        config, secrets = params.get("config") or {}, params.get("secrets") or {}
-        context, meta = params.get("context") or {}, params.get("_meta") or {}
-        if not (type(config) is type(secrets) is type(context) is type(meta) is dict and type(node) is str):
-            return None
+        if deadline.__class__ not in _NUMBERS:
+            deadline = None
         self._open.add(id)
-        known = deadline if deadline is None or _is_number(deadline) else None
         may_hold_blobs = b"blob" in line or b"\\u00" in line
-        return Invoke(id, node, params.get("input"), config, secrets, context, known, meta, may_hold_blobs)
+        return Invoke(id, node, told("input"), config, secrets, context, deadline, meta, may_hold_blobs)
 
     def _line(self, line: bytes, events: list[NodeEvent]) -> None:
         found = read_frame(line)
@@ -342,12 +352,13 @@ class NodeConnection:
             self.dropped += 1
             return b""
         self._open.discard(id)
-        frame = b'{"jsonrpc":"2.0","id":%s,%s}\n' % (_id_bytes(id), body)
+        name = b"%d" % id if id.__class__ is int else encode(id)
+        frame = b'{"jsonrpc":"2.0","id":%s,%s}\n' % (name, body)
         if len(frame) - 1 <= self.max_frame_bytes:
             return frame
         said = f"the answer is a frame of {len(frame) - 1} bytes, over the cap of {self.max_frame_bytes}"
         error = encode(error_body(4005, said, retryable=False))
-        return b'{"jsonrpc":"2.0","id":%s,"error":%s}\n' % (_id_bytes(id), error)
+        return b'{"jsonrpc":"2.0","id":%s,"error":%s}\n' % (name, error)
 
     def chunk(self, id: Any, seq: int, data: bytes) -> bytes:
         """A part of the output; `data` is checked bytes.
@@ -415,7 +426,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
+    return type(value) in _NUMBERS
 
 
 def _clean(text: str) -> str:

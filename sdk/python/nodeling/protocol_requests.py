@@ -16,9 +16,9 @@ __all__ = ["FEATURES", "PROTOCOL_VERSION", "FrameTooLarge", "HostRequests", "Req
 PROTOCOL_VERSION = 1  # one integer, raised only when old nodes break; everything else is a feature
 FEATURES = ("blob", "cancel", "credit", "drain", "log", "ping", "progress", "stream")
 SPILL_BYTES = 1024 * 1024
-_INVOKE = (
-    b'{"jsonrpc":"2.0","id":%d,"method":"node/invoke","params":'
-    b'{"node":%b,"input":%b,"config":%b,"secrets":%b,"context":%b%b}}\n'
+_INVOKE = (  # the name and what is told of every call first, the rest with each
+    b'{"jsonrpc":"2.0","id":%%d,"method":"node/invoke","params":'
+    b'{"node":%b,"input":%%b,"config":%%b,"secrets":%%b,"context":%%b%%b%b}}\n'
 )
 
 
@@ -70,9 +70,9 @@ class HostRequests:
         self._next = 1
         self._open: dict[int, Request] = {}
         self.inflight = 0  # calls that hold a slot, also when their callers were answered before their end
-        self._node, self._node_bytes = "", b'""'
+        self._node: str | None = None
         self._meta: Mapping[str, Any] | None = None
-        self._meta_bytes = b""
+        self._invoke = b""
         self._credit: int | None = None
 
     # --- What the host asks -----------------------------------------------------------------------
@@ -127,33 +127,30 @@ class HostRequests:
         """
         if self.state != "ready" or self.inflight >= self.max_concurrency:
             raise RuntimeError(f"no call may be sent now: {self.state}, {self.inflight} calls open")
+        if node is not self._node or meta is not self._meta:  # most hosts say the same with every call
+            self._remember(node, meta)
         known = encode(dict(secrets)) if secrets else b"{}"
         rest = b"" if deadline_ms is None else b',"deadline":%d' % deadline_ms
-        credit: int | None = None
-        if meta:
-            if meta is not self._meta:  # most hosts say the same with every call
-                self._remember(meta)
-            rest += self._meta_bytes
-            credit = self._credit
-        if node != self._node:
-            self._node, self._node_bytes = node, encode(node)
         id = self._next
-        frame = _INVOKE % (id, self._node_bytes, input, config, known, context, rest)
-        if frame.find(b"\n") != len(frame) - 1:
+        frame = self._invoke % (id, input, config, known, context, rest)
+        size = len(frame) - 1
+        if frame.find(b"\n") != size:
             raise ValueError(_unchecked(input=input, config=config, context=context))
-        if len(frame) > self.max_frame_bytes:
+        if size > self.max_frame_bytes:
             self._check_size(frame)
         self._next = id + 1
-        self._open[id] = Request("invoke", credit)
+        self._open[id] = Request("invoke", self._credit)
         self.inflight += 1
         return id, frame
 
-    def _remember(self, meta: Mapping[str, Any]) -> None:
-        stream = meta.get("stream")
+    def _remember(self, node: str, meta: Mapping[str, Any] | None) -> None:
+        stream = meta.get("stream") if meta else None
         self._credit = (
             stream.get("credit") if isinstance(stream, Mapping) and "credit" in self.features else None
         )
-        self._meta, self._meta_bytes = meta, b',"_meta":' + encode(dict(meta))
+        told = b',"_meta":' + encode(dict(meta)) if meta else b""
+        self._invoke = _INVOKE % (encode(node).replace(b"%", b"%%"), told.replace(b"%", b"%%"))
+        self._node, self._meta = node, meta
 
     def cancel(self, id: int, reason: str = "user") -> bytes:
         """Ask a call to end; empty when the node cannot be asked, or the call has ended."""

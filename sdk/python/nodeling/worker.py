@@ -115,11 +115,11 @@ class Worker:
         data = self.channel.read()
         if not data:
             return None
+        connection = self.connection
         with self.lock:
-            events = self.connection.receive(data)
-            replies = self.connection.take()
-            if replies:
-                self.channel.write(replies)
+            events = connection.receive(data)
+            if connection.has_replies:
+                self.channel.write(connection.take())
         if len(events) == 1 and type(events[0]) is Invoke:  # as nearly always
             return events
         return [event for event in events if not self._heed(event)]
@@ -249,20 +249,21 @@ async def _awaited(awaitable: Any) -> Any:
 def serve_serially(worker: Worker) -> int:
     """One call after the other, in this thread."""
     is_fresh = True  # the first call is answered before anything is imported that it does not need
+    waiting = worker.waiting
     while True:
-        if worker.served and is_fresh and not worker.channel.has_more():
+        if is_fresh and worker.served and not worker.channel.has_more():
             choose_back_end()
             is_fresh = False
         events = worker.read()
         if events is None:
             return 0
-        worker.waiting.extend(events)
-        while worker.waiting:
-            event = worker.waiting.pop(0)
-            if isinstance(event, Invoke):
+        waiting.extend(events)
+        while waiting:
+            event = waiting.pop(0)
+            if event.__class__ is Invoke:
                 worker.run(worker.open(event))
                 worker.served += 1
-            elif isinstance(event, Shutdown):
+            elif event.__class__ is Shutdown:
                 worker.shut_down(event.id)
                 return 0
 

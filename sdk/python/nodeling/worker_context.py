@@ -22,31 +22,30 @@ class SentSource:
             does not exist; what is neither declared nor sent cannot be known here.
     """
 
-    __slots__ = ("_context", "_reads", "_vars", "_writers")
+    __slots__ = ("_context", "_reads")
 
     def __init__(self, context: Mapping[str, Any], reads: Collection[str]) -> None:
         self._context = context
-        self._reads = frozenset(reads)  # of a frozen set itself
-        given, writers = context.get("vars"), context.get("writers")
-        self._vars: dict[str, Any] = given if isinstance(given, dict) else {}
-        self._writers: dict[str, Any] = writers if isinstance(writers, dict) else {}
+        self._reads = reads
 
     def read(self, key: str) -> bytes | None:
         """The value of a variable."""
-        if key in self._vars:
-            return encode(self._vars[key])
+        sent = self._sent("vars")
+        if key in sent:
+            return encode(sent[key])
         self._declared(f"vars.{key}", "vars.*")
         return None
 
     def keys(self) -> list[str]:
         """Every variable that was sent."""
-        if not self._vars and not any(word.startswith("vars.") for word in self._reads):
+        sent = self._sent("vars")
+        if not sent and not any(word.startswith("vars.") for word in self._reads):
             self._declared("vars.*")
-        return list(self._vars)
+        return list(sent)
 
     def who(self, key: str) -> str | None:
         """The step that wrote a variable, when the host said so."""
-        writer = self._writers.get(key)
+        writer = self._sent("writers").get(key)
         return writer if isinstance(writer, str) else None
 
     def part(self, name: str) -> bytes | None:
@@ -68,8 +67,12 @@ class SentSource:
         """Never: the names of the steps are the host's to guard."""
         return False
 
+    def _sent(self, part: str) -> dict[str, Any]:
+        found = self._context.get(part)
+        return found if isinstance(found, dict) else {}
+
     def _declared(self, *words: str) -> None:
-        if self._reads.isdisjoint(words):
+        if not any(word in self._reads for word in words):
             raise NodelingError(
                 f"this node does not declare that it reads {words[0]!r}",
                 code="context.not_sent",

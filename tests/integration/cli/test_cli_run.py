@@ -197,7 +197,7 @@ def test_a_parameter_overrides_one_input_of_one_step(project: Path) -> None:
         (["--input", "@nowhere.json"], 66, "no file nowhere.json"),
         (["--request", "nowhere.json"], 66, "no file nowhere.json"),
         (["--events", "/nowhere/at/all"], 2, "cannot be written"),
-        (["--nodes", "/nowhere"], 2, "/nowhere"),
+        (["--nodes", "/nowhere"], 66, "/nowhere"),
         (["--nonsense"], 2, "--nonsense"),
     ],
 )

@@ -390,6 +390,21 @@ def test_a_value_too_large_for_memory_is_itself_again_after_a_resume(project: Pa
     assert (done.code, done.data["output"]) == (0, 17 * 2**20)
 
 
+def test_a_run_whose_process_is_gone_is_listed_with_what_to_do(project: Path) -> None:
+    write_workflow(project, {"steps": [{"name": "a", "node": "counts"}]})
+    assert dying(project, "run", "flow.json", at="sent").code == -9
+    (row,) = listed()
+    assert (row["status"], row["abandoned"]) == ("running", True)
+    for words in (("list",), ("show", row["run_id"])):
+        told = call("runs", *words)
+        assert told.code == 0
+        assert f"the process of run {row['run_id']} is gone" in told.err
+        assert f"nodectl runs resume {row['run_id']}" in told.err
+    assert call("runs", "resume", row["run_id"], "--quiet").code == 0
+    assert "gone" not in call("runs", "list").err
+    assert [row["abandoned"] for row in listed()] == [False]
+
+
 # -- cancelling and signals
 
 

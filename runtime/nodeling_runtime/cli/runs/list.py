@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from nodeling_runtime.cli.inputs import ParamType
-from nodeling_runtime.cli.output import print_json
+from nodeling_runtime.cli.output import print_json, talk
 from nodeling_runtime.cli.runs.where import json_option, open_existing, store_option
+from nodeling_runtime.cli.text import abandoned_line
 from nodeling_runtime.store.model import CLOSED, OPEN, RunFilter, RunRow
 from nodeling_runtime.workflow.duration import spoken
 
@@ -58,21 +59,25 @@ def command(
     """List the runs that are kept, newest first."""
     opened = open_existing(store)
     rows: list[RunRow] = []
+    gone: set[str] = set()
     if opened is not None:
         try:
             most = None if tags else limit
             rows = opened.runs(RunFilter(most, statuses, workflow, since, until))
             rows = [row for row in rows if set(tags) <= set(_tags(row))][:limit]
+            gone = opened.abandoned() & {row.run_id for row in rows}
         finally:
             opened.close()
     if as_json:
-        print_json([_json(row) for row in rows])
+        print_json([{**_json(row), "abandoned": row.run_id in gone} for row in rows])
         return
     table = [("RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK"), *(_line(row) for row in rows)]
     widths = [max(len(line[column]) for line in table) for column in range(4)]
     for line in table:
         cells = [cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)]
         click.echo("  ".join(cells).rstrip())
+    if gone:
+        talk(f"nodectl: {abandoned_line(sorted(gone))}")
 
 
 def _tags(row: RunRow) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from nodeling_runtime.cli.output import talk
 from nodeling_runtime.cli.runs.where import durability_option, find_run, store_option, store_url
 from nodeling_runtime.engine.pinned import POLICIES, Policy
 from nodeling_runtime.store.model import RunFilter, RunRow
+from nodeling_runtime.store.writer import HOLD_SECONDS
 
 if TYPE_CHECKING:
     from nodeling_runtime.cli.session import Wanted
@@ -84,7 +86,17 @@ def resume_one(keeper: Keeper, row: RunRow, policy: Policy, wanted: Wanted) -> i
         lambda: resume_run(
             keeper, row.run_id, options, policy=policy, loaded=loaded if made_in_python else None
         ),
+        partial(tell_of_trouble, keeper),
     )
+
+
+def tell_of_trouble(keeper: Keeper, say: Callable[[str], None]) -> None:
+    """Have it said at once, and not when it is given up, that the store cannot write for the moment."""
+
+    def heard(error: StoreError) -> None:
+        say(f"nodectl: {error}; the run waits {HOLD_SECONDS:.0f} s at most, and nothing of it is lost")
+
+    keeper.writer.on_trouble = heard
 
 
 def _loaded(keeper: Keeper, row: RunRow) -> tuple[Loaded, bool]:

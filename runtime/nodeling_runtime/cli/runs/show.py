@@ -9,7 +9,7 @@ import click
 
 from nodeling_runtime.cli.output import print_json, talk
 from nodeling_runtime.cli.runs.where import existing, find_run, json_option, moment, store_option
-from nodeling_runtime.cli.text import COLOURS, error_line, fancy, hint_of, how_to_go_on, mark
+from nodeling_runtime.cli.text import COLOURS, abandoned_line, error_line, fancy, hint_of, how_to_go_on, mark
 
 if TYPE_CHECKING:
     from nodeling_runtime.cli.runs.history import Told
@@ -35,6 +35,7 @@ def command(run: str, store: str | None, as_json: bool) -> None:
         result = stored_result(opened, row.run_id)
         events = [] if as_json else opened.events(row.run_id)
         definition = opened.definition(row.definition)
+        is_abandoned = row.run_id in opened.abandoned()
     if as_json:
         print_json(result.to_json())
         return
@@ -43,6 +44,8 @@ def command(run: str, store: str | None, as_json: bool) -> None:
     top = forest(steps_of(events))
     for line in (*_head(row), *_tree(top, ""), *_critical(critical_path(top, _late(definition)), row)):
         talk(line)
+    if is_abandoned:
+        talk(f"nodectl: {abandoned_line([row.run_id])}")
 
 
 def _late(definition: bytes | None) -> set[str]:

@@ -677,3 +677,22 @@ def test_a_converted_export_checks_clean_and_gives_the_same(tmp_path: Path) -> N
     assert invoke("check", native).exit_code == 0
     outputs = [json.loads(invoke("run", one, "--json").stdout)["output"] for one in (path, native)]
     assert outputs[0] == outputs[1] == {"a": "FAILED", "b": "SUCCEEDED"}
+
+
+def test_an_export_is_drawn_and_checked_without_bindings_and_with_the_workflow_that_is_meant(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "wf.xml"
+    path.write_text(load_flow(), encoding="utf-8")
+    drawn = invoke("graph", path)
+    assert (drawn.exit_code, "s_load  [powercenter-unbound]" in drawn.stdout) == (0, True)
+    one, other = (
+        workflow(command(f"in_{name}", "true"), instance(f"in_{name}", "Command"), link("Start", f"in_{name}"), name=name)
+        for name in ("wf_a", "wf_b")
+    )  # fmt: skip
+    path.write_text(export(one, other), encoding="utf-8")
+    for asked in ("graph", "check"):
+        assert invoke(asked, path).exit_code == 65
+        assert invoke(asked, path, "--bind", "WORKFLOW=wf_b").exit_code == 0
+    assert "in_wf_b" in invoke("graph", path, "--bind", "WORKFLOW=wf_b").stdout
+    assert invoke("check", path, "--from", "nonsense").exit_code == 65

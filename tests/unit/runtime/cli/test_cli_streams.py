@@ -26,7 +26,7 @@ def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "work.yaml").write_text(
-        "steps:\n  - {name: one, node: transform, inputs: {value: 1}}\n", encoding="utf-8"
+        "steps:\n  - {name: one, node: assign, inputs: {set: {v: 1}}}\n", encoding="utf-8"
     )
     return tmp_path
 
@@ -39,6 +39,29 @@ def test_a_stdout_that_is_full_is_said_and_is_no_bug(folder: Path, words: str) -
     assert "stdout cannot be written: No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
     assert "bug" not in done.stderr
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(("words", "code"), [("run work.yaml --store none", 0), ("run nope.yaml", 66)])
+def test_a_stderr_that_is_full_decides_nothing(folder: Path, words: str, code: int) -> None:
+    done = shell(f"NODECTL {words} 2>/dev/full", folder)
+    assert done.returncode == code
+    assert ('"v": 1' in done.stdout) is (code == 0)
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+def test_events_that_could_not_be_written_are_told_of_and_the_run_goes_on(folder: Path) -> None:
+    done = shell("NODECTL run work.yaml --store none --quiet --events /dev/full", folder)
+    assert done.returncode == 69
+    assert '"v": 1' in done.stdout
+    assert "events could not be written to /dev/full: No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("words", ["run work.yaml", "call transform", "worker --store runs.db", "nodes list"])
+def test_a_folder_of_nodes_that_is_not_there_is_no_such_file(folder: Path, words: str) -> None:
+    done = shell(f"NODECTL {words} --nodes nowhere", folder)
+    assert done.returncode == 66
+    assert "--nodes: there is no folder 'nowhere'" in done.stderr
 
 
 @pytest.mark.parametrize("words", ["eval 1+1", "nodes list --json", "run work.yaml --store none --json"])

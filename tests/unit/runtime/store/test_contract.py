@@ -75,6 +75,18 @@ def test_several_new_runs_are_kept_together_and_one_that_is_refused_hurts_no_oth
     assert [row.run_id for row in store.runs(RunFilter())] == ["d", "a", "first"]
 
 
+def test_a_run_that_nobody_runs_any_more_is_told_apart_from_one_that_goes_on(place: Place) -> None:
+    mine, theirs = place.open(), place.open()
+    begun(theirs, "theirs")
+    claim = begun(mine, "ended")
+    mine.create(new("queued", owner=None))
+    over = Fact("run.ended", 2.0, data={"status": "succeeded", "error": None})
+    mine.append([Batch(claim, (over,))])
+    assert mine.abandoned() == set()
+    place.die(theirs)
+    assert mine.abandoned() == {"theirs"}
+
+
 def test_several_runs_are_let_go_together(store: Store) -> None:
     claims = [begun(store, run_id) for run_id in ("a", "b")]
     store.release_all(claims)
