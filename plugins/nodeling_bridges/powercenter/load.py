@@ -63,16 +63,15 @@ def native(flow: Flow, whole: Whole) -> dict[str, Any]:
     if flow.description:
         document["description"] = flow.description
     document["steps"] = lowering.steps()
-    states = ", ".join(
-        f"{json.dumps(name)}: powercenter_status({step}.status, {step}.reason)"
-        for name, step in ((one, f"steps[{json.dumps(one)}]") for one in lowering.tasks())
-    )
+    states = {name: f"steps[{json.dumps(name)}]" for name in lowering.tasks()}
     settings: dict[str, Any] = {"on_failure": "suspend"} if flow.suspends else {}
     if whole.mails:
         settings["env"] = [variable for _, _, variable, _ in MAIL_SETTINGS]
     if settings:
         document["settings"] = settings
-    document["output"] = f"${{{{{states}}}}}"
+    document["output"] = {
+        name: f"${{powercenter_status({step}.status, {step}.reason)}}" for name, step in states.items()
+    }
     _judge_flow(lowering, flow)
     return document
 

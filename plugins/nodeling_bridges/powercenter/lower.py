@@ -125,6 +125,10 @@ class Lowering:
         told = suspension_email(self, len(first) + len(found) + len(guards))
         return [*first, *found, *guards, *told, *keeping(self)]
 
+    def _trail(self) -> list[str]:
+        """The worklets around this, the outermost first."""
+        return [] if self.outer is None else [*self.outer._trail(), self.flow.name]
+
     def tasks(self) -> list[str]:
         """The steps of the tasks themselves."""
         return [step for step in self.step_of.values() if step != self.whole.start]
@@ -274,6 +278,13 @@ class Lowering:
         flow = self.whole.repository.worklets.get(instance.task.name)
         if flow is None:
             self.fault("powercenter.no_task", f"the worklet {instance.task.name!r} is not here", instance)
+            return {"node": "sequence", "steps": []}
+        trail = self._trail()
+        if flow.name in trail:
+            walk = " → ".join([*trail[trail.index(flow.name) :], flow.name])
+            self.fault(
+                "powercenter.depth", f"the worklet {flow.name!r} stands inside itself: {walk}", instance
+            )
             return {"node": "sequence", "steps": []}
         if self.depth >= DEEPEST_WORKLETS:
             self.fault("powercenter.depth", f"worklets nest deeper than {DEEPEST_WORKLETS}", instance)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 Position = tuple[int, int]
@@ -101,7 +102,7 @@ class Variable:
     persistent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Flow:
     """A workflow or a worklet."""
 
@@ -119,7 +120,14 @@ class Flow:
 
     def into(self, name: str) -> list[Link]:
         """The links that lead to an instance."""
-        return [link for link in self.links if link.target == name]
+        return self._arrivals.get(name, [])
+
+    @cached_property
+    def _arrivals(self) -> dict[str, list[Link]]:
+        found: dict[str, list[Link]] = {}
+        for link in self.links:
+            found.setdefault(link.target, []).append(link)
+        return found
 
     def start(self) -> str | None:
         """The instance that everything begins with."""
