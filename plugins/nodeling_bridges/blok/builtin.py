@@ -35,14 +35,13 @@ def lower_builtin(draft: Draft, step: Step, bare: str, pointer: str) -> Step:
     return _NODES[bare](draft, step, pointer)
 
 
-def _inputs(step: Step) -> dict[str, Any]:
-    found: dict[str, Any] = step.pop("inputs", {})
-    return found
+def _inputs(draft: Draft, step: Step, pointer: str) -> dict[str, Any]:
+    return draft.mapping(step.pop("inputs", {}), f"{pointer}/inputs", "`inputs`")
 
 
 def _expr(draft: Draft, step: Step, pointer: str) -> Step:
     """`expression` is JavaScript without a mark."""
-    given = _inputs(step).get("expression")
+    given = _inputs(draft, step, pointer).get("expression")
     if not isinstance(given, str):
         draft.fault("shape", pointer, "an expr step needs an `expression`")
     return {**step, "node": "blok-expr", "inputs": {"value": given}}
@@ -50,14 +49,14 @@ def _expr(draft: Draft, step: Step, pointer: str) -> Step:
 
 def _mapper(draft: Draft, step: Step, pointer: str) -> Step:
     """A mapper gives its `model`, the expressions in it resolved."""
-    inputs = _inputs(step)
+    inputs = _inputs(draft, step, pointer)
     if "model" not in inputs:
         draft.fault("shape", pointer, "a mapper needs a `model` among its inputs")
     return {**step, "node": "blok-expr", "inputs": {"value": inputs.get("model")}}
 
 
 def _publish(draft: Draft, step: Step, pointer: str) -> Step:
-    inputs = _inputs(step)
+    inputs = _inputs(draft, step, pointer)
     if not isinstance(inputs.get("name"), str):
         draft.fault("shape", pointer, "a ctx-publish step needs a literal `name`")
         return {**step, "node": "blok-publish", "inputs": {"values": {}}}
@@ -67,7 +66,7 @@ def _publish(draft: Draft, step: Step, pointer: str) -> Step:
 
 
 def _publish_many(draft: Draft, step: Step, pointer: str) -> Step:
-    inputs = _inputs(step)
+    inputs = _inputs(draft, step, pointer)
     values = inputs.get("values")
     if not isinstance(values, dict):
         draft.fault("shape", pointer, "a ctx-publish-many step needs an object of `values`")
@@ -76,16 +75,16 @@ def _publish_many(draft: Draft, step: Step, pointer: str) -> Step:
 
 
 def _log(draft: Draft, step: Step, pointer: str) -> Step:
-    return {**step, "node": "blok-log", "inputs": _inputs(step)}
+    return {**step, "node": "blok-log", "inputs": _inputs(draft, step, pointer)}
 
 
 def _throw(draft: Draft, step: Step, pointer: str) -> Step:
-    return {**step, "node": "blok-throw", "inputs": _inputs(step)}
+    return {**step, "node": "blok-throw", "inputs": _inputs(draft, step, pointer)}
 
 
 def _respond(draft: Draft, step: Step, pointer: str) -> Step:
     """The response is the step's output, whole; there is no server to set a status or cookies with."""
-    inputs = _inputs(step)
+    inputs = _inputs(draft, step, pointer)
     if set(inputs) - {"body", "status"}:
         draft.note("respond", pointer, "headers, cookies and contentType of a response become plain output")
     return {**step, "node": "blok-expr", "inputs": {"value": inputs}}
@@ -98,7 +97,7 @@ def _json_schema(draft: Draft, step: Step, pointer: str) -> Step:
 
 def _json_validator(draft: Draft, step: Step, pointer: str) -> Step:
     """Reports `valid` and `errors`; the data is one record, also where it is a list."""
-    inputs = _inputs(step)
+    inputs = _inputs(draft, step, pointer)
     for key in ("schema", "data"):
         if key not in inputs:
             draft.fault("shape", pointer, f"a validating step needs `{key}` among its inputs")
@@ -107,7 +106,7 @@ def _json_validator(draft: Draft, step: Step, pointer: str) -> Step:
 
 def _api_call(draft: Draft, step: Step, pointer: str) -> Step:
     """The answer's body alone is the output, so a second step takes it out."""
-    inputs, name = _inputs(step), step["name"]
+    inputs, name = _inputs(draft, step, pointer), step["name"]
     asks: Step = {key: inputs[key] for key in ("url", "method", "headers") if key in inputs}
     if isinstance(asks.get("method"), str):
         asks["method"] = asks["method"].upper()

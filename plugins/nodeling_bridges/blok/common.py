@@ -53,9 +53,9 @@ def without_cache(draft: Draft, data: Step, pointer: str, found: Step) -> Step:
 def plain_keys(draft: Draft, data: Step, pointer: str) -> Step:
     """The new step: its name, its description, whether it runs."""
     name = draft.text(data, "id" if "id" in data else "name", pointer, "a step")
-    # In Blok every output is seen everywhere; here one from inside a container leaves it as a variable,
-    # and a variable does not bear the name of a step.
-    leaves = name in draft.read and pointer.count("/") > TOP
+    # In Blok every output is seen everywhere; here one from inside a container leaves it as a variable, as
+    # does that of a name that several steps bear, and a variable does not bear the name of a step.
+    leaves = name in draft.read and (pointer.count("/") > TOP or name in draft.repeated)
     found: Step = {"name": draft.unique(f"{name}-step" if leaves else name or "step")}
     if isinstance(data.get("description"), str) and data["description"]:
         found["description"] = data["description"]
@@ -69,10 +69,11 @@ def plain_keys(draft: Draft, data: Step, pointer: str) -> Step:
 
 def _naming(draft: Draft, data: Step, pointer: str, found: Step, name: str) -> None:
     """Under which key of the context the output stands."""
+    is_read = found["name"] != name and name in draft.read
     if draft.is_first:
         if isinstance(data.get("set_var"), bool):
             found["set_var"] = data["set_var"]
-            if data["set_var"] and found["name"] != name:
+            if data["set_var"] and is_read:
                 found["set_var"] = name
     elif "set_var" in data:
         hint = "every output is kept; for `false` write `ephemeral: true`"
@@ -81,7 +82,7 @@ def _naming(draft: Draft, data: Step, pointer: str, found: Step, name: str) -> N
         found["set_var"] = data["as"]
     elif data.get("ephemeral") is True:
         found["set_var"] = False
-    elif found["name"] != name:  # what reads the output goes by the name in Blok
+    elif is_read:  # what reads the output goes by the name in Blok
         found.setdefault("set_var", name)
 
 

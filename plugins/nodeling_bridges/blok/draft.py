@@ -23,6 +23,7 @@ class Draft:
         is_first: The document is of the first generation.
         loops: The steps whose output is a list in Blok and a report with `results` here.
         names: Every name that a step bears in Blok.
+        repeated: Those that several steps bear.
         read: The names whose output some expression reads.
         env: The environment variables that expressions read.
     """
@@ -36,6 +37,7 @@ class Draft:
         self.places: dict[str, Position] = {}
         self.loops: set[str] = set()
         self.names: set[str] = set()
+        self.repeated: set[str] = set()
         self.read: set[str] = set()
         self.env: set[str] = set()
         self.ui: dict[str, Any] = {}

@@ -111,10 +111,13 @@ def _no_middleware(draft: Draft, pointer: str) -> None:
 def _look_ahead(draft: Draft, data: dict[str, Any]) -> None:
     """Find every step's name, every loop and what is read of them before anything is converted."""
     draft.read.update(_names_read(data))
+    seen: set[str] = set()
     for step in _all_steps([data.get("steps"), data.get("nodes")]):
         name = step.get("id", step.get("name"))
         if not isinstance(name, str):
             continue
+        draft.repeated.update({name} & seen)
+        seen.add(name)
         draft.names.add(step["as"] if isinstance(step.get("as"), str) else name)
         loop = step.get("forEach")
         if isinstance(loop, dict):

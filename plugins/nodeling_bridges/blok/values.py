@@ -117,8 +117,9 @@ class Values:
     def _ref(self, ref: Any, pointer: str) -> list[str | int]:
         step = ref.get("step") if isinstance(ref, dict) else None
         rest = ref.get("path", []) if isinstance(ref, dict) else []
-        if not isinstance(step, str) or not isinstance(rest, list):
-            self.draft.fault("shape", pointer, "a $ref is an object with a `step` and a list as its `path`")
+        if not isinstance(step, str) or not isinstance(rest, list) or not all(map(_is_key, rest)):
+            message = "a $ref is an object with a `step` and a list of names and places as its `path`"
+            self.draft.fault("shape", pointer, message)
             return ["ctx"]
         if step not in self.draft.names and step not in _PSEUDO_STEPS:
             self.draft.note("reference", pointer, f"no step of this document is called {step!r}")
@@ -196,6 +197,10 @@ class Values:
         if head[1] == "vars" and self.draft.is_first and keys[1:] == ["data"] and keys[0] in self.draft.names:
             return [*head, keys[0]], used + 2, True
         return [*head], used, False
+
+
+def _is_key(key: Any) -> bool:
+    return isinstance(key, (str, int)) and not isinstance(key, bool)
 
 
 def _written(keys: Keys) -> str:

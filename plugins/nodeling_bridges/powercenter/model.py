@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 Position = tuple[int, int]
@@ -65,6 +66,7 @@ class Task:
     pairs: tuple[Pair, ...] = ()
     wait: Wait | None = None
     mapping: str = ""
+    components: tuple[str, ...] = ()  # what a session does around itself: its commands and e-mails
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Variable:
     persistent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Flow:
     """A workflow or a worklet."""
 
@@ -115,11 +117,20 @@ class Flow:
     links: tuple[Link, ...] = ()
     variables: Mapping[str, Variable] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Position] = field(default_factory=dict)  # of the attributes
+    extensions: Mapping[str, str] = field(default_factory=dict)  # what people noted beside it
     schedule: str = ""
 
     def into(self, name: str) -> list[Link]:
         """The links that lead to an instance."""
-        return [link for link in self.links if link.target == name]
+        return self._arrivals.get(name, [])
+
+    @cached_property
+    def _arrivals(self) -> dict[str, list[Link]]:
+        found: dict[str, list[Link]] = {}
+        for link in self.links:
+            found.setdefault(link.target, []).append(link)
+        return found
 
     def start(self) -> str | None:
         """The instance that everything begins with."""

@@ -30,6 +30,8 @@ TASK_VARIABLES = (
     *SESSION_COUNTS,
 )
 
+LONGEST_SHOWN = 120  # of an expression, in a message
+
 MakeFault = Callable[..., Fault]
 
 
@@ -45,13 +47,15 @@ class Names:
     make_fault: MakeFault
     faults: list[Fault]
     assigned: dict[str, str] = field(default_factory=dict)  # within one assignment: what was set before
+    _instances: dict[str, str] = field(default_factory=dict)  # by their names in small letters
 
     def call(self, function: str, text: str, position: Position) -> str:
         """A native expression that evaluates a text; with a fault beside it when it cannot be read."""
         try:
             tree = parse(text)
         except SyntaxFault as error:
-            said = f"{text!r} cannot be read: {error.message} at character {error.position + 1}"
+            shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+            said = f"{shown!r} cannot be read: {error.message} at character {error.position + 1}"
             self._fault("powercenter.expression", said, position, error.hint)
             return f"{function}({json.dumps(text)}, {{}})"
         entries: dict[str, str] = {}
@@ -81,7 +85,9 @@ class Names:
     # -- tasks
 
     def _of_task(self, task: str, name: str, position: Position) -> str | None:
-        known = {one.lower(): one for one in self.step_of}
+        known = self._instances
+        if not known:
+            known.update((one.lower(), one) for one in self.step_of)
         if task.lower() not in known:
             if self.outer is not None:
                 return self.outer._of_task(task, name, position)

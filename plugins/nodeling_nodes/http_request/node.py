@@ -31,6 +31,7 @@ CARRIED = {"accept", "accept-language", "content-type", "user-agent"}  # what an
 class Ask:
     """One request as it is wanted."""
 
+    ctx: Context
     inputs: Mapping[str, Any]
     secret: str | None
     guard: network.Allowed
@@ -48,12 +49,13 @@ class Ask:
     @property
     def max_bytes(self) -> int:
         """The largest body."""
-        return int(self.inputs.get("max_bytes", IN_A_FILE if "to_file" in self.inputs else IN_MEMORY))
+        is_streamed = "to_file" in self.inputs or self.inputs.get("expect") == "blob"
+        return int(self.inputs.get("max_bytes", IN_A_FILE if is_streamed else IN_MEMORY))
 
 
 async def run(ctx: Context, inputs: dict[str, Any]) -> dict[str, Any]:
     """Ask, and ask again where that can help."""
-    ask = Ask(inputs, _secret(ctx, inputs), network.allowed(inputs.get("allow", ())))
+    ask = Ask(ctx, inputs, _secret(ctx, inputs), network.allowed(inputs.get("allow", ())))
     tries = inputs.get("retries", 0) + 1
     for number in range(1, tries + 1):
         try:
@@ -185,7 +187,9 @@ async def _read(answer: httpx.Response, ask: Ask) -> dict[str, Any]:
         "url": str(answer.url),
     }
     if "to_file" in given:
-        return {**head, **await _into_file(answer, given["to_file"], limit, url)}
+        return {**head, **await _into_file(answer, given["to_file"], limit, url), "path": given["to_file"]}
+    if given.get("expect") == "blob":
+        return {**head, **await _into_blob(ask.ctx, answer, limit, url)}
     data = await network.read_bounded(answer, limit, url)
     return {**head, "body": _body(data, answer, given.get("expect", "auto"), url), "bytes": len(data)}
 
@@ -212,7 +216,23 @@ async def _into_file(answer: httpx.Response, path: str, limit: int, url: str) ->
         holder.__exit__(type(error), error, error.__traceback__)
         raise
     await asyncio.to_thread(holder.__exit__, None, None, None)
-    return {"body": None, "bytes": size, "path": path, "sha256": digest.hexdigest()}
+    return {"body": None, "bytes": size, "sha256": digest.hexdigest()}
+
+
+async def _into_blob(ctx: Context, answer: httpx.Response, limit: int, url: str) -> dict[str, Any]:
+    """The body aside, never whole in memory, and its handle in its place."""
+    path = ctx.work_dir / "body"
+    found = await _into_file(answer, str(path), limit, url)
+    kind = answer.headers.get("content-type", "application/octet-stream")
+
+    def keep() -> dict[str, Any]:
+        with path.open("rb") as file:
+            return ctx.write_blob(file, kind.partition(";")[0].strip())
+
+    try:
+        return {**found, "body": await asyncio.to_thread(keep)}
+    finally:
+        path.unlink()
 
 
 def _body(data: bytes, answer: httpx.Response, expect: str, url: str) -> Any:

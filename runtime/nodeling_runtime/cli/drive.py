@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from nodeling._dataclass import dataclass
 from nodeling.errors import NodelingError
 from nodeling_runtime.cli.failure import SignalledError, Switches, leave
+from nodeling_runtime.cli.script import begin_collecting
 
 T = TypeVar("T")
 
@@ -85,6 +86,8 @@ def drive(
         NodelingError: The loop is blocked and did not end in time (`run.blocked`).
     """
     if _Known.threads is None:
+        if Switches.own_process:
+            begin_collecting()
         _Known.threads = frozenset(
             thread.ident for thread in threading.enumerate() if thread.ident is not None
         )

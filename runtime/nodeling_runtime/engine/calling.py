@@ -19,11 +19,11 @@ class Calling:
     """How one step's node is called: what needs no looking up, no evaluation and no check any more."""
 
     __slots__ = (
-        "_direct",
         "_is_looked_up",
         "_takes_output",
         "constant",
         "has_own_clock",
+        "implementation",
         "is_container",
         "is_guarded",
         "is_inprocess",
@@ -50,7 +50,7 @@ class Calling:
         self._takes_output = spec.output.is_valid if self.is_inprocess and has_schema else None
         self.takes_no_config = not self.is_container and step.config is None and spec.config.is_valid({})
         self.constant = self._constant_inputs(step)
-        self._direct: Implementation | None = None
+        self.implementation: Implementation | None = None  # what `direct` found
         self._is_looked_up = self.is_container or not self.is_inprocess
 
     def _constant_inputs(self, step: Step) -> Value | None:
@@ -79,7 +79,7 @@ class Calling:
         """The node's code, when one await calls it: it is loaded, on this loop, and asks for no context."""
         if not self._is_looked_up:
             self._look_up()
-        return self._direct
+        return self.implementation
 
     def _look_up(self) -> None:
         from nodeling_runtime.dispatch.loading import is_loaded, load_implementation
@@ -91,7 +91,7 @@ class Calling:
         if not found.takes_context and (
             found.kind == "async" or (found.kind == "sync" and not found.blocking)
         ):
-            self._direct = found
+            self.implementation = found
 
 
 def _timeout(own: float | Template | None, most: float | None) -> float | None:

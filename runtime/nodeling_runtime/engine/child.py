@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nodeling.flow import Child, Start
@@ -32,20 +32,34 @@ class Place(NamedTuple):
     inner: str | None  # that of the steps of its scope
 
 
+class _Ended:
+    """Stands where the job of a child was that has ended."""
+
+    done = True
+
+    def end(self, reason: str) -> None:
+        """It has."""
+
+
+ENDED: Any = _Ended()
+
+
 class ChildRun:
     """What a container holds of a child it started."""
 
-    __slots__ = ("_after", "_delta", "child", "cleanup", "index", "job", "record", "waiters")
+    __slots__ = ("_delta", "_seen", "after", "child", "cleanup", "index", "job", "record", "waiters")
 
     def __init__(self, start: Start, index: int, job: StepJob | ScopeJob) -> None:
-        self._after: tuple[ChildRun, ...] = tuple(start.after) if start.after else ()  # type: ignore[arg-type]
-        self._delta: Delta | None = None
+        after = start.after
+        self.after: Sequence[ChildRun] = after and tuple(after)  # type: ignore[assignment]
         self.waiters: list[asyncio.Future[None]] | None = None
         self.child: Child = start.child
         self.cleanup = start.cleanup
         self.index = index
         self.job = job
         self.record = job.record
+        self._delta: Delta | None = None  # once it has ended, where nobody asks its job any more
+        self._seen: View | None = None
 
     @property
     def name(self) -> str:
@@ -68,9 +82,9 @@ class ChildRun:
     def unread(self) -> Any:
         """The same, but what lies in a file is handed on without being read."""
         value = self.record.output
-        if isinstance(value, BlobValue) and self.record.status == "succeeded":
-            return value.readable()
-        return self.output
+        if value is None or self.record.status != "succeeded":
+            return None
+        return value.readable() if isinstance(value, BlobValue) else value.fresh()
 
     @property
     def error(self) -> dict[str, Any] | None:
@@ -105,44 +119,53 @@ class ChildRun:
 
     # -- the engine's side
 
-    def finished(self) -> None:
+    def ended(self) -> None:
         """The job has ended and been counted: whoever waits goes on."""
-        for future in self.waiters or ():
-            if not future.done():
-                future.set_result(None)
-        self.waiters = None
+        if self.waiters is not None:
+            for future in self.waiters:
+                if not future.done():
+                    future.set_result(None)
+            self.waiters = None
+
+    def let_go(self) -> None:
+        """Keep of a step's job what may still be asked for: there may be very many children."""
+        job = self.job
+        if job.__class__ is StepJob:
+            self._delta, self._seen = self._written(), job.view
+            self.job = ENDED
 
     def delta(self) -> Delta:
         """Its writes over those of the runs it followed."""
-        if not self._after:
-            return self.job.delta if self.record.status == "succeeded" else self.job.partial
         if self._delta is None:
-            merged: dict[str, Any] = {}
-            for run in self._after:
-                merged.update(run.delta())
-            merged.update(self.job.delta if self.record.status == "succeeded" else self.job.partial)
-            self._delta = merged
+            self._delta = self._written()
         return self._delta
 
-    @property
-    def follows(self) -> bool:
-        """Whether it has seen the writes of other runs."""
-        return bool(self._after)
+    def _written(self) -> Delta:
+        own = self.job.delta if self.record.status == "succeeded" else self.job.partial
+        if not self.after:
+            return own
+        merged: dict[str, Any] = {}
+        for run in self.after:
+            merged.update(run.delta())
+        merged.update(own)
+        return merged
 
     def history(self) -> set[ChildRun]:
         """The runs whose writes this one has seen."""
         found: set[ChildRun] = set()
-        todo = list(self._after)
+        todo = list(self.after)
         while todo:
             run = todo.pop()
             if run not in found:
                 found.add(run)
-                todo.extend(run._after)
+                todo.extend(run.after)
         return found
 
     def inner_view(self) -> View | None:
         """What a step behind the last one of this child's scope would see."""
-        return self.job.inner_view()
+        if self._seen is None:
+            return self.job.inner_view()
+        return self._seen.behind(self.record, self._delta or UNWRITTEN, self.child.handle[1].index)  # type: ignore[index]
 
 
 def child_of(
@@ -150,21 +173,21 @@ def child_of(
 ) -> ChildRun:
     """Prepare a child's run: its frame, its path and its job. `ended` says why it shall never start."""
     handle: Any = start.child.handle
-    slot, number, shared = handle
-    parts = flow.job.parts if start.error is None else _with_error(flow.job.parts, start.error)
+    slot, step = handle
+    holder = flow.job
+    parts = holder.parts if start.error is None else _with_error(holder.parts, start.error)
     key = start.key if start.key is not None else (index or None)
-    job: StepJob | ScopeJob
-    if slot.workflow is not None:
-        job = _workflow_job(flow, slot, start, flow.place(key, start.child.name, "workflow"), timeout_ms)
-    elif slot.scope is None:
-        raise AssertionError("a step slot has a scope")
-    elif slot.kind == "step" and not slot.scope.single:
-        place = flow.place(key, start.child.name, "scope")
-        job = _scope_job(flow, slot.scope, start, place, parts, timeout_ms)
+    if step is None:
+        job = _job_of_many(flow, slot, start, key, parts, timeout_ms)
     else:
-        job = _step_job(flow, slot.scope, number or 0, shared, start, key, parts, timeout_ms)
-        step = job.step
-        if ended is None and not (step.active and step.condition is None):
+        tail = f"/{step.name}" if key is None else f"[{key}]/{step.name}"
+        path = f"{holder.path}{tail}"
+        trail = None if flow.recall is None else flow.recall.unique(f"{flow.recall.trail}{tail}")
+        view = _view(flow, slot, start)
+        record = StepRecord(path, step.name, step.node, step.spec.manifest.flow)
+        view.frame.records[step.index] = record
+        job = StepJob(holder.engine, step, view, path, parts, record, timeout_ms, start.inputs, trail)
+        if ended is None and (not step.active or step.condition is not None):
             from nodeling_runtime.engine.scope_job import admit_alone
 
             admit_alone(job)
@@ -173,28 +196,30 @@ def child_of(
     return ChildRun(start, index, job)
 
 
-def _step_job(
-    flow: FlowHandle,
-    scope: Scope,
-    number: int,
-    shared: dict[str, Any],
-    start: Start,
-    key: Any,
-    parts: Parts,
-    timeout_ms: float | None,
-) -> StepJob:
-    step, holder = scope.steps[number], flow.job
-    path, trail = flow.step_place(key, step.name)
-    frame: Frame | None = None if start.after else shared.get("frame")
-    if frame is None:
-        frame = Frame(plan_of(scope), holder.view, _seen(start))
+def _view(flow: FlowHandle, slot: Slot, start: Start) -> View:
+    """What a child sees that is a single step. Nobody writes to its frame: what it writes is its own."""
+    frame = flow.frames.get(slot)
+    if frame is None or start.after:
+        if slot.scope is None:
+            raise AssertionError("a step slot has a scope")
+        frame = Frame(plan_of(slot.scope), flow.job.view, _seen(start))
         if not start.after:
-            shared["frame"] = frame  # nobody writes to it: what a child writes is its own
-    view = frame.first()
-    if start.vars:
-        view = View(frame, 0, UNWRITTEN, UNWRITTEN, _named(start))
-    record = frame.records[step.index] = StepRecord(path, step.name, step.node, step.spec.manifest.flow)
-    return StepJob(holder.engine, step, view, path, parts, record, timeout_ms, start.inputs, trail)
+            flow.frames[slot] = frame
+    if start.vars or frame.first is None:
+        return View(frame, 0, UNWRITTEN, UNWRITTEN, _named(start))
+    return frame.first
+
+
+def _job_of_many(
+    flow: FlowHandle, slot: Slot, start: Start, key: Any, parts: Parts, timeout_ms: float | None
+) -> Any:
+    """The job of a child that has steps of its own."""
+    if slot.workflow is not None:
+        return _workflow_job(flow, slot, start, flow.place(key, start.child.name, "workflow"), timeout_ms)
+    if slot.scope is None:
+        raise AssertionError("a step slot has a scope")
+    place = flow.place(key, start.child.name, "scope")
+    return _scope_job(flow, slot.scope, start, place, parts, timeout_ms)
 
 
 def _seen(start: Start) -> dict[str, Any]:

@@ -55,13 +55,14 @@ class Frame:
     _writers: dict[str, int] = field(default_factory=dict)  # the same steps as bits
     _contested: dict[str, None] = field(default_factory=dict)
     _failed: dict[int, Delta] = field(default_factory=dict)
-    _first: View | None = None  # of every step that follows nothing
+    first: View | None = None  # what a step sees that follows nothing
     epoch: Callable[[float], float] | None = None  # a moment of the run's clock on the world's; at the top
 
     def __post_init__(self) -> None:
         count = len(self.plan.steps)
         self.outputs = [None] * count
         self.records = [None] * count
+        self.first = View(self, 0)
 
     def write(self, step: int, delta: Mapping[str, Write]) -> None:
         """Keep what a step that succeeded wrote."""
@@ -91,7 +92,7 @@ class Frame:
             ConflictError: Two visible writes differ and nothing says how to merge them.
         """
         if not self._contested and not self._failed:
-            return View(self, visible) if visible else self.first()
+            return self.first if not visible and self.first is not None else View(self, visible)
         extra: dict[str, list[Write]] = {}
         for step in failed:
             for key, write in self._failed.get(step, {}).items():
@@ -104,12 +105,6 @@ class Frame:
                 resolved[key] = found
         merged = {k: w for k, w in resolved.items() if w.step < 0 and not is_handler}
         return View(self, visible, resolved, merged)
-
-    def first(self) -> View:
-        """What is seen by a step that follows nothing: the same for all of them."""
-        if self._first is None:
-            self._first = View(self, 0)
-        return self._first
 
     def _last_words(self, key: str, visible: int, extra: Iterable[Write]) -> list[Write]:
         """The visible writes of a key that no visible descendant overrides, in declaration order.
@@ -191,6 +186,16 @@ class View:
         self.resolved = resolved
         self.merged = merged
         self.names = names  # item, index and their like, where a container gave some
+
+    def behind(self, record: Any, delta: Delta, index: int) -> View:
+        """What a step would see behind one that saw this, stands alone in its scope, and has ended."""
+        frame = Frame(self.frame.plan, self.frame.parent, self.frame.base)
+        frame.records[index] = record
+        if record.status != "succeeded":
+            return View(frame, 0, names=self.names)
+        frame.outputs[index] = record.output
+        frame.write(index, delta)
+        return View(frame, 1 << index, names=self.names)
 
     def write(self, key: str, *, own_frame: bool = False) -> Write | None:
         """The write that a read of `key` finds; a deletion is a write without data."""

@@ -31,6 +31,7 @@ class FlowHandle:
         self.known: dict[str, Any] = {}
         self._live: dict[Job, ChildRun] = {}  # in the order of their starts
         self._adopted: dict[ChildRun, None] = {}  # in the order of adoption
+        self.frames: dict[Slot, Frame] = {}  # of children that stand alone, by where they stand
         self._starts: dict[str, int] = {}
         self._pools: list[PoolRun] = []
         self._when_quiet: Callable[[], None] | None = None
@@ -105,8 +106,9 @@ class FlowHandle:
         wanted = start.child
         if wanted.__class__ is not Child or wanted.handle is None:
             raise NodelingError(f"{wanted!r} is no child of this container", code="container.child")
-        count = self._starts.get(wanted.name, 0)
-        self._starts[wanted.name] = count + 1
+        starts, name = self._starts, wanted.name
+        count = starts.get(name, 0)
+        starts[name] = count + 1
         child = child_of(self, start, count, timeout_ms, ended)
         if self.recall is not None:
             self.recall.opened(child, start)
@@ -126,12 +128,6 @@ class FlowHandle:
             then()
         else:
             self.recall.gate.when_open(then)
-
-    def step_place(self, key: Any, name: str) -> tuple[str, str | None]:
-        """Where a child stands that is a step: its path, and its place in the history where there is one."""
-        tail = f"/{name}" if key is None else f"[{key}]/{name}"
-        trail = None if self.recall is None else self.recall.unique(f"{self.recall.trail}{tail}")
-        return f"{self.job.path}{tail}", trail
 
     def place(self, key: Any, name: str, kind: Literal["workflow", "scope"]) -> Place:
         """Where a child stands that has steps: its path, its place in the history and that of its steps.
@@ -161,7 +157,7 @@ class FlowHandle:
             self.recall.ended(child)
         del self._live[job]
         if child.waiters is not None:
-            child.finished()
+            child.ended()
         if self.recall is not None:
             self.recall.told(child)
         if not self._live and self._when_quiet is not None:
@@ -199,9 +195,9 @@ class FlowHandle:
         """The writes that leave, child by child; those a later one has seen are part of it."""
         seen: set[ChildRun] = set()
         for run in self._adopted:
-            if run.follows:
+            if run.after:
                 seen.update(run.history())
-        return [delta for run in self._adopted if run not in seen and (delta := run.delta())]
+        return [delta for run in self._adopted if (delta := run.delta()) and run not in seen]
 
     def _before_children(self) -> View | None:
         """What the first child sees: its own scope, with nothing done yet."""

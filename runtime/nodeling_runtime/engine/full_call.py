@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from nodeling_runtime.engine.step import StepJob
 
 
-def call_in_full(job: StepJob, inputs: Value, limit: float | None) -> NodeCall:
+def call_in_full(job: StepJob, inputs: Value) -> NodeCall:
     """The call. Its time begins now, or when a worker takes it, whose wait has its own bounds."""
-    step, engine, slot = job.step, job.engine, job.slot
+    step, engine, slot, limit = job.step, job.engine, job.slot, job.limit_ms
     spec = step.spec
     if slot is None:
         raise AssertionError("an attempt is made by a worker")
@@ -53,7 +53,7 @@ def call_in_full(job: StepJob, inputs: Value, limit: float | None) -> NodeCall:
 
     def begin() -> None:
         if limit is not None:
-            job.start_clock(slot, limit)
+            slot.set(engine.clock() + limit / 1_000, job)
         call.deadline = _epoch_deadline(job, limit)
 
     if spec.runs_in == "worker":

@@ -13,6 +13,7 @@ from nodeling_runtime.expressions.record import to_plain
 from nodeling_runtime.values import Value
 from nodeling_runtime.workflow.duration import DurationError, milliseconds
 from nodeling_runtime.workflow.model import Slot, Step
+from nodeling_runtime.workflow.plan import plan_of
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.journal import Journal
@@ -75,13 +76,18 @@ def _filling(slot: Slot, value: Any) -> Any:
         return [Item(item) for item in value]
     if slot.kind in ("expression", "template"):
         return Expression(str(slot.expression.source) if slot.expression is not None else "", slot)
-    if slot.kind == "steps" and slot.scope is not None:
-        shared: dict[str, Any] = {}
-        return [Child(step.name, i, (slot, i, shared)) for i, step in enumerate(slot.scope.steps)]
     if slot.workflow is not None:
-        return Child(slot.workflow.name, 0, (slot, None, {}))
-    steps = slot.scope.steps if slot.scope is not None else ()
-    return Child(steps[0].name if steps else "", 0, (slot, None, {}))
+        return Child(slot.workflow.name, 0, (slot, None))
+    if slot.scope is None:
+        return Child("", 0, (slot, None))
+    if slot.kind == "steps":
+        children = plan_of(slot.scope).children
+        if not children:
+            children.extend(Child(step.name, i, (slot, step)) for i, step in enumerate(slot.scope.steps))
+        return list(children)
+    first = slot.scope.steps[0] if slot.scope.steps else None
+    name = "" if first is None else first.name
+    return Child(name, 0, (slot, first if slot.scope.single else None))
 
 
 def _place(keys: Any, path: tuple[str | int, ...], value: Any) -> None:

@@ -158,9 +158,8 @@ class PoolRun:
             job.counted = self._counted
             # Every worker that waits doubles those that are on their way: children that never wait need two
             # workers, a hundred that do have theirs after seven turns of the loop.
-            team = self._team
-            if team.workers < self._limit:
-                team.wake(team.at_work)
+            if self._team.workers < self._limit:
+                self._team.grow()
             return job
         self._exhausted = True
         self._finish_if_quiet()
@@ -202,6 +201,8 @@ class PoolRun:
             except Exception as error:  # the container's own callback
                 self._failure = self._failure or error
                 self.cancel("failed")
+        if self._flow.recall is None:
+            child.let_go()
         if self._exhausted:
             self._finish_if_quiet()
 

@@ -8,10 +8,10 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
-from nodeling_runtime.dispatch.base import NOTHING_WRITTEN, CallError, Outcome, idempotency_key
+from nodeling_runtime.dispatch.base import CallError, Outcome, idempotency_key
 from nodeling_runtime.engine.attempts import KILLED_DEADLINE, next_delay_ms
 from nodeling_runtime.engine.calling import Calling, calling_of
-from nodeling_runtime.engine.context import UNWRITTEN, Delta, Frame, View
+from nodeling_runtime.engine.context import UNWRITTEN, Delta, View
 from nodeling_runtime.engine.failure import refused_step
 from nodeling_runtime.engine.full_call import call_in_full
 from nodeling_runtime.engine.given import NO_CONFIG, judged, prepared
@@ -20,7 +20,7 @@ from nodeling_runtime.engine.job_log import StepLog
 from nodeling_runtime.engine.keys import container_keys
 from nodeling_runtime.engine.names import Names, Parts
 from nodeling_runtime.engine.record import StepRecord
-from nodeling_runtime.engine.team import Job, Slot, absorb
+from nodeling_runtime.engine.team import Job, absorb
 from nodeling_runtime.engine.writes import left_behind, writes_of
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.values import NULL, Value
@@ -28,6 +28,7 @@ from nodeling_runtime.workflow.duration import DurationError, milliseconds
 from nodeling_runtime.workflow.model import Step
 
 if TYPE_CHECKING:
+    from nodeling.implementation import Implementation
     from nodeling_runtime.engine.flow import FlowHandle
     from nodeling_runtime.engine.run import Run
 
@@ -41,7 +42,7 @@ class StepJob(Job):
     config = NO_CONFIG  # never written to: a step's own takes its place
     is_bounded = False  # whether the call that is under way ends by itself when it is told to
     _names: Names | None = None
-    _limit_ms: float | None = None
+    limit_ms: float | None = None
     _late = False
     _unresponsive = False
 
@@ -96,47 +97,50 @@ class StepJob(Job):
 
     async def run(self) -> None:
         """All attempts, from the permits to the end."""
-        mine = self.generation
-        try:
-            calling = calling_of(self.view.frame, self.step)
-            if not self._has_begun:
-                is_guarded = calling.is_guarded or self.gate is not None or self.engine.bounds_leaves
-                if is_guarded and not await self._is_let_in(calling):
-                    return
-                self._begin()
-            while True:
-                if self._delay_ms is None and self.log is None:
-                    self.record.attempts += 1
+        mine, task, slot = self.generation, self.task, self.slot
+        calling = calling_of(self.view.frame, self.step)
+        if not self._has_begun and not (self._begin(calling) or await self._is_let_in(calling)):
+            return
+        while True:
+            if self._delay_ms is None and self.log is None:
+                self.record.attempts += 1
+            else:
+                await self._get_ready()
+            direct = self._get_set(calling)
+            try:
+                if direct is None:
+                    outcome = await self._called(calling)
                 else:
-                    await self._get_ready()
-                outcome = await self._attempt(mine, calling)
-                if mine != self.generation or self._decide(outcome):
-                    return
-        except asyncio.CancelledError:
-            if mine == self.generation and self.ending is None and self._late:
-                self.calm()
-                self._conclude_error(self._timed_out())
+                    # Code on this loop that asks for nothing but its inputs: nobody need stand between.
+                    answer = direct.call(None, self._inputs.fresh())  # type: ignore[union-attr]  # it is set
+                    if direct.kind == "async" or isawaitable(answer):
+                        answer = await answer
+                    outcome = Outcome(self.engine.blobs.value_of(answer))
+            except BaseException as error:
+                outcome = self._broken_off(error, mine, is_node=direct is not None)
+            finally:
+                due, slot.due = slot.due, None  # type: ignore[union-attr]  # a worker has one
+            if mine != self.generation:
                 return
-            raise
-        except NodelingError as error:
-            if mine == self.generation:
-                self._conclude_error(refused_step(error))
+            if self._interrupted or task.cancelling():  # type: ignore[union-attr]  # and it is a task
+                await self._settle_down(task, due)  # type: ignore[arg-type]
+                due = None
+            if mine != self.generation or self._decide(outcome, due, None if direct is None else calling):
+                return
 
-    async def _is_let_in(self, calling: Calling) -> bool:
-        self.guards = Guards(self, calling)
-        return await self.guards.let_in()
-
-    def _begin(self) -> None:
-        """The step itself begins: what it had to wait for is there."""
+    def _begin(self, calling: Calling) -> bool:
+        """Begin, unless something is to be waited for before that."""
+        engine, record = self.engine, self.record
+        if (calling.is_guarded or engine.bounds_leaves or self.gate is not None) and self.guards is None:
+            return False
         self._has_begun = True
-        record = self.record
         if record.started_at is None:
-            record.started_at = self.engine.clock()
+            record.started_at = engine.clock()
         record.status = "running"
         if self.counted is not None:
             self.counted(self)
-        if self.engine.events.active:
-            self.engine.events.emit(
+        if engine.events.active:
+            engine.events.emit(
                 "step.started",
                 self.path,
                 node=self.step.node,
@@ -144,6 +148,12 @@ class StepJob(Job):
                 waited_for=list(record.waited_for),
                 container=self.step.is_container,
             )
+        return True
+
+    async def _is_let_in(self, calling: Calling) -> bool:
+        """Wait for what stands before the beginning, and begin. False when it is over with that."""
+        self.guards = Guards(self, calling)
+        return await self.guards.let_in() and self._begin(calling)
 
     async def _get_ready(self) -> None:
         """Wait for the next attempt's time, and count it."""
@@ -155,47 +165,22 @@ class StepJob(Job):
         else:
             await self.log.count()
 
-    async def _attempt(self, mine: int, calling: Calling) -> Outcome:
-        task, slot = self._worker()
-        limit = self._limit(calling)
-        self._expired = self.ending_scope = None
+    def _get_set(self, calling: Calling) -> Implementation | None:
+        """Have the inputs, and the node's code where that is called straight: its time begins now."""
+        limit = self.limit_ms = self._limit(calling) if calling.has_own_clock else self._default_timeout_ms
         inputs = self._inputs
         if inputs is None:
             inputs = self.take_inputs(calling)
-        direct = calling.direct() if inputs.__class__ is Value else None
-        try:
-            if direct is None:
-                outcome = await self._called(calling, inputs, limit)
-            else:
-                # Code on this loop that asks for nothing but its inputs: nobody need stand between.
-                if limit is not None:
-                    self.start_clock(slot, limit)
-                answer = direct.call(None, inputs.fresh())
-                if direct.kind == "async" or isawaitable(answer):
-                    answer = await answer
-                outcome = Outcome(self.engine.blobs.value_of(answer), None, NOTHING_WRITTEN)
-        except BaseException as error:
-            outcome = self._broken_off(error, mine, is_node=direct is not None)
-        finally:
-            due, slot.due = slot.due, None
-        if mine != self.generation:
-            return outcome
-        if self._expired is None and self.ending is None:
-            self._look_at_the_clock(due)
-        if self._interrupted or task.cancelling():
-            await self._settle_down(task)
-        if direct is None or self._expired is not None or not calling.takes(outcome):
-            outcome = self._judged(outcome)
-        return outcome
+        direct = calling.implementation or calling.direct()
+        if direct is None or inputs.__class__ is not Value:
+            return None
+        if limit is not None:
+            self.slot.set(self.engine.clock() + limit / 1_000, self)  # type: ignore[union-attr]
+        return direct
 
-    def _worker(self) -> tuple[asyncio.Task[None], Slot]:
-        if self.task is None or self.slot is None:
-            raise AssertionError("an attempt is made by a worker")
-        return self.task, self.slot
-
-    async def _called(self, calling: Calling, inputs: Value, limit: float | None) -> Outcome:
+    async def _called(self, calling: Calling) -> Outcome:
         """The node's answer by way of whoever runs such nodes."""
-        call = call_in_full(self, inputs, limit)
+        call = call_in_full(self, self._inputs or NULL)
         self.is_bounded = not calling.is_inprocess
         try:
             return await self.engine.dispatcher_for(calling.spec).call(call)
@@ -218,10 +203,11 @@ class StepJob(Job):
             raise error
         from nodeling_runtime.dispatch.inprocess import failure_of
 
-        return Outcome(None, failure_of(error), NOTHING_WRITTEN)  # whatever a node raises is its failure
+        return Outcome(None, failure_of(error))  # whatever a node raises is its failure
 
-    async def _settle_down(self, task: asyncio.Task[None]) -> None:
+    async def _settle_down(self, task: asyncio.Task[None], due: float | None) -> None:
         """A cancellation that the node swallowed, or sent to itself, must not reach what comes after it."""
+        self._look_at_the_clock(due)
         if self._interrupted:
             self.calm()
         else:
@@ -254,19 +240,29 @@ class StepJob(Job):
             self.flow.recall.check()
         return judged(self.step.spec, outcome, self.engine.blobs)
 
-    def _decide(self, outcome: Outcome) -> bool:
-        """Conclude, or set the delay before the next attempt. True when it is over."""
-        if self.ending is not None:
-            self.record.measured(outcome)
-            self.conclude_interrupted()
-            return True
-        if outcome.error is None:
-            self.succeed(outcome)
-            return True
-        self.record.measured(outcome)
-        return self._has_failed(outcome, outcome.error)
+    def _decide(self, outcome: Outcome, due: float | None = None, direct: Calling | None = None) -> bool:
+        """Conclude, or set the delay before the next attempt. True when it is over.
 
-    def _has_failed(self, outcome: Outcome, error: CallError) -> bool:
+        Args:
+            outcome: What came of the attempt.
+            due: When it was to be over.
+            direct: How the node is called, where nobody stood between.
+        """
+        if due is not None or self.guards is not None:
+            self._look_at_the_clock(due)
+        if direct is None or self._expired is not None or not direct.takes(outcome):
+            outcome = self._judged(outcome)
+            self.record.measured(outcome)
+        if self.ending is not None:
+            self.conclude_interrupted()
+        elif outcome.error is None:
+            self.succeed(outcome)
+        else:
+            return self._is_over(outcome, outcome.error)
+        return True
+
+    def _is_over(self, outcome: Outcome, error: CallError) -> bool:
+        """What a failed attempt is followed by: the step's end, or another one after a delay."""
         delay, record = None, self.record
         if not self._late:
             effects = self.step.spec.manifest.effects
@@ -277,6 +273,7 @@ class StepJob(Job):
             self._conclude_error(error)
             return True
         self._delay_ms = delay
+        self._expired = self.ending_scope = None
         if self.log is not None:
             self.log.write_retry(error, delay)
         self.engine.events.emit(
@@ -288,6 +285,18 @@ class StepJob(Job):
         )
         return False
 
+    def cut_off(self, error: BaseException, generation: int) -> None:
+        """Something came of it that is no attempt's affair."""
+        if generation != self.generation:
+            return
+        if isinstance(error, NodelingError):
+            self._conclude_error(refused_step(error))
+        elif isinstance(error, asyncio.CancelledError) and self.ending is None and self._late:
+            self.calm()
+            self._conclude_error(self._timed_out())
+        else:
+            super().cut_off(error, generation)
+
     # -- clocks
 
     def _limit(self, calling: Calling) -> float | None:
@@ -298,24 +307,21 @@ class StepJob(Job):
         most = self.step.spec.timeout_ms
         return wanted if most is None else min(most, wanted or most)
 
-    def start_clock(self, slot: Slot, limit: float) -> None:
-        """Arm the attempt's timeout."""
-        self._limit_ms = limit
-        slot.set(self.engine.clock() + limit / 1_000, self)
-
     def ring(self) -> None:
         """The attempt's own time is over."""
-        self.expire("timeout", self._limit_ms or 0.0)
+        self.expire("timeout", self.limit_ms or 0.0)
 
     def _look_at_the_clock(self, due: float | None) -> None:
         """A node that held the loop came back before a timer could fire: its time is up all the same."""
+        if self._expired is not None or self.ending is not None:
+            return
         now = self.engine.clock()
         if self.guards is not None and self.guards.is_past_deadline(now):
             self._late, self._unresponsive = True, True
             self._expired = ("deadline", self.guards.deadline_ms)
         elif due is not None and now >= due:
             self._unresponsive = True
-            self._expired = ("timeout", self._limit_ms or 0.0)
+            self._expired = ("timeout", self.limit_ms or 0.0)
 
     def expire(self, limit: str, ms: float) -> None:
         """One of its times is over."""
@@ -385,7 +391,7 @@ class StepJob(Job):
         if self.ending is not None or self._expired is None:
             self.conclude_interrupted()
             return False
-        return not self._decide(Outcome(None, self._timed_out()))
+        return not self._is_over(Outcome(), self._timed_out())
 
     def conclude_interrupted(self) -> None:
         """Cut short for good."""
@@ -420,7 +426,6 @@ class StepJob(Job):
     def succeed(self, outcome: Outcome, reason: str | None = None) -> None:
         """End with an output that was judged."""
         record = self.record
-        record.measured(outcome)
         if outcome.delta or self.flow is not None or self.view.merged or self.step.set_var.__class__ is str:
             try:
                 self.delta = writes_of(self, outcome)
@@ -461,15 +466,8 @@ class StepJob(Job):
             self.engine.end_from_within(how, self.record)
 
     def inner_view(self) -> View:
-        """What a step behind this one would see. Only a child that is alone in its scope is asked."""
-        seen, index = self.view, self.step.index
-        frame = Frame(seen.frame.plan, seen.frame.parent, seen.frame.base)
-        frame.records[index] = self.record
-        if self.record.status == "succeeded":
-            frame.outputs[index] = self.record.output
-            frame.write(index, self.delta)
-            return View(frame, 1 << index, names=seen.names)
-        return View(frame, 0, names=seen.names)
+        """What a step behind this one would see."""
+        return self.view.behind(self.record, self.delta, self.step.index)
 
 
 def scope_end_of(wish: tuple[str, str] | None, record: StepRecord) -> str | None:

@@ -221,11 +221,6 @@ class Team:
         self._clock = clock_of(asyncio.get_running_loop())
         self._turned = self._clock()  # when the loop last turned, as far as is known
 
-    @property
-    def at_work(self) -> int:
-        """How many workers have begun."""
-        return self.workers - self._starting
-
     def settled(self, job: Job) -> None:
         """A job has ended."""
         self._settled(job)
@@ -234,6 +229,12 @@ class Team:
         """Go on with a job whose worker was given up."""
         self._resumed.append(job)
         self._spawn()
+
+    def grow(self) -> None:
+        """Have as many more workers on their way as have begun, as far as the limit goes."""
+        begun = self.workers - self._starting
+        if begun > self._starting:
+            self.wake(begun)
 
     def wake(self, waiting: int = 1) -> None:
         """See to it that so many waiting jobs have a worker each, as far as the limit goes."""

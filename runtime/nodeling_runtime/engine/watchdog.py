@@ -151,7 +151,7 @@ def _is_waiting(frame: FrameType) -> bool:
 def _running_step(frame: FrameType | None) -> StepJob | None:
     """The innermost step on a stack."""
     while frame is not None:
-        if frame.f_code is StepJob._attempt.__code__:
+        if frame.f_code is StepJob.run.__code__:
             job = frame.f_locals.get("self")
             return job if isinstance(job, StepJob) else None
         frame = frame.f_back

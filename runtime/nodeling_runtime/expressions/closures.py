@@ -21,7 +21,7 @@ from nodeling_runtime.expressions.operators import (
     type_error,
     type_name,
 )
-from nodeling_runtime.expressions.record import PLAIN_TYPES, Deferred, to_plain
+from nodeling_runtime.expressions.record import PLAIN_TYPES, Deferred, Record, Scope, to_plain
 from nodeling_runtime.expressions.references import whole_path
 from nodeling_runtime.expressions.syntax import (
     Node,
@@ -30,6 +30,7 @@ from nodeling_runtime.expressions.syntax import (
 __all__ = [
     "constant_path",
     "equality_closure",
+    "finder",
     "general_closure",
     "kept",
     "ordering_closure",
@@ -75,17 +76,33 @@ def path_closure(
     general: Closure, root: str, keys: tuple[str | int, ...], finish: Callable[[Any], Any] = to_plain
 ) -> Closure:
     """A path that takes maps key by key; anything unusual is done again the general way."""
+    find = finder(root, keys)
 
     def run(frame: Frame) -> Any:
         try:
-            value = frame.lookup(root)
-            for key in keys:
-                value = value[key] if value.__class__ is dict else member(value, key)
+            value = find(frame)
         except (KeyError, ExpressionError):
             value = general(frame)
         return value if value.__class__ in PLAIN_TYPES else finish(value)
 
     return run
+
+
+def finder(root: str, keys: tuple[str | int, ...]) -> Callable[[Scope], Any]:
+    """What leads along a path of maps; it fails at anything unusual, in whatever way comes first."""
+    tails = [keys[used:] for used in range(len(keys) + 1)]
+
+    def find(scope: Scope) -> Any:
+        value = scope.lookup(root)
+        rest = keys
+        if isinstance(value, Record):
+            value, used = value.leap(keys)
+            rest = tails[used]
+        for key in rest:
+            value = value[key] if value.__class__ is dict else member(value, key)
+        return value
+
+    return find
 
 
 def variable_closure(general: Closure, slot: int, keys: tuple[str | int, ...]) -> Closure:

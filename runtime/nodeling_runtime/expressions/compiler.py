@@ -13,6 +13,7 @@ from nodeling_runtime.expressions.calls import compile_call
 from nodeling_runtime.expressions.closures import (
     constant_path,
     equality_closure,
+    finder,
     general_closure,
     kept,
     ordering_closure,
@@ -84,7 +85,9 @@ def compile_tree(source: str, tree: Node, functions: FunctionTable = BUILTINS) -
     """Compile a tree that is already there; `source` is what messages quote."""
     compiler = _Compiler(functions)
     run = compiler.whole(tree)
-    return Expression(source, tree, run, compiler.slots, _builds(tree))
+    path = constant_path(tree)
+    find = None if path is None else finder(*path)
+    return Expression(source, tree, run, compiler.slots, _builds(tree), find=find)
 
 
 def _builds(node: Node) -> bool:

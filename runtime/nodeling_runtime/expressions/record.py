@@ -6,7 +6,7 @@ value that is expensive to build whole (`ctx`, `steps`): only the keys an expres
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from nodeling_runtime.expressions.errors import ExpressionError, unknown_name
@@ -35,6 +35,12 @@ class Record:
     def get(self, key: str) -> Any:
         """The value of one key; raises `expr.no_such_key` or `expr.no_output`."""
         raise NotImplementedError
+
+    def leap(self, keys: Sequence[str | int]) -> tuple[Any, int]:
+        """The value some way along a path, and how many of its keys led there: none, unless a record knows
+        a shorter way that meets nothing unusual.
+        """
+        return self, 0
 
     def keys(self) -> Iterable[str]:
         """The keys that exist, for error hints and for the whole value."""

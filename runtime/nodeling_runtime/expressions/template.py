@@ -29,7 +29,7 @@ __all__ = ["Part", "Template", "TemplateErrors", "TemplateString", "compile_temp
 
 JAVASCRIPT = "js/"
 
-Build = Callable[[Scope, Budget], Any]
+Build = Callable[[Scope, Budget | None], Any]
 
 
 class TemplateErrors(WorkflowError):
@@ -75,6 +75,7 @@ class Template:
     build: Build | None
     root_pointer: str = ""
     functions: FunctionTable = BUILTINS
+    spends: bool = True  # whether its expressions cost a budget, which they share: mere paths do not
 
     @property
     def is_constant(self) -> bool:
@@ -110,7 +111,9 @@ class Template:
         """
         if self.build is None:
             return self.source
-        return self.build(scope, budget if budget is not None else Budget())
+        if budget is None and self.spends:
+            budget = Budget()
+        return self.build(scope, budget)
 
     def infer(self, schema_of: Callable[[Reference], Any]) -> Any:
         """The JSON Schema of the value as far as it is known, or None."""
@@ -129,7 +132,13 @@ def compile_template(value: Any, functions: FunctionTable = BUILTINS, *, root_po
     source, build = compiling.value(value, root_pointer)
     if compiling.faults:
         raise TemplateErrors(compiling.faults)
-    return Template(source, tuple(compiling.parts), compiling.strings, build, root_pointer, functions)
+    spends = any(
+        not string.is_whole or (isinstance(part, Part) and part.expression.find is None)
+        for string in compiling.strings.values()
+        for part in string.pieces
+    )
+    parts = tuple(compiling.parts)
+    return Template(source, parts, compiling.strings, build, root_pointer, functions, spends)
 
 
 class _Compiling:
@@ -164,7 +173,7 @@ class _Compiling:
         if not changing:
             return source, None
 
-        def build_map(scope: Scope, budget: Budget) -> dict[str, Any]:
+        def build_map(scope: Scope, budget: Budget | None) -> dict[str, Any]:
             built = source.copy()
             for key, build in changing:
                 built[key] = build(scope, budget)
@@ -179,7 +188,7 @@ class _Compiling:
         if not changing:
             return source, None
 
-        def build_list(scope: Scope, budget: Budget) -> list[Any]:
+        def build_list(scope: Scope, budget: Budget | None) -> list[Any]:
             built = source.copy()
             for place, build in changing:
                 built[place] = build(scope, budget)
@@ -267,7 +276,7 @@ def whole_string(part: Part) -> Build:
     """A string that is one expression: the value itself."""
     evaluate, pointer = part.expression.evaluate, part.pointer
 
-    def build(scope: Scope, budget: Budget) -> Any:
+    def build(scope: Scope, budget: Budget | None) -> Any:
         try:
             return evaluate(scope, budget)
         except ExpressionError as error:
@@ -280,8 +289,9 @@ def whole_string(part: Part) -> Build:
 def joined_string(pieces: tuple[str | Part, ...]) -> Build:
     """A text with expressions inside: their values as text."""
 
-    def build(scope: Scope, budget: Budget) -> str:
+    def build(scope: Scope, budget: Budget | None) -> str:
         texts: list[str] = []
+        budget = Budget() if budget is None else budget
         for piece in pieces:
             if isinstance(piece, str):
                 texts.append(piece)

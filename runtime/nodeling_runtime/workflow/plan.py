@@ -52,9 +52,9 @@ class Plan:
     stop_on_failure: bool
     index: dict[str, int]
     independent: bool = False
-    known: dict[int, Any] = field(
-        default_factory=dict, compare=False, repr=False
-    )  # of steps, by who runs them
+    # What is known of its steps by those who run them, and by what they are called where they are children.
+    known: dict[int, Any] = field(default_factory=dict, compare=False, repr=False)
+    children: list[Any] = field(default_factory=list, compare=False, repr=False)
 
     def leaves(self) -> list[int]:
         """Body steps that no other body step waits for, in declaration order."""

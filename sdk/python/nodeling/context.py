@@ -7,6 +7,7 @@ sees it. Writes are collected as a delta; they reach later steps when this call 
 
 from __future__ import annotations
 
+import _thread
 import time
 
 from nodeling.errors import NodelingError, nearest
@@ -26,6 +27,7 @@ else:
 
 __all__ = ["Context", "ContextSource", "Log", "Request", "Vars"]
 
+_making_up = _thread.allocate_lock()
 BLOB_PIECE = 1024 * 1024
 REQUEST_PARTS = ("body", "headers", "query", "params", "method", "path")
 
@@ -180,6 +182,7 @@ class Context:
         "_key",
         "_log",
         "_make_work_dir",
+        "_make_up",
         "_open_blob",
         "_parts",
         "_request",
@@ -234,6 +237,33 @@ class Context:
         self.config = {} if config is None else config
         self.secrets = {} if secrets is None else secrets
         self.env = {} if env is None else env
+        self._make_up: Callable[[], dict[str, Any]] | None = None
+
+    @classmethod
+    def _put_off(cls, make_up: Callable[[], dict[str, Any]]) -> Context:
+        """A context that is made up, of the arguments that `make_up` gives, when somebody looks at it."""
+        made = cls.__new__(cls)
+        made._make_up = make_up
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        # Only what has no value is asked for here, and of a context that was put off nothing has one.
+        if name in _FIELDS:
+            with _making_up:  # a node may look from two threads at once
+                if self._make_up is not None:
+                    self._be_made_up(self._make_up())
+        return object.__getattribute__(self, name)
+
+    def _be_made_up(self, parts: dict[str, Any]) -> None:
+        given = {}
+        for name in _PUBLIC:
+            try:
+                given[name] = object.__getattribute__(self, name)
+            except AttributeError:
+                continue
+        Context.__init__(self, **parts)
+        for name, value in given.items():  # a node that gave it another value finds that one
+            setattr(self, name, value)
 
     @property
     def vars(self) -> Vars:
@@ -387,6 +417,10 @@ class Context:
                 code="context.reserved",
                 hint="write under another key, or use set_var on the step",
             )
+
+
+_FIELDS = frozenset(Context.__slots__) - {"_make_up"}
+_PUBLIC = [name for name in Context.__slots__ if not name.startswith("_")]
 
 
 def _pieces(data: Any) -> Iterator[bytes]:

@@ -176,6 +176,11 @@ def _is_context(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> bool:
     return parameter.name == "ctx" or hints.get(parameter.name) is Context
 
 
+def _plain(hint: Any) -> type | None:
+    """The hint, if what has just that type needs no converting."""
+    return next((kind for kind in (str, int, float, bool) if hint is kind), None)
+
+
 def _adapt(definition: NodeDefinition) -> Callable[[Context | None, Any], Any]:
     """A callable of `(ctx, inputs)` that hands each input to its parameter, converted."""
     function = definition.function
@@ -183,30 +188,32 @@ def _adapt(definition: NodeDefinition) -> Callable[[Context | None, Any], Any]:
     hints = definition.hints()
     context = next((p.name for p in parameters.values() if _is_context(p, hints)), None)
     whole = definition.takes_mapping()
-    wanted: list[tuple[str, Converter, str]] = [
-        (p.name, converter_for(hints.get(p.name, Any)), f"/{p.name}")
+    wanted: list[tuple[str, type | None, Converter, str]] = [
+        (p.name, _plain(hints.get(p.name)), converter_for(hints.get(p.name, Any)), f"/{p.name}")
         for p in definition.parameters()
         if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
     ]
     takes_rest = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    named = {name for name, _, _ in wanted}
+    named = {name for name, _, _, _ in wanted}
 
-    def arguments(ctx: Context | None, inputs: Any) -> dict[str, Any]:
-        given: dict[str, Any] = {} if context is None else {context: ctx}
+    def arguments(inputs: Any) -> dict[str, Any]:
         if whole:
-            name, convert, _ = wanted[0]
-            given[name] = convert(inputs, "")
-            return given
-        for name, convert, pointer in wanted:
+            name, _, convert, _ = wanted[0]
+            return {name: convert(inputs, "")}
+        given: dict[str, Any] = {}
+        for name, plain, convert, pointer in wanted:
             if name in inputs:
-                given[name] = convert(inputs[name], pointer)
+                value = inputs[name]
+                given[name] = value if value.__class__ is plain else convert(value, pointer)
         if takes_rest:
             given.update((name, value) for name, value in inputs.items() if name not in named)
         return given
 
     def call(ctx: Context | None, inputs: Any) -> Any:
         try:
-            given = arguments(ctx, inputs)
+            given = arguments(inputs)
+            if context is not None:
+                given[context] = ctx
         except (TypeError, ValueError) as error:
             raise NodeError(f"inputs do not convert: {error}", code=4001, retryable=False) from error
         return function(**given)

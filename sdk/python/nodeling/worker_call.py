@@ -103,25 +103,29 @@ class Call:
         if worker.name and invoke.node and invoke.node != worker.name:
             raise NotStarted(4004, f"this process runs {worker.name!r}, not {invoke.node[:200]!r}")
         inputs = resolve_blobs(invoke.input, worker.blob_dir) if invoke.may_hold_blobs else invoke.input
-        sent = invoke.context
-        told = sent.get
-        context = self.context = Context(
-            source=SentSource(sent, worker.reads),
-            emit=self.emit,
-            cancelled=self._is_asked_to_end,
-            make_work_dir=self._work_dir,
-            run_id=str(told("run_id", "")),
-            step=str(told("step", "")),
-            attempt=told("attempt", 1),
-            idempotency_key=str(told("idempotency_key", "")),
-            deadline=None if invoke.deadline_ms is None else invoke.deadline_ms / 1000,
-            config=invoke.config,
-            secrets=invoke.secrets,
-            env={name: os.environ[name] for name in worker.env if name in os.environ} if worker.env else {},
-            open_blob=self._open_blob,
-            write_blob=self._write_blob,
-        )
+        context = self.context = Context._put_off(self._told)
         return context, inputs
+
+    def _told(self) -> dict[str, Any]:
+        """What the context is made of."""
+        invoke, worker = self.invoke, self.worker
+        sent = invoke.context
+        return {
+            "source": SentSource(sent, worker.reads),
+            "emit": self.emit,
+            "cancelled": self._is_asked_to_end,
+            "make_work_dir": self._work_dir,
+            "run_id": str(sent.get("run_id", "")),
+            "step": str(sent.get("step", "")),
+            "attempt": sent.get("attempt", 1),
+            "idempotency_key": str(sent.get("idempotency_key", "")),
+            "deadline": None if invoke.deadline_ms is None else invoke.deadline_ms / 1000,
+            "config": invoke.config,
+            "secrets": invoke.secrets,
+            "env": {name: os.environ[name] for name in worker.env if name in os.environ},
+            "open_blob": self._open_blob,
+            "write_blob": self._write_blob,
+        }
 
     def _is_asked_to_end(self) -> bool:
         return self.is_cancelled
@@ -135,7 +139,7 @@ class Call:
         if self._progress is not None:
             self._flush_progress()
         is_plain = not (self.chunks or self._metrics or self._dropped)
-        if is_plain and (context is None or not context._delta):
+        if is_plain and (context is None or context._make_up is not None or not context._delta):
             return lambda: connection.result(self.id, data)
         written = {} if context is None else dict(context._delta)
         for key, value in written.items():

@@ -271,6 +271,10 @@ def test_any_javascript_without_a_known_path_comes_back_as_it_is(text: str) -> N
         ({"id": "a", "loop": {"while": "aIndex < 3", "do": []}}, "blok.loop", "count in a step"),
         ({"id": "a", "branch": {"then": []}}, "blok.shape", ""),
         ({"id": "a", "use": "n", "inputs": {"x": {"$ref": {"path": []}}}}, "blok.shape", ""),
+        ({"id": "a", "use": "n", "inputs": {"x": {"$ref": {"step": "z", "path": [None]}}}}, "blok.shape", ""),
+        ({"id": "a", "use": "n", "inputs": {"x": {"$ref": {"step": "z", "path": [{}]}}}}, "blok.shape", ""),
+        ({"id": "a", "use": "@blokjs/ctx-publish", "inputs": [1]}, "blok.shape", ""),
+        ({"id": "a", "use": "@blokjs/api-call", "inputs": "url"}, "blok.shape", ""),
         ({"id": "a", "wait": {"until": 10**15}}, "blok.shape", ""),
         ({"id": "a"}, "blok.shape", ""),
         ("no step", "blok.shape", ""),
@@ -376,8 +380,21 @@ def test_a_name_that_is_borne_twice_is_told_apart_and_read_as_before() -> None:
     document = converted([branch], nodes={"if": {"conditions": arms}, "same": {"inputs": {"a": 1}}})
     steps = [arm["steps"][0] for arm in document["steps"][0]["conditions"]]
     assert [step["name"] for step in steps] == ["same", "same-2"]
-    assert steps[1]["set_var"] == "same"
+    assert [step.get("set_var") for step in steps] == [None, None]
     assert steps[0]["inputs"] == steps[1]["inputs"] == {"a": 1}
+
+
+def test_of_steps_with_one_name_the_last_one_that_ran_is_read(project: Path) -> None:
+    def told(text: str) -> dict[str, Any]:
+        return {"id": "said", "use": "audit", "inputs": {"text": text}}
+
+    reads = {"id": "last", "use": "audit", "inputs": {"text": {"$ref": {"step": "said", "path": []}}}}
+    inner = {"id": "if", "branch": {"when": "ctx.request.body.x === 1", "then": [told("inner")]}}
+    document = {"name": "f", "trigger": {"manual": {}}, "steps": [told("one"), told("two"), inner, reads]}
+    path = project / "twice.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    assert invoke("check", path).exit_code == 0, invoke("check", path).output
+    assert [nodeling.run(path, {"x": x}).output for x in (1, 2)] == ["inner", "two"]
 
 
 # --- Nodes ----------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from http_stage import Asked, Server
 
+import nodeling
+from cli_calls import write_node
 from nodeling import NodeError, Workflow
 from nodeling.testing import NodeOutcome
 from nodeling_nodes import _network as network
@@ -114,6 +116,33 @@ def test_a_body_is_streamed_into_a_file(shipped: Shipped, web: Server, here: Pat
     assert (here / "in/data.bin").read_bytes() == data
     assert found["sha256"] == hashlib.sha256(data).hexdigest() and found["bytes"] == len(data)
     assert found["body"] is None
+
+
+SIZES = """
+def run(ctx, inputs):
+    with ctx.open_blob(inputs["body"]) as file:
+        data = file.read()
+    return {"bytes": len(data), "first": list(data[:3]), "whole": data == bytes(range(256)) * 4_000}
+"""
+
+
+@pytest.mark.parametrize("kind", ["python", "runtime.python3"])
+def test_a_body_is_streamed_aside_and_the_next_node_opens_it(web: Server, here: Path, kind: str) -> None:
+    web.answer("/", body=bytes(range(256)) * 4_000, Content_Type="application/x-thing; charset=none")
+    write_node(here, "sizes", SIZES, runtime={"type": kind})
+    steps = [
+        {"name": "get", "node": "http-request", "inputs": {"url": f"{web.url}/", "expect": "blob", **ALLOW}},
+        {"name": "look", "node": "sizes", "inputs": {"body": "${steps.get.output.body}"}},
+    ]
+    (here / "flow.json").write_text(json.dumps({"name": "flow", "steps": steps}), encoding="utf-8")
+    result = nodeling.run(here / "flow.json")
+    assert result.status == "succeeded", result.error
+    assert result.output == {"bytes": 1_024_000, "first": [0, 1, 2], "whole": True}
+
+
+def test_a_body_that_is_larger_than_the_bound_is_no_blob(shipped: Shipped, web: Server) -> None:
+    web.answer("/", body=b"x" * 600)
+    assert asked(shipped, web, "/", expect="blob", max_bytes=500).code == 4005
 
 
 def test_an_answer_that_breaks_off_leaves_no_file(shipped: Shipped, web: Server, here: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 
 import nodeling
 from nodeling import Context, NodelingError, Workflow, node
+from nodeling.worker_context import SentSource
 
 
 @node
@@ -214,3 +218,74 @@ def test_a_listener_that_raises_is_dropped_and_hurts_nobody(capsys: pytest.Captu
     assert result.succeeded
     assert calls == ["run.started"]
     assert "listener failed" in capsys.readouterr().err
+
+
+def _put_off(made: list[int]) -> Context:
+    def make_up() -> dict[str, Any]:
+        made.append(1)
+        return {
+            "source": SentSource({"vars": {"a": 1}}, ()),
+            "emit": lambda kind, data: None,
+            "cancelled": lambda: False,
+            "make_work_dir": Path,
+            "step": "load",
+            "secrets": {"TOKEN": "t"},
+        }
+
+    return Context._put_off(make_up)
+
+
+LOOKS: list[Callable[[Context], object]] = [
+    lambda ctx: ctx.step,
+    lambda ctx: ctx.vars["a"],
+    lambda ctx: ctx.log("said"),
+    lambda ctx: ctx.set("b", 2),
+    lambda ctx: ctx.cancelled,
+    copy.copy,
+    lambda ctx: [getattr(ctx, name) for name in ("env", "config", "attempt", "request")],
+]
+
+
+@pytest.mark.parametrize("look_at", LOOKS)
+def test_a_context_that_was_put_off_is_made_up_once_when_it_is_looked_at(
+    look_at: Callable[[Context], object],
+) -> None:
+    made: list[int] = []
+    ctx = _put_off(made)
+    assert not made
+    look_at(ctx)
+    look_at(ctx)
+    assert made == [1]
+    assert (ctx.step, ctx.get("a"), ctx.secrets) == ("load", 1, {"TOKEN": "t"})
+
+
+def test_what_a_node_puts_into_a_context_stays_there() -> None:
+    ctx = _put_off([])
+    ctx.step = "mine"
+    assert ctx.secrets == {"TOKEN": "t"} and ctx.step == "mine"
+
+
+def test_what_a_context_does_not_have_is_missing_put_off_or_not() -> None:
+    ctx = _put_off([])
+    for _ in range(2):
+        with pytest.raises(AttributeError, match="'Context' object has no attribute 'colour'"):
+            ctx.colour  # type: ignore[attr-defined]  # noqa: B018
+        assert not hasattr(ctx, "__setstate__")
+        ctx.set("b", 2)
+
+
+def test_two_threads_that_look_at_once_lose_no_write() -> None:
+    for _ in range(50):
+        ctx = _put_off([])
+        start = threading.Barrier(4)
+
+        def write(number: int, ctx: Context = ctx, start: threading.Barrier = start) -> None:
+            start.wait(30)
+            ctx.set(f"k{number}", number)
+
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert sorted(ctx._delta) == ["k0", "k1", "k2", "k3"]

@@ -16,6 +16,7 @@ from typing import Any
 from nodeling_runtime.dispatch.base import Outcome
 
 _Callback = Callable[[asyncio.Future[Outcome]], Any]
+_end = asyncio.Future.set_result
 
 
 class Answer(asyncio.Future[Outcome]):
@@ -60,8 +61,9 @@ class Answer(asyncio.Future[Outcome]):
 
     def wake(self, result: Outcome) -> None:
         """End with an outcome, and let who waits go on now; only from a callback of the loop."""
-        first, self._first = self._first, None
-        super().set_result(result)
+        first = self._first
+        self._first = None
+        _end(self, result)
         if first is None:
             return
         fn, context = first

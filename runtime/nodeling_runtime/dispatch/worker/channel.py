@@ -156,7 +156,8 @@ class Worker(Conversation):
 
     def _released(self) -> None:
         self.served += 1
-        self.idle_since = self._loop.time()
+        if not self.calls:
+            self.idle_since = self._loop.time()
         if self.state == "ready":
             self._owner.freed(self)
         elif self.state == "draining":

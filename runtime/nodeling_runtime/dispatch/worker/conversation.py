@@ -269,25 +269,25 @@ class Conversation:
         for event in self._connection.receive(data):
             if self.state == "dying":
                 return
-            _HANDLERS[type(event)](self, event)
+            _HANDLERS[event.__class__](self, event)
 
     def _on_output(self, event: Output) -> None:
         self._pipes.read_logs()
-        opened = self.calls[event.id]
+        id, data, found, written, _, metrics, is_assembled = event
+        opened = self.calls[id]
         value: Value | None = None
-        error = _reserved(opened.call, event.vars) if event.vars else None
-        if event.is_assembled and opened.stream is not None:
+        error = _reserved(opened.call, written) if written else None
+        if is_assembled and opened.stream is not None:
             value = opened.stream.assembled()
-        elif MARK in event.data:
+        elif MARK in data:
             try:
-                value = self._blobs_of(opened).received(event.data, event.value)
+                value = self._blobs_of(opened).received(data, found)
             except BlobFault as fault:
                 error = _bad_blob(fault)
         else:
-            value = Value(event.data)
-            value._shared = event.value
-        outcome = Outcome(None if error else value, error, event.vars, metrics=event.metrics)
-        self._answer(opened, outcome)
+            value = Value(data)
+            value._shared = found
+        self._answer(opened, Outcome(None if error else value, error, written, metrics=metrics))
         self._released()
 
     def _blobs_of(self, opened: Open) -> CallBlobs:
@@ -395,15 +395,14 @@ class Conversation:
 
 
 def _wake(due: list[tuple[Answer, Outcome]]) -> None:
-    """Let callers go on, one after the other; one that ends the loop keeps none of the others waiting."""
-    woken = 0
+    """Let callers go on, one after the other; one that ends the program keeps none of the others waiting."""
+    rest = iter(due)
     try:
-        for answer, outcome in due:
-            woken += 1
+        for answer, outcome in rest:
             if not answer.done():  # one who went on before it may have cancelled it
                 answer.wake(outcome)
     finally:
-        for answer, outcome in due[woken:]:
+        for answer, outcome in rest:
             if not answer.done():
                 answer.set_result(outcome)
 

@@ -290,15 +290,15 @@ def the_pause_between_attempts_does_not_grow(patch: Patch) -> None:
 
 @defect
 def a_deadline_begins_anew_with_each_attempt(patch: Patch) -> None:
-    honest = step.StepJob._attempt
+    honest = step.StepJob._get_set
 
-    async def attempt(self: step.StepJob, mine: int, calling: Any) -> Any:
+    def get_set(self: step.StepJob, calling: Any) -> Any:
         if self.guards is not None and self.guards.deadline is not None:
             self.guards.deadline.cancel()
             self.guards.arm_deadline()
-        return await honest(self, mine, calling)
+        return honest(self, calling)
 
-    patch.setattr(step.StepJob, "_attempt", attempt)
+    patch.setattr(step.StepJob, "_get_set", get_set)
 
 
 @defect

@@ -113,7 +113,7 @@ def test_what_cannot_be_kept_for_a_moment_is_held_and_kept_later(path: Path) -> 
         claim = begun(store)
         found, troubles = answers(store, [noted(claim), noted(claim)], 60.0)
         assert [type(one) for one in found] == [Appended, Appended]
-        assert troubles == ["store.full"]
+        assert troubles == ["store.full"], "it is told once, however often it is tried"
         assert len(store.events("r")) == 4
     finally:
         store.close()
