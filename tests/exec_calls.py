@@ -13,21 +13,10 @@ from typing import Any
 from nodeling.manifest import Manifest
 from nodeling_runtime.dispatch.base import NodeCall, Outcome
 from nodeling_runtime.dispatch.exec import ExecDispatcher
+from nodeling_runtime.registry import NodeSpec
 from nodeling_runtime.values import Value
 
 PYTHON = sys.executable
-
-
-@dataclass(frozen=True, eq=False)  # found again by what it is, as a real one
-class Spec:
-    """As much of a node's spec as a dispatcher looks at."""
-
-    manifest: Manifest
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        return self.manifest.name
 
 
 @dataclass
@@ -67,23 +56,25 @@ class Programs:
     def log(self) -> list[str]:
         return [body["message"] for kind, body in self.events if kind == "log"]
 
-    def command(self, *command: str, **manifest: Any) -> Spec:
+    def command(self, *command: str, **manifest: Any) -> NodeSpec:
         """A node that runs a command."""
         runtime = {"type": "runtime.command", "command": list(command), "protocol": "exec"}
         runtime |= {key: manifest.pop(key) for key in ("stdin", "output") if key in manifest}
-        return Spec(Manifest.from_data({"name": "probe", "runtime": runtime, **manifest}), self.folder)
+        return NodeSpec(
+            Manifest.from_data({"name": "probe", "runtime": runtime, **manifest}), "project", self.folder
+        )
 
-    def bash(self, script: str, **manifest: Any) -> Spec:
+    def bash(self, script: str, **manifest: Any) -> NodeSpec:
         """A node that is a bash script."""
         (self.folder / "node.sh").write_text(script, encoding="utf-8")
         return self.command("bash", "node.sh", **manifest)
 
-    def python(self, script: str, **manifest: Any) -> Spec:
+    def python(self, script: str, **manifest: Any) -> NodeSpec:
         """A node that is a Python program with only the standard library."""
         (self.folder / "node.py").write_text(script, encoding="utf-8")
         return self.command(PYTHON, "-I", "-S", "node.py", **manifest)
 
-    def call(self, spec: Spec, inputs: Any = None, **more: Any) -> NodeCall:
+    def call(self, spec: NodeSpec, inputs: Any = None, **more: Any) -> NodeCall:
         """One call of a node."""
         known: dict[str, Any] = {
             "config": {},
@@ -99,7 +90,7 @@ class Programs:
         }
         return NodeCall(spec=spec, inputs=Value.of(inputs), **(known | more))
 
-    def run(self, spec: Spec, inputs: Any = None, **more: Any) -> Outcome:
+    def run(self, spec: NodeSpec, inputs: Any = None, **more: Any) -> Outcome:
         """Call a node on a loop of its own."""
         call = self.call(spec, inputs, **more)
         outcome: Outcome = with_dispatcher(lambda dispatcher: dispatcher.call(call))

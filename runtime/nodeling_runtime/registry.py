@@ -60,6 +60,19 @@ class NodeSpec:
         return f"code of {self.owner}"
 
     @cached_property
+    def places(self) -> tuple[Path, Path] | None:
+        """Its folder without links, and where things made for it are kept; None when it has no folder.
+
+        Looked for once: a node that is loaded stays in its project.
+        """
+        from nodeling_runtime.toolchains.plan import kept_folder
+
+        if self.folder is None:
+            return None
+        folder = self.folder.resolve()
+        return folder, kept_folder(folder)
+
+    @cached_property
     def toolchain(self) -> Toolchain | None:
         """How its language is built and launched out of process; None when nobody brings that language."""
         return toolchain_for(self.manifest.runtime.type)

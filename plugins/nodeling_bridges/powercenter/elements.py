@@ -53,6 +53,10 @@ class Element:
         """What the `ATTRIBUTE` children say: their NAME and VALUE."""
         return {child.get("NAME"): child.attributes.get("VALUE", "") for child in self.all("ATTRIBUTE")}
 
+    def places(self) -> dict[str, tuple[int, int]]:
+        """Where each of these stands."""
+        return {child.get("NAME"): child.position for child in self.all("ATTRIBUTE")}
+
 
 def read(text: str) -> Element:
     """The root element of a text.

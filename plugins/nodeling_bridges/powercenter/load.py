@@ -8,6 +8,7 @@ from typing import Any
 from nodeling.errors import ConfigError, nearest
 from nodeling.formats import Converted, Source, Wishes
 from nodeling_bridges.powercenter.elements import XmlFault, read
+from nodeling_bridges.powercenter.left_behind import tell_of_flow
 from nodeling_bridges.powercenter.lower import MAIL_SETTINGS, START, Lowering, Whole
 from nodeling_bridges.powercenter.model import Flow, Repository
 from nodeling_bridges.powercenter.parameters import read_parameters
@@ -69,6 +70,8 @@ def native(flow: Flow, whole: Whole) -> dict[str, Any]:
         settings["env"] = [variable for _, _, variable, _ in MAIL_SETTINGS]
     if settings:
         document["settings"] = settings
+    if flow.extensions:
+        document["metadata"] = {"powercenter": dict(flow.extensions)}
     document["output"] = {
         name: f"${{powercenter_status({step}.status, {step}.reason)}}" for name, step in states.items()
     }
@@ -92,6 +95,7 @@ def _chosen(source: Source, repository: Repository, wanted: str | None) -> Flow:
 
 
 def _judge_flow(lowering: Lowering, flow: Flow) -> None:
+    tell_of_flow(lowering, flow)
     if flow.schedule:
         lowering.note(
             f"the schedule {flow.schedule!r} stays behind: the workflow runs when it is started", flow

@@ -16,6 +16,7 @@ from typing import Any
 
 from nodeling.errors import Fault
 from nodeling.formats import Position, Source
+from nodeling_bridges.powercenter.left_behind import tell_of_flow, tell_of_task
 from nodeling_bridges.powercenter.lower_frame import guard, keeping, start_step, suspension_email
 from nodeling_bridges.powercenter.lower_tasks import is_control_of_more, lowered, never_fails
 from nodeling_bridges.powercenter.model import Flow, Instance, Link, Pair, Repository
@@ -138,6 +139,7 @@ class Lowering:
     def _step(self, instance: Instance, pointer: str) -> Step:
         before, self.pointer = self.pointer, pointer
         body = lowered(self, instance)
+        tell_of_task(self, instance)
         self.pointer = before
         step: Step = {"name": self.step_of[instance.name], "node": body.pop("node")}
         if instance.task.description:
@@ -290,6 +292,7 @@ class Lowering:
             self.fault("powercenter.depth", f"worklets nest deeper than {DEEPEST_WORKLETS}", instance)
             return {"node": "sequence", "steps": []}
         inner = Lowering(self.whole, flow, f"{self.pointer}/steps", self, prefix=f"{instance.name}-")
+        tell_of_flow(inner, flow)
         return {"node": "sequence", "steps": inner.steps()}
 
     def fault(self, code: str, message: str, at: Instance | Pair, hint: str | None = None) -> None:

@@ -66,6 +66,7 @@ class Task:
     pairs: tuple[Pair, ...] = ()
     wait: Wait | None = None
     mapping: str = ""
+    components: tuple[str, ...] = ()  # what a session does around itself: its commands and e-mails
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,8 @@ class Flow:
     links: tuple[Link, ...] = ()
     variables: Mapping[str, Variable] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Position] = field(default_factory=dict)  # of the attributes
+    extensions: Mapping[str, str] = field(default_factory=dict)  # what people noted beside it
     schedule: str = ""
 
     def into(self, name: str) -> list[Link]:

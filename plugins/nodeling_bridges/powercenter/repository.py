@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from nodeling.errors import Fault, nearest
 from nodeling.formats import Source
 from nodeling_bridges.powercenter.elements import Element
+from nodeling_bridges.powercenter.left_behind import schedule_of
 from nodeling_bridges.powercenter.model import (
     TASK_TYPES,
     Flow,
@@ -21,7 +22,7 @@ from nodeling_bridges.powercenter.model import (
     Variable,
     Wait,
 )
-from nodeling_bridges.powercenter.simplified import SIMPLE_TAGS, simple_instances, simple_links
+from nodeling_bridges.powercenter.simplified import SIMPLE_TAGS, seconds_of, simple_instances, simple_links
 
 _RELATIVE = {
     "START_RELATIVE_TO_PREVIOUSTASK": "previous",
@@ -38,11 +39,13 @@ class Reader:
         self.faults: list[Fault] = []
         self._reusable: dict[str, Task] = {}
         self._inner: dict[str, Task] = {}  # defined inside a workflow
+        self._schedulers: dict[str, Element] = {}
 
     def read(self, root: Element) -> Repository:
         """The repository of an export."""
         holders = [root, *root.every("FOLDER", "REPOSITORY")]
         for holder in holders:
+            self._schedulers.update((one.get("NAME"), one) for one in holder.all("SCHEDULER"))
             for element in holder.all("TASK", "SESSION"):
                 task = self._task(element)
                 if task is not None:
@@ -102,7 +105,9 @@ class Reader:
             links=tuple(self._known(links, known)),
             variables={one.name: one for one in self._variables(element)},
             attributes=element.properties(),
-            schedule=_schedule(element),
+            places=element.places(),
+            extensions={one.get("NAME"): one.get("VALUE") for one in element.all("METADATAEXTENSION")},
+            schedule=schedule_of(element, self._schedulers),
         )
 
     def _tasks(self, element: Element) -> Iterable[Task]:
@@ -132,6 +137,7 @@ class Reader:
             pairs=tuple(_pairs(element)),
             wait=None if timer is None else self._wait(timer),
             mapping=element.get("MAPPINGNAME"),
+            components=_components(element),
         )
 
     def _instances(self, element: Element, own: dict[str, Task]) -> list[Instance]:
@@ -194,8 +200,9 @@ class Reader:
                     "absolute", moment=f"{options.get('STARTDATE')} {options.get('STARTTIME')}".strip()
                 )
         for period in timer.every("RECURRING"):
-            if kind in _RELATIVE:
-                return Wait(_RELATIVE[kind], seconds=_seconds(period))  # type: ignore[arg-type]
+            seconds = _seconds(period)
+            if kind in _RELATIVE and seconds is not None:
+                return Wait(_RELATIVE[kind], seconds=seconds)  # type: ignore[arg-type]
         self.fault("powercenter.timer", f"a timer of the type {kind!r} without its time", timer)
         return None
 
@@ -220,7 +227,22 @@ def _overridden(task: Task, element: Element) -> Task:
     pairs = tuple(_pairs(element)) or task.pairs
     attributes = {**task.attributes, **element.properties()}
     return Task(
-        task.name, task.type, task.position, task.description, attributes, pairs, task.wait, task.mapping
+        task.name,
+        task.type,
+        task.position,
+        task.description,
+        attributes,
+        pairs,
+        task.wait,
+        task.mapping,
+        task.components or _components(element),
+    )
+
+
+def _components(element: Element) -> tuple[str, ...]:
+    return tuple(
+        " ".join(part for part in (one.get("TYPE"), one.get("REFOBJECTNAME")) if part)
+        for one in element.all("SESSIONCOMPONENT")
     )
 
 
@@ -242,20 +264,18 @@ def _session_attributes(element: Element, kind: str) -> dict[str, str]:
     for part in element.every("SESSTRANSFORMATIONINST", "SESSIONEXTENSION", "SESSIONCOMPONENT"):
         name = part.get("SINSTANCENAME", "NAME", "TYPE", "REFOBJECTNAME")
         found.update({f"{name}.{key}": value for key, value in part.properties().items()})
+        for connection in part.all("CONNECTIONREFERENCE"):
+            kind = connection.get("CNXREFNAME", default="Connection") or "Connection"
+            found[f"{name}.{kind}"] = connection.get("CONNECTIONNAME", "VARIABLE")
+    for config in element.all("CONFIGREFERENCE"):
+        found["Session config"] = config.get("REFOBJECTNAME")
     return found
 
 
-def _seconds(period: Element) -> float:
+def _seconds(period: Element) -> float | None:
     parts = (("DAYS", 86_400), ("HOURS", 3_600), ("MINUTES", 60), ("SECONDS", 1))
-    return float(sum(float(period.get(name, default="0") or 0) * size for name, size in parts))
-
-
-def _schedule(element: Element) -> str:
-    for info in element.every("SCHEDULEINFO"):
-        kind = info.get("SCHEDULETYPE")
-        if kind and kind != "ONDEMAND":
-            return kind
-    return element.get("SCHEDULERNAME") if any(element.all("SCHEDULER")) else ""
+    found = [(seconds_of(period.get(name, default="0") or "0"), size) for name, size in parts]
+    return None if any(number is None for number, _ in found) else sum((n or 0.0) * size for n, size in found)
 
 
 def _word(text: str) -> str:

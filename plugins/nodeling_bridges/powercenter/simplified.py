@@ -45,6 +45,7 @@ _ATTRIBUTES = {
     "EVENTNAME": "Event Name",
     "FILENAME": "Filewatch name",
 }
+MOST_SECONDS = 1e10  # some centuries
 _NO_ATTRIBUTES = ("NAME", "DESCRIPTION", "TASKINSTANCEPATH", "COMMAND", "MAPPINGNAME", "REUSABLE")
 
 
@@ -91,7 +92,7 @@ def _instance(reader: Reader, element: Element) -> Instance:
         element.get("DESCRIPTION"),
         {**attributes, **element.properties()},
         pairs,
-        _wait(element) if kind == "timer" else None,
+        _wait(reader, element) if kind == "timer" else None,
         element.get("MAPPINGNAME"),
     )
     return Instance(
@@ -107,8 +108,22 @@ def _instance(reader: Reader, element: Element) -> Instance:
     )
 
 
-def _wait(element: Element) -> Wait:
+def seconds_of(text: str) -> float | None:
+    """A number of seconds, or of anything else that goes by; None for what is none."""
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if 0 <= found < MOST_SECONDS else None
+
+
+def _wait(reader: Reader, element: Element) -> Wait:
     given = element.get("WAITTIME", default="0") or "0"
     if element.get("ABSOLUTETIME", default="NO").upper() == "YES":
         return Wait("absolute", moment=element.get("ABSOLUTETIMEVALUE", "STARTTIME", default=given))
-    return Wait("previous", seconds=float(given))
+    seconds = seconds_of(given)
+    if seconds is None:
+        reader.fault(
+            "powercenter.timer", f"a timer waits for {given!r}, which is no number of seconds", element
+        )
+    return Wait("previous", seconds=seconds or 0.0)

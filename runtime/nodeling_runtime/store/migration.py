@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from importlib import resources
+from pathlib import Path
 
 from nodeling._dataclass import dataclass
 
@@ -21,10 +21,8 @@ class Migration:
 
 def migrations(kind: str) -> list[Migration]:
     """Every step there is for a kind of store, in order."""
-    folder = resources.files("nodeling_runtime.store") / "migrations" / kind
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda f: f.name)
     found = []
-    for file in files:
+    for file in sorted(Path(__file__).with_name("migrations").joinpath(kind).glob("*.sql")):
         text = file.read_text(encoding="utf-8")
         said = _MIN_READER.search(text)
         if said is None:

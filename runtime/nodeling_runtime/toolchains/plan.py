@@ -48,14 +48,15 @@ def plan_of(spec: NodeSpec) -> Plan:
     if toolchain is None:
         message, hint = no_toolchain(manifest.runtime.type)
         raise PluginError(f"{spec.name}: {message}", code="toolchain.unknown", hint=hint)
-    if spec.folder is None:
+    places = spec.places
+    if places is None:
         raise PluginError(
             f"{spec.name} is defined in code and has no folder that a worker could load it from",
             code=9001,
             hint="give it a folder, or run it in process",
         )
-    folder = spec.folder.resolve()
-    node = SourceNode(manifest, folder, manifest.runtime.entry or toolchain.entry, kept=kept_folder(folder))
+    folder, kept = places
+    node = SourceNode(manifest, folder, manifest.runtime.entry or toolchain.entry, kept=kept)
     try:
         files = toolchain.sources(node)
         if not files:

@@ -610,7 +610,7 @@ def test_what_stays_behind_is_noted() -> None:
     )  # fmt: skip
     joined = "\n".join(notes_of(text))
     for part in (
-        "the schedule 'CONTINUOUS'",
+        "the schedule 'nightly (CONTINUOUS)'",
         "no link leads to 'lost'",
         "is disabled there",
     ):

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from exec_calls import Programs, Source, Spec, is_alive, until, with_dispatcher, zombies
+from exec_calls import Programs, Source, is_alive, until, with_dispatcher, zombies
 from nodeling_runtime.dispatch.base import CallError, Outcome
 from nodeling_runtime.dispatch.exec import ExecDispatcher
+from nodeling_runtime.registry import NodeSpec
 from programs import need
 
 
@@ -403,7 +404,7 @@ def test_fifty_calls_at_once_leave_no_descriptor_and_no_zombie(programs: Program
 
 def test_closing_kills_what_runs_and_refuses_what_comes_after(programs: Programs) -> None:
     async def work(dispatcher: ExecDispatcher) -> None:
-        spec: Spec = programs.command("sleep", "1000")
+        spec: NodeSpec = programs.command("sleep", "1000")
         task = asyncio.ensure_future(dispatcher.call(programs.call(spec)))
         await until(programs.left_behind)
         await dispatcher.close()

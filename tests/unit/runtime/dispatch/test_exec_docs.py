@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from exec_calls import Programs, Spec
+from exec_calls import Programs
 from nodeling.manifest import Manifest
+from nodeling_runtime.registry import NodeSpec
 
 PAGE = Path(__file__).parents[4] / "docs" / "reference" / "exec-nodes.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
@@ -26,7 +27,7 @@ def programs(tmp_path: Path) -> Programs:
 
 
 def run(programs: Programs, name: str, inputs: Any) -> Any:
-    outcome = programs.run(Spec(Manifest.from_data(MANIFESTS[name]), programs.folder), inputs)
+    outcome = programs.run(NodeSpec(Manifest.from_data(MANIFESTS[name]), "project", programs.folder), inputs)
     return outcome.error.code if outcome.error is not None else outcome.output and outcome.output.fresh()
 
 

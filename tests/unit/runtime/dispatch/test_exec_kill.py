@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from exec_calls import Programs, Spec, is_alive, until, with_dispatcher, zombies
+from exec_calls import Programs, is_alive, until, with_dispatcher, zombies
 from nodeling_runtime.dispatch.exec import ExecDispatcher
+from nodeling_runtime.registry import NodeSpec
 
 DOUBLE_FORK = """
 import os, sys, time
@@ -47,7 +48,7 @@ def noted(programs: Programs, count: int) -> list[int]:
     return found if len(found) == count else []
 
 
-def cancel_when_noted(programs: Programs, spec: Spec, count: int, inputs: object = None) -> float:
+def cancel_when_noted(programs: Programs, spec: NodeSpec, count: int, inputs: object = None) -> float:
     """Cancel the call once its processes run; gives the seconds it took for all to be gone."""
 
     async def work(dispatcher: ExecDispatcher) -> float:

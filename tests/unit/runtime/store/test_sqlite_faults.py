@@ -113,7 +113,7 @@ def test_what_cannot_be_kept_for_a_moment_is_held_and_kept_later(path: Path) -> 
         claim = begun(store)
         found, troubles = answers(store, [noted(claim), noted(claim)], 60.0)
         assert [type(one) for one in found] == [Appended, Appended]
-        assert troubles == ["store.full"] * 3
+        assert troubles == ["store.full"], "it is told once, however often it is tried"
         assert len(store.events("r")) == 4
     finally:
         store.close()
@@ -186,6 +186,23 @@ def test_what_cannot_be_written_at_all_is_told_and_the_next_batch_is_kept(path: 
         assert isinstance(found[0], StoreError)
         assert found[0].code == "internal"
         assert isinstance(found[1], Appended)
+    finally:
+        store.close()
+
+
+def test_who_comes_when_the_writer_has_ended_is_told_so(path: Path) -> None:
+    store = SqliteStore(path)
+    try:
+        claim = begun(store)
+        writer = Writer(store)
+        writer.append(noted(claim), lambda answer: None)
+        writer.close()
+        said: list[Any] = []
+        writer.append(noted(claim), said.append)
+        writer.create(new("late"), said.append)
+        writer.release(claim, said.append)
+        writer.call(lambda: said.append("called"), said.append)
+        assert [str(error.code) for error in said] == ["store.closed"] * 4
     finally:
         store.close()
 
