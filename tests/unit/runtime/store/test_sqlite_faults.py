@@ -190,6 +190,23 @@ def test_what_cannot_be_written_at_all_is_told_and_the_next_batch_is_kept(path: 
         store.close()
 
 
+def test_who_comes_when_the_writer_has_ended_is_told_so(path: Path) -> None:
+    store = SqliteStore(path)
+    try:
+        claim = begun(store)
+        writer = Writer(store)
+        writer.append(noted(claim), lambda answer: None)
+        writer.close()
+        said: list[Any] = []
+        writer.append(noted(claim), said.append)
+        writer.create(new("late"), said.append)
+        writer.release(claim, said.append)
+        writer.call(lambda: said.append("called"), said.append)
+        assert [str(error.code) for error in said] == ["store.closed"] * 4
+    finally:
+        store.close()
+
+
 # -- neighbours
 
 
