@@ -16,7 +16,7 @@ import pytest
 
 from nodeling.errors import StoreError
 from nodeling_runtime import fault_points
-from nodeling_runtime.store import sqlite, sqlite_file
+from nodeling_runtime.store import sqlite_file, sqlite_log
 from nodeling_runtime.store.migration import Migration, migrations
 from nodeling_runtime.store.model import Appended, Batch, Claim, Fact, NewRun, RunFilter
 from nodeling_runtime.store.run_locks import RunLocks
@@ -244,7 +244,7 @@ def test_a_reader_is_not_kept_waiting_by_a_writer(path: Path) -> None:
 def test_one_checkpoint_runs_at_a_time_and_a_reader_puts_it_off(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "LONGEST_LOG", 64 * 1024)
+    monkeypatch.setattr(sqlite_log, "LONGEST_LOG", 64 * 1024)
     store = SqliteStore(path)
     wal = path.with_name("runs.db-wal")
     try:
@@ -256,7 +256,7 @@ def test_one_checkpoint_runs_at_a_time_and_a_reader_puts_it_off(
         longest = wal.stat().st_size
         assert longest > 300_000, "it was written back although another process was at it"
         held.close()
-        for _ in range(sqlite.LOOK_FACTS):
+        for _ in range(sqlite_log.LOOK_FACTS):
             store.append([noted(claim)])
         assert wal.stat().st_size < longest
         assert store.check() == []
@@ -268,7 +268,7 @@ def test_a_log_that_was_written_back_begins_again_in_the_file_it_has(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To overwrite costs a disk half of what it costs to grow a file."""
-    monkeypatch.setattr(sqlite, "LONGEST_LOG", 256 * 1024)
+    monkeypatch.setattr(sqlite_log, "LONGEST_LOG", 256 * 1024)
     store = SqliteStore(path)
     wal = path.with_name("runs.db-wal")
     sizes = set()
