@@ -9,6 +9,7 @@ finds it long and nobody at it.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import sqlite3
@@ -45,10 +46,11 @@ from nodeling_runtime.store.sqlite_file import (
     refuse_network,
     spoken,
 )
-from nodeling_runtime.store.sqlite_log import WriteAheadLog
+from nodeling_runtime.store.sqlite_log import LOOK_FACTS, WriteAheadLog
 from nodeling_runtime.store.sqlite_reading import RUN, SqliteReading
 
 PRUNE_BATCH = 200
+PAGES_AT_ONCE = 1_000
 REFUSALS = frozenset({"run.key", "run.limit"})  # of a new run, before anything of it is written
 
 _FENCE = (
@@ -218,9 +220,21 @@ class SqliteStore(SqliteReading):
                 self._forget(db, batch)
             self._forget_files(batch)
         if gone:
-            with self._guard, spoken(self.path):
-                self._db.execute("PRAGMA incremental_vacuum").fetchall()
+            self._shrink()
         return gone
+
+    def _shrink(self) -> None:
+        """Give the pages back that nothing needs, some at a time, so that others can write in between."""
+        left = math.inf
+        while True:
+            with self._guard, spoken(self.path):
+                (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+                if not 0 < free < left:
+                    break
+                left = free
+                # Not `execute`, which makes one step of it and gives one page back.
+                self._db.executescript(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})")
+        self._log.wrote(LOOK_FACTS)
 
     def delete(self, run_id: str) -> None:
         """Delete one run that has ended."""
