@@ -98,11 +98,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _all(stage: Stage, parts: list[str]) -> list[dict[str, Any]]:
     found = []
     for name in parts:
+        began = time.monotonic()
         # A loop of its own, and no worker of the part before: each begins as the others do.
         for group in asyncio.run(_part(name, stage)):
             found.append(group.to_json())
             print("\n".join([*table(found[-1]), ""]), flush=True)
         close_all()
+        stage.say(f"{name}: {time.monotonic() - began:.0f} s")
     return found
 
 

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from benchmarks.comparisons import journal, many_runs
+from benchmarks.comparisons import journal, many
 from benchmarks.comparisons.stage import Stage
 from benchmarks.figures import OURS, Group
 from benchmarks.shapes import LENGTH, WIDTH, add_one, chain, fan
@@ -18,7 +18,9 @@ from nodeling_runtime.engine.loaded import Loaded
 from nodeling_runtime.engine.options import run_options
 from nodeling_runtime.store.opening import DURABILITIES
 
-KEPT_BUDGET = 5.0  # times as many: some peers take seconds, and a busy disk many rounds
+KEPT_BUDGET = (
+    5.0  # times as many seconds as other contests have: some peers take seconds, and a busy disk many rounds
+)
 ROW = b'{"kind":"step","path":"n42","status":"succeeded","output":43,"started":1764086400.1}' + b" " * 106
 
 
@@ -28,7 +30,7 @@ async def groups(stage: Stage) -> list[Group]:
         await _kept(stage, "chain", chain(LENGTH), LENGTH),
         await _kept(stage, "fan", fan(add_one, WIDTH, WIDTH), WIDTH),
         await journal.group(stage),
-        *await many_runs.groups(stage, durable),
+        *many.groups(stage),
     ]
 
 
@@ -39,7 +41,7 @@ async def _kept(stage: Stage, work: str, workflow: Loaded, size: int) -> Group:
     base = f"{size} commits, FULL"
     contestants: dict[str, Contestant] = {base: floor}
     for durability, keeper in keepers.items():
-        contestants[f"{OURS}, {durability}"] = durable(keeper, workflow)
+        contestants[f"{OURS}, {durability}"] = _durable(keeper, workflow)
     contestants |= stage.rivals(f"durable-{work}", size)
     try:
         times = await stage.contest(contestants, stage.seconds * KEPT_BUDGET)
@@ -50,9 +52,7 @@ async def _kept(stage: Stage, work: str, workflow: Loaded, size: int) -> Group:
     return Group.of(f"durable {work}", f"Durable {work} of {size}", what, "ms", base, times, 1e3)
 
 
-def durable(keeper: Keeper, workflow: Loaded) -> Contestant:
-    """One run of a workflow, kept."""
-
+def _durable(keeper: Keeper, workflow: Loaded) -> Contestant:
     async def turn() -> float:
         began = time.perf_counter()
         outcome = await run_durably(keeper, workflow, run_options({}))

@@ -15,8 +15,9 @@ from durable_runs import begin, keeper_of, loaded_from, output_of, resume
 from nodeling import Context, Workflow, node
 from nodeling.errors import StoreError
 from nodeling_runtime.cli.runs.resume import tell_of_trouble
-from nodeling_runtime.engine.durable import Keeper
+from nodeling_runtime.engine.durable import Keeper, run_durably
 from nodeling_runtime.engine.host import in_own_loop
+from nodeling_runtime.engine.options import run_options
 from nodeling_runtime.store.memory import MemoryStore
 from nodeling_runtime.store.model import OPEN, RunFilter
 from nodeling_runtime.store.verify import verify
@@ -96,6 +97,70 @@ def test_a_disk_that_stays_full_stops_the_run_and_nothing_is_reported_done(calls
     assert calls == ["a", "b", "b", "c"]
     assert store.run(row.run_id).recoveries == 0  # type: ignore[union-attr]
     assert verify(store) == []
+
+
+async def turns() -> None:
+    """Let the loop turn a few times."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+class Slow(MemoryStore):
+    """A store that begins and lets go of no run before somebody says so on the loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = threading.Event()
+        self.in_time: list[bool] = []
+
+    def create_all(self, news: Any) -> Any:
+        self.in_time.append(self.may.wait(30))
+        return super().create_all(news)
+
+    def release_all(self, claims: Any) -> None:
+        self.in_time.append(self.may.wait(30))
+        super().release_all(claims)
+
+
+def test_the_loop_turns_while_a_run_is_begun_and_let_go(calls: list[str]) -> None:
+    store = Slow()
+    keeper = keeper_of(store)
+    loaded = chain(calls)
+
+    async def beside() -> str:
+        run = asyncio.ensure_future(run_durably(keeper, loaded, run_options({})))
+        await turns()
+        assert not run.done()
+        store.may.set()
+        return (await run).status
+
+    try:
+        assert in_own_loop(beside) == "succeeded"
+    finally:
+        keeper.close()
+    assert store.in_time == [True, True]
+
+
+def test_a_run_that_is_cancelled_while_it_is_begun_is_let_go(calls: list[str]) -> None:
+    store = Slow()
+    keeper = keeper_of(store)
+    loaded = chain(calls)
+
+    async def cancelled() -> bool:
+        run = asyncio.ensure_future(run_durably(keeper, loaded, run_options({})))
+        await turns()
+        run.cancel()
+        await turns()
+        store.may.set()
+        await asyncio.wait([run])
+        return run.cancelled()
+
+    try:
+        assert in_own_loop(cancelled)
+    finally:
+        keeper.close()
+    (row,) = store.runs(RunFilter())
+    assert (row.owner, calls) == (None, [])
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nodeling_runtime.blob_values import LARGEST_INLINE, may_refer
-from nodeling_runtime.dispatch.base import Outcome
 from nodeling_runtime.expressions.template import Template
 from nodeling_runtime.values import InvalidValue, Value
 from nodeling_runtime.workflow.model import Step
 
 if TYPE_CHECKING:
     from nodeling.implementation import Implementation
-    from nodeling_runtime.engine.context import Frame
+    from nodeling_runtime.workflow.plan import Plan
 
 
 class Calling:
@@ -68,12 +67,9 @@ class Calling:
             return None  # a file is one of a run
         return value if step.spec.inputs.is_valid(given) else None
 
-    def takes(self, outcome: Outcome) -> bool:
-        """Whether nothing is wrong with what a node in this process gave; False: it has to be judged."""
-        if outcome.error is not None or self._takes_output is None:
-            return True
-        output = outcome.output
-        return output.__class__ is Value and self._takes_output(output.shared())
+    def takes(self, output: Value) -> bool:
+        """Whether an output that lies in no file is one that a node in this process may give."""
+        return self._takes_output is None or self._takes_output(output.shared())
 
     def direct(self) -> Implementation | None:
         """The node's code, when one await calls it: it is loaded, on this loop, and asks for no context."""
@@ -101,10 +97,7 @@ def _timeout(own: float | Template | None, most: float | None) -> float | None:
     return own if most is None else min(most, own)
 
 
-def calling_of(frame: Frame, step: Step) -> Calling:
-    """How a step's node is called, found out once for each workflow that is loaded."""
-    known = frame.plan.known
-    found: Calling | None = known.get(step.index)
-    if found is None:
-        found = known[step.index] = Calling(step)
+def calling_of(plan: Plan, step: Step) -> Calling:
+    """How a step's node is called, found out once for each workflow that is loaded: `plan.known` has it."""
+    found = plan.known[step.index] = Calling(step)
     return found

@@ -131,8 +131,9 @@ class ChildRun:
         """Keep of a step's job what may still be asked for: there may be very many children."""
         job = self.job
         if job.__class__ is StepJob:
-            self._delta, self._seen = self._written(), job.view
-            self.job = ENDED
+            is_plain = not self.after and self.record.status == "succeeded"
+            self._delta = job.delta if is_plain else self._written()
+            self._seen, self.job = job.view, ENDED
 
     def delta(self) -> Delta:
         """Its writes over those of the runs it followed."""
@@ -180,13 +181,18 @@ def child_of(
     if step is None:
         job = _job_of_many(flow, slot, start, key, parts, timeout_ms)
     else:
-        tail = f"/{step.name}" if key is None else f"[{key}]/{step.name}"
-        path = f"{holder.path}{tail}"
+        name = step.name
+        tail = f"/{name}" if key is None else f"[{key}]/{name}"
         trail = None if flow.recall is None else flow.recall.unique(f"{flow.recall.trail}{tail}")
-        view = _view(flow, slot, start)
-        record = StepRecord(path, step.name, step.node, step.spec.manifest.flow)
-        view.frame.records[step.index] = record
-        job = StepJob(holder.engine, step, view, path, parts, record, timeout_ms, start.inputs, trail)
+        frame = flow.frames.get(slot)
+        if frame is None or start.vars or start.after:
+            view = _view(flow, slot, start)
+            frame = view.frame
+        else:
+            view = frame.first  # type: ignore[assignment]  # every frame has one
+        record = StepRecord(f"{holder.record.path}{tail}", name, step.node, step.spec.manifest.flow)
+        frame.records[step.index] = record
+        job = StepJob(holder.engine, step, view, parts, record, timeout_ms, start.inputs, trail)
         if ended is None and (not step.active or step.condition is not None):
             from nodeling_runtime.engine.scope_job import admit_alone
 

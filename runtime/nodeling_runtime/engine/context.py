@@ -56,6 +56,7 @@ class Frame:
     _contested: dict[str, None] = field(default_factory=dict)
     _failed: dict[int, Delta] = field(default_factory=dict)
     first: View | None = None  # what a step sees that follows nothing
+    is_calm: bool = True  # nothing that was written is contested, or only for some to see
     epoch: Callable[[float], float] | None = None  # a moment of the run's clock on the world's; at the top
 
     def __post_init__(self) -> None:
@@ -72,10 +73,12 @@ class Frame:
             self._writers[key] = self._writers.get(key, 0) | 1 << step
             if len(held) > 1:
                 self._contested[key] = None
+                self.is_calm = False
 
     def write_failed(self, step: int, delta: Mapping[str, Write]) -> None:
         """Keep what a failed step wrote, for those few who may see it."""
         if delta:
+            self.is_calm = False
             self._failed[step] = {key: Write(step, w.data, w.who) for key, w in delta.items()}
 
     def view(
@@ -91,7 +94,7 @@ class Frame:
         Raises:
             ConflictError: Two visible writes differ and nothing says how to merge them.
         """
-        if not self._contested and not self._failed:
+        if self.is_calm:
             return self.first if not visible and self.first is not None else View(self, visible)
         extra: dict[str, list[Write]] = {}
         for step in failed:

@@ -12,14 +12,14 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from nodeling._dataclass import dataclass
 from nodeling.errors import StoreError
 from nodeling.results import RunResult
-from nodeling_runtime.engine.asked import asked
+from nodeling_runtime.engine.asked import asked, called
 from nodeling_runtime.engine.cone import suspended_cone
 from nodeling_runtime.engine.host import execute
 from nodeling_runtime.engine.journal import Journal
@@ -34,6 +34,8 @@ from nodeling_runtime.store.model import CLOSED, Batch, Claim, Created, Fact, Ne
 from nodeling_runtime.store.opening import open_store, owner_name
 from nodeling_runtime.store.writer import Writer
 from nodeling_runtime.values import Value
+
+T = TypeVar("T")
 
 
 class KnownRunError(Exception):
@@ -135,10 +137,7 @@ async def resume_run(
         StoreError: There is no such run, it has ended, somebody runs it, it is dead, or a node changed.
     """
     store = keeper.store
-    row = store.run(run_id)
-    definition = None if row is None else store.definition(row.definition)
-    if row is None or definition is None:
-        raise not_found(run_id)
+    definition, request = await called(keeper.writer, lambda: _asked_once(store, run_id))
     if loaded is None:
         loaded, kept = load_pinned(definition)
     else:
@@ -150,12 +149,12 @@ async def resume_run(
                 hint="check out the code that was there, or start a new run",
             )
     changed = changed_nodes(loaded, kept, policy)
-    restore(options, store.request(run_id) or b"{}")
+    restore(options, request)
     async with held(keeper) as hold:
 
-        def begin() -> Journal:
-            mine = claim or store.claim(run_id, keeper.owner)
-            recorded = _taken_up(store, mine, loaded)
+        async def begin() -> Journal:
+            mine = claim or await hold.claimed(run_id)
+            recorded = await called(keeper.writer, lambda: _taken_up(store, mine, loaded))
             options.max_concurrent = recorded.options.get("max_concurrent")
             options.timeout_ms = recorded.options.get("timeout_ms")
             journal = hold.journal(mine, recorded)
@@ -165,6 +164,15 @@ async def resume_run(
             return journal
 
         return await execute(loaded, options, begin)
+
+
+def _asked_once(store: Store, run_id: str) -> tuple[bytes, bytes]:
+    """What a run that is there holds on to, and what was asked for."""
+    row = store.run(run_id)
+    definition = None if row is None else store.definition(row.definition)
+    if definition is None:
+        raise not_found(run_id)
+    return definition, store.request(run_id) or b"{}"
 
 
 def _taken_up(store: Store, mine: Claim, loaded: Loaded) -> Recorded:
@@ -212,17 +220,25 @@ class _Hold:
 
     async def created(self, new: NewRun) -> Created:
         """Have a new run kept. Who is cancelled meanwhile lets it go again."""
-        waiting: asyncio.Future[Created] = asyncio.ensure_future(
-            asked(partial(self.keeper.writer.create, new))
-        )
+        waiting = asyncio.ensure_future(asked(partial(self.keeper.writer.create, new)))
+        return await self._outlasted(waiting, lambda created: created.claim)
+
+    async def claimed(self, run_id: str) -> Claim:
+        """Have a run claimed. Who is cancelled meanwhile lets it go again."""
+        store, owner = self.keeper.store, self.keeper.owner
+        waiting = asyncio.ensure_future(called(self.keeper.writer, lambda: store.claim(run_id, owner)))
+        return await self._outlasted(waiting, lambda claim: claim)
+
+    async def _outlasted(self, waiting: asyncio.Future[T], claim_of: Callable[[T], Claim | None]) -> T:
+        """An answer that is waited for even by who is cancelled: it may hold a claim."""
         try:
-            created = await asyncio.shield(waiting)
+            answer = await asyncio.shield(waiting)
         except asyncio.CancelledError:
             with contextlib.suppress(StoreError):  # then there is nothing to let go
-                self.claim = (await waiting).claim
+                self.claim = claim_of(await waiting)
             raise
-        self.claim = created.claim
-        return created
+        self.claim = claim_of(answer)
+        return answer
 
     def journal(self, claim: Claim, recorded: Any = None) -> Journal:
         self.claim = claim
@@ -235,12 +251,22 @@ async def held(keeper: Keeper) -> AsyncIterator[_Hold]:
     hold = _Hold(keeper)
     try:
         yield hold
-    finally:
+    except GeneratorExit:  # the run is abandoned together with its loop, so nobody can wait
         if hold.claim is not None:
-            claim = hold.claim
-            # A store that cannot be written keeps the claim, and its lock ends with this process.
-            with contextlib.suppress(StoreError):
-                await asked(partial(keeper.writer.release, claim))
+            keeper.writer.release(hold.claim, lambda answer: None)
+        raise
+    except BaseException:
+        await _released(keeper, hold)
+        raise
+    else:
+        await _released(keeper, hold)
+
+
+async def _released(keeper: Keeper, hold: _Hold) -> None:
+    """Let the run go. A store that cannot be written keeps the claim, and its lock ends with this process."""
+    if hold.claim is not None:
+        with contextlib.suppress(StoreError):
+            await asked(partial(keeper.writer.release, hold.claim))
 
 
 def _asked_for(

@@ -7,11 +7,13 @@ permits, or that are children of a resumed container.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nodeling_runtime.dispatch.base import CallError, Outcome
 from nodeling_runtime.engine.failure import lost_with_its_process
 from nodeling_runtime.expressions.record import to_plain
+from nodeling_runtime.values import Value
 from nodeling_runtime.workflow.model import Cache, Circuit
 
 if TYPE_CHECKING:
@@ -90,7 +92,8 @@ class Guards:
             return False
         job.engine.events.emit("step.cached", job.path, run=hit.run_id, by=hit.step, at=hit.at)
         self._entry = None
-        job.succeed(hit.outcome, REASON)
+        if hit.outcome.output is not None:
+            job.succeed(hit.outcome.output, hit.outcome.delta, REASON)
         return True
 
     async def _is_refused(self, circuit: Circuit) -> bool:
@@ -107,11 +110,11 @@ class Guards:
             job.fail(refusal)
         return True
 
-    def keep(self, outcome: Outcome) -> None:
+    def keep(self, output: Value, written: Mapping[str, bytes | None]) -> None:
         """The step succeeded: later calls may take its output over."""
         if self._entry is not None:
             job, run = self._job, self._job.engine
-            self._entry.keep(outcome, run.redactor, run.id, job.step.name, run.now())
+            self._entry.keep(Outcome(output, None, written), run.redactor, run.id, job.step.name, run.now())
 
     def release(self) -> None:
         """The step has ended: disarm the deadline, and give back what is held."""

@@ -236,7 +236,9 @@ class Scheduler:
             if self._stop_reached or self._doubtful:
                 self._call_off()
             elif self._ripe:
-                ripe, self._ripe = sorted(self._ripe), []
+                ripe, self._ripe = self._ripe, []
+                if len(ripe) > 1:
+                    ripe.sort()
                 for step in ripe:
                     if self.status[step] == PENDING:
                         self._join(step)

@@ -143,16 +143,21 @@ class ScopeRun:
 
     def admit(self, step: int, satisfied: list[int]) -> bool:
         """Freeze what the step sees, then evaluate its `if`."""
-        model = self.plan.steps[step]
-        links = self.plan.links[step]
-        ancestors = self.plan.ancestors[step]
-        if model.trigger == "on_error":
-            failed = [source for source in self.scheduler.failures if ancestors >> source & 1]
+        plan, frame = self.plan, self.frame
+        model = plan.steps[step]
+        ancestors = plan.ancestors[step]
+        if frame.is_calm:
+            view = View(frame, ancestors & self._succeeded)
         else:
-            failed = [links[n].source for n in satisfied if links[n].names_failure]
-        view = self._views[step] = self.frame.view(
-            ancestors & self._succeeded, model.merge, failed=failed, is_handler=model.trigger != "body"
-        )
+            if model.trigger == "on_error":
+                failed = [source for source in self.scheduler.failures if ancestors >> source & 1]
+            else:
+                links = plan.links[step]
+                failed = [links[n].source for n in satisfied if links[n].names_failure]
+            view = frame.view(
+                ancestors & self._succeeded, model.merge, failed=failed, is_handler=model.trigger != "body"
+            )
+        self._views[step] = view
         if model.condition is None:
             return True
         decide = partial(truth_of, model.condition, self._names(step, view))
@@ -208,12 +213,15 @@ class ScopeRun:
         del self._jobs[step]
         if record.status == "succeeded":
             self.frame.outputs[step] = record.output
-            self.frame.write(step, job.delta)
+            if job.delta:
+                self.frame.write(step, job.delta)
             self._succeeded |= 1 << step
         elif record.status == "failed":
             self.frame.write_failed(step, job.delta)
-        self._views.pop(step, None)
-        self._finish(step, record, None if job.ending_scope is None else job.scope_end)
+        if job.ending_scope is None:
+            self.scheduler.finish(step, STATUS[record.status], record.reason)
+        else:
+            self._finish(step, record, job.scope_end)
 
     def _pump(self, *, inside: bool = False) -> None:
         """Carry out what the scheduler decided."""
@@ -242,10 +250,13 @@ class ScopeRun:
         model = self.plan.steps[step]
         record = self._record(step)
         record.status = "ready"
-        record.waited_for = self._sources(step)
-        path = f"{self.path}/{model.name}" if self.path else model.name
-        parts, trail = self._parts_for(step), self.place(step)
-        job = StepJob(self.engine, model, self._views[step], path, parts, record, None, None, trail)
+        engine, trail = self.engine, None
+        if engine.journal is not None:
+            trail = self.place(step)
+        if engine.journal is not None or engine.events.active:  # nobody else is told
+            record.waited_for = self._sources(step)
+        view, parts = self._views.pop(step), self._parts_for(step)
+        job = StepJob(engine, model, view, parts, record, None, None, trail)
         job.team = self.team
         return job
 
@@ -261,7 +272,8 @@ class ScopeRun:
         if record is None:
             model = self.plan.steps[step]
             path = f"{self.path}/{model.name}" if self.path else model.name
-            record = self.frame.records[step] = StepRecord(path, model.name, model.node, model.is_container)
+            is_container = model.spec.manifest.flow
+            record = self.frame.records[step] = StepRecord(path, model.name, model.node, is_container)
         return record  # type: ignore[no-any-return]
 
     # -- what expressions and nodes read

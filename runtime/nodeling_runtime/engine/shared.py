@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from nodeling.errors import StoreError
-from nodeling_runtime.engine.asked import asked
+from nodeling_runtime.engine.asked import called
 
 if TYPE_CHECKING:
     from nodeling_runtime.store.writer import Writer
@@ -81,7 +81,7 @@ class StoreState:
         Raises:
             StoreError: It cannot be read.
         """
-        return await self._asked(lambda: self._writer.store.read_state(space, key))
+        return await called(self._writer, lambda: self._writer.store.read_state(space, key))
 
     async def change(self, space: str, key: str, change: Change) -> bytes | None:
         """Replace a value.
@@ -89,7 +89,7 @@ class StoreState:
         Raises:
             StoreError: It cannot be written.
         """
-        return await self._asked(lambda: self._writer.store.change_state(space, key, change))
+        return await called(self._writer, lambda: self._writer.store.change_state(space, key, change))
 
     def tell(self, space: str, key: str, change: Change, lifetime: float | None = None) -> None:
         """Replace a value. Where that cannot be, the run's own writes say so."""
@@ -101,18 +101,6 @@ class StoreState:
                 return  # a mark that is lost makes one call more, or one hit less
 
         self._writer.call(work)
-
-    async def _asked(self, ask: Callable[[], bytes | None]) -> bytes | None:
-        def put(tell: Callable[[bytes | None | StoreError], None]) -> None:
-            def work() -> None:
-                try:
-                    tell(ask())
-                except StoreError as error:
-                    tell(error)
-
-            self._writer.call(work)
-
-        return await asked(put)
 
 
 IN_PROCESS = ProcessState()

@@ -8,7 +8,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
-from nodeling_runtime.dispatch.base import CallError, Outcome, idempotency_key
+from nodeling_runtime.dispatch.base import NOTHING_WRITTEN, CallError, Outcome, idempotency_key
 from nodeling_runtime.engine.attempts import KILLED_DEADLINE, next_delay_ms
 from nodeling_runtime.engine.calling import Calling, calling_of
 from nodeling_runtime.engine.context import UNWRITTEN, Delta, View
@@ -42,6 +42,7 @@ class StepJob(Job):
     config = NO_CONFIG  # never written to: a step's own takes its place
     is_bounded = False  # whether the call that is under way ends by itself when it is told to
     _names: Names | None = None
+    _trail: str | None = None
     limit_ms: float | None = None
     _late = False
     _unresponsive = False
@@ -51,19 +52,21 @@ class StepJob(Job):
         run: Run,
         step: Step,
         view: View,
-        path: str,
         parts: Parts,
         record: StepRecord,
         default_timeout_ms: float | None = None,
         overlay: Mapping[str, Any] | None = None,
         trail: str | None = None,
     ) -> None:
-        Job.__init__(self)
+        self.done = False
+        self.ending = None
+        self.generation = 0
+        self.task = None
+        self.slot = None
+        self._interrupted = False
         self.engine = run
         self.step = step
         self.view = view
-        self.path = path
-        self.trail = trail or path  # its place in the history: the path, with the attempts of its containers
         self.parts = parts
         self.record = record
         self.delta: Delta = UNWRITTEN
@@ -79,8 +82,19 @@ class StepJob(Job):
         self._has_begun = False
         record.ready_at = run.clock()
         if run.journal is not None:
+            self._trail = trail
             self.log = StepLog(self, run.journal, self.trail)
             self._delay_ms = self.log.delay_ms
+
+    @property
+    def path(self) -> str:
+        """Where it stands."""
+        return self.record.path
+
+    @property
+    def trail(self) -> str:
+        """Its place in the history: the path, with the attempts of its containers."""
+        return self._trail or self.record.path
 
     @property
     def names(self) -> Names:
@@ -98,7 +112,8 @@ class StepJob(Job):
     async def run(self) -> None:
         """All attempts, from the permits to the end."""
         mine, task, slot = self.generation, self.task, self.slot
-        calling = calling_of(self.view.frame, self.step)
+        plan = self.view.frame.plan
+        calling = plan.known.get(self.step.index) or calling_of(plan, self.step)
         if not self._has_begun and not (self._begin(calling) or await self._is_let_in(calling)):
             return
         while True:
@@ -108,16 +123,17 @@ class StepJob(Job):
                 await self._get_ready()
             direct = self._get_set(calling)
             try:
+                came: Outcome | Value
                 if direct is None:
-                    outcome = await self._called(calling)
+                    came = await self._called(calling)
                 else:
                     # Code on this loop that asks for nothing but its inputs: nobody need stand between.
                     answer = direct.call(None, self._inputs.fresh())  # type: ignore[union-attr]  # it is set
                     if direct.kind == "async" or isawaitable(answer):
                         answer = await answer
-                    outcome = Outcome(self.engine.blobs.value_of(answer))
+                    came = self.engine.blobs.value_of(answer)
             except BaseException as error:
-                outcome = self._broken_off(error, mine, is_node=direct is not None)
+                came = self._broken_off(error, mine, is_node=direct is not None)
             finally:
                 due, slot.due = slot.due, None  # type: ignore[union-attr]  # a worker has one
             if mine != self.generation:
@@ -125,13 +141,14 @@ class StepJob(Job):
             if self._interrupted or task.cancelling():  # type: ignore[union-attr]  # and it is a task
                 await self._settle_down(task, due)  # type: ignore[arg-type]
                 due = None
-            if mine != self.generation or self._decide(outcome, due, None if direct is None else calling):
+            if mine != self.generation or self._decide(came, due, calling):
                 return
 
     def _begin(self, calling: Calling) -> bool:
         """Begin, unless something is to be waited for before that."""
         engine, record = self.engine, self.record
-        if (calling.is_guarded or engine.bounds_leaves or self.gate is not None) and self.guards is None:
+        is_guarded = calling.is_guarded or engine.bounds_leaves
+        if (is_guarded or (self.log is not None and self.gate is not None)) and self.guards is None:
             return False
         self._has_begun = True
         if record.started_at is None:
@@ -170,7 +187,10 @@ class StepJob(Job):
         limit = self.limit_ms = self._limit(calling) if calling.has_own_clock else self._default_timeout_ms
         inputs = self._inputs
         if inputs is None:
-            inputs = self.take_inputs(calling)
+            inputs = calling.constant
+            if inputs is None or self._overlay or self.engine.parameters:
+                inputs = self.take_inputs(calling)
+            self._inputs = inputs
         direct = calling.implementation or calling.direct()
         if direct is None or inputs.__class__ is not Value:
             return None
@@ -215,15 +235,13 @@ class StepJob(Job):
 
     def take_inputs(self, calling: Calling) -> Value:
         """Evaluate what the node is given, once for all attempts."""
-        inputs = calling.constant
-        overrides = self.engine.parameters.get(self.step.name)
         if calling.is_container:
             self.keys = container_keys(self.step, self.names, self.engine.journal, self.trail)
-            inputs = NULL
-        elif inputs is None or overrides or self._overlay:
-            self.config, inputs = prepared(self, calling, overrides, self._overlay)
-        self._inputs = inputs
-        return inputs
+            self._inputs = NULL
+            return NULL
+        overrides = self.engine.parameters.get(self.step.name)
+        self.config, self._inputs = prepared(self, calling, overrides, self._overlay)
+        return self._inputs
 
     def key(self) -> str:
         """What tells this step's calls from all others, the same for every attempt."""
@@ -240,25 +258,28 @@ class StepJob(Job):
             self.flow.recall.check()
         return judged(self.step.spec, outcome, self.engine.blobs)
 
-    def _decide(self, outcome: Outcome, due: float | None = None, direct: Calling | None = None) -> bool:
+    def _decide(self, came: Outcome | Value, due: float | None, calling: Calling) -> bool:
         """Conclude, or set the delay before the next attempt. True when it is over.
 
         Args:
-            outcome: What came of the attempt.
+            came: What came of the attempt: where nobody stood between, the output alone.
             due: When it was to be over.
-            direct: How the node is called, where nobody stood between.
+            calling: How the node is called.
         """
-        if due is not None or self.guards is not None:
+        now = self.engine.clock()
+        if (due is not None and now >= due) or self.guards is not None:
             self._look_at_the_clock(due)
-        if direct is None or self._expired is not None or not direct.takes(outcome):
-            outcome = self._judged(outcome)
-            self.record.measured(outcome)
+        if came.__class__ is Value and self._expired is None and self.ending is None and calling.takes(came):
+            self.succeed(came, at=now)
+            return True
+        outcome = self._judged(came if isinstance(came, Outcome) else Outcome(came))
+        self.record.measured(outcome)
         if self.ending is not None:
             self.conclude_interrupted()
-        elif outcome.error is None:
-            self.succeed(outcome)
-        else:
+        elif outcome.error is not None:
             return self._is_over(outcome, outcome.error)
+        else:
+            self.succeed(outcome.output, outcome.delta)  # type: ignore[arg-type]  # one that was judged
         return True
 
     def _is_over(self, outcome: Outcome, error: CallError) -> bool:
@@ -423,19 +444,24 @@ class StepJob(Job):
         """End with an error that the engine found before the node was asked."""
         self._conclude_error(error)
 
-    def succeed(self, outcome: Outcome, reason: str | None = None) -> None:
+    def succeed(
+        self,
+        output: Value,
+        written: Mapping[str, bytes | None] = NOTHING_WRITTEN,
+        reason: str | None = None,
+        at: float | None = None,
+    ) -> None:
         """End with an output that was judged."""
-        record = self.record
-        if outcome.delta or self.flow is not None or self.view.merged or self.step.set_var.__class__ is str:
+        if written or self.flow is not None or self.view.merged or self.step.set_var.__class__ is str:
             try:
-                self.delta = writes_of(self, outcome)
+                self.delta = writes_of(self, output, written)
             except NodelingError as error:
                 self._conclude_error(refused_step(error))
                 return
-        record.output = outcome.output
+        self.record.output = output
         if self.guards is not None:
-            self.guards.keep(outcome)
-        self._conclude("succeeded", reason)
+            self.guards.keep(output, written)
+        self._conclude("succeeded", reason, at)
 
     def _conclude_error(self, error: CallError) -> None:
         if self.done:
@@ -446,12 +472,13 @@ class StepJob(Job):
             error.details = {**self.flow.account(), **error.details}
         self._conclude("failed", None)
 
-    def _conclude(self, status: str, reason: str | None) -> None:
+    def _conclude(self, status: str, reason: str | None, at: float | None = None) -> None:
         self.done = True
         if self.guards is not None:
             self.guards.release()
         record = self.record
-        record.status, record.reason, record.ended_at = status, reason, self.engine.clock()
+        record.status, record.reason = status, reason
+        record.ended_at = self.engine.clock() if at is None else at
         if self.guards is not None:
             self.guards.report(status, record.error)
         if self.log is not None:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 CLOCK_TOLERANCE_SECONDS = 1e-6  # a loop may call a timer by so much too early
 NEVER = float("inf")
-TURN_SECONDS = 0.002  # jobs that never wait must not keep timers, cancellation and other workers waiting
+# Jobs that never wait must not keep timers, cancellation and other workers waiting. It is longer than the
+# 5 ms after which a thread asks for the interpreter: who pauses more often may keep it from that thread.
+TURN_SECONDS = 0.01
 
 
 def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
@@ -252,6 +254,7 @@ class Team:
 
     async def _work(self) -> None:
         clock, take, settled, resumed = self._clock, self._take, self._settled, self._resumed
+        variables = contextvars.copy_context
         loop = asyncio.get_running_loop()
         task, slot = asyncio.current_task(loop), Slot(loop)
         self._starting -= 1
@@ -274,7 +277,7 @@ class Team:
                 job.calm()
             job.task = job.slot = None
             settled(job)
-            if len(now := contextvars.copy_context()) and self._is_stained(now):
+            if len(now := variables()) and self._is_stained(now):
                 break
             if clock() - self._turned > TURN_SECONDS:
                 await asyncio.sleep(0)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nodeling_runtime.dispatch.base import Outcome
 from nodeling_runtime.engine.context import Delta, Write, join_deltas
+from nodeling_runtime.values import Value
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.step import StepJob
 
 
-def writes_of(job: StepJob, outcome: Outcome) -> Delta:
+def writes_of(job: StepJob, output: Value, written: Mapping[str, bytes | None]) -> Delta:
     """What a step that succeeded wrote: what it settled, what its children wrote, its node, its output.
 
     Raises:
@@ -23,9 +25,9 @@ def writes_of(job: StepJob, outcome: Outcome) -> Delta:
     if job.flow is not None:
         adopted = join_deltas(job.flow.adopted(), step.merge)
         writes.update({key: Write(index, write.data, write.who) for key, write in adopted.items()})
-    writes.update({key: Write(index, data, name) for key, data in outcome.delta.items()})
-    if isinstance(step.set_var, str) and outcome.output is not None:
-        data = outcome.output.data
+    writes.update({key: Write(index, data, name) for key, data in written.items()})
+    if isinstance(step.set_var, str):
+        data = output.data
         job.engine.blobs.pin(data)
         writes[step.set_var] = Write(index, data, name)
     return writes

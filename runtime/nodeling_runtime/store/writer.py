@@ -66,6 +66,14 @@ class _LetGo:
     done: Callable[[None | StoreError], None]
 
 
+@dataclass(slots=True)
+class _Call:
+    """Something else to do, and who wants to know that it is not done."""
+
+    function: Callable[[], object]
+    lost: Callable[[StoreError], None] | None = None
+
+
 class Writer:
     """One thread over one store."""
 
@@ -77,6 +85,8 @@ class Writer:
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closing = threading.Event()
+        self._guard = threading.Lock()  # over who still comes in
+        self._is_closed = False
 
     def append(self, batch: Batch, done: Callable[[Answer], None]) -> None:
         """Keep a batch; `done` is called in this thread, in the order of the batches."""
@@ -94,9 +104,9 @@ class Writer:
         """Let a run go, behind what was noted of it; `done` is called in this thread."""
         self._put(_LetGo(claim, done))
 
-    def call(self, function: Callable[[], object]) -> None:
-        """Call something here, behind what was appended before."""
-        self._put(function)
+    def call(self, function: Callable[[], object], lost: Callable[[StoreError], None] | None = None) -> None:
+        """Call something here, behind what was appended before; `lost` hears of it when it is not called."""
+        self._put(_Call(function, lost))
 
     def close(self) -> None:
         """Keep what was appended, then end. A store that cannot write is waited for no longer."""
@@ -105,12 +115,23 @@ class Writer:
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
+        with self._guard:
+            self._is_closed = True
+        while not self._queue.empty():
+            _refuse(self._queue.get())
 
     def _put(self, item: _Item) -> None:
+        with self._guard:
+            if self._is_closed:
+                _refuse(item)
+                return
+            self._start()
+            self._queue.put(item)
+
+    def _start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="nodeling-store", daemon=True)
             self._thread.start()
-        self._queue.put(item)
 
     def _work(self) -> None:
         waiting = self._queue
@@ -119,12 +140,19 @@ class Writer:
             group: list[_Wanted | Source | _Asked | _LetGo] = []
             while isinstance(item, _Wanted | Source | _Asked | _LetGo):
                 group.append(item)
-                item = _nothing if waiting.empty() else waiting.get()
+                item = _NOTHING if waiting.empty() else waiting.get()
             if group:
                 self._do(group)
             if item is None:
                 return
-            item()
+            self._run(item)
+
+    def _run(self, item: _Call) -> None:
+        try:
+            item.function()
+        except Exception as error:  # as with all else: it ends no thread
+            if item.lost is not None:
+                item.lost(_worded(error))
 
     def _do(self, group: list[_Wanted | Source | _Asked | _LetGo]) -> None:
         """Three transactions at most, whatever there is: what a run ended with is kept before it is let go,
@@ -222,8 +250,17 @@ def _worded(error: Exception) -> StoreError:
     return StoreError(f"{type(error).__name__}: {error}", code="internal")
 
 
-def _nothing() -> None:
-    """Nothing more waits for now."""
+def _refuse(item: _Item) -> None:
+    """Tell who comes after the end."""
+    error = StoreError("the store was closed", code="store.closed")
+    if isinstance(item, Source):
+        item.answered(0, error)
+    elif isinstance(item, _Call):
+        if item.lost is not None:
+            item.lost(error)
+    elif item is not None:
+        item.done(error)
 
 
-_Item = _Wanted | Source | _Asked | _LetGo | Callable[[], object] | None
+_NOTHING = _Call(lambda: None)  # nothing more waits for now
+_Item = _Wanted | Source | _Asked | _LetGo | _Call | None

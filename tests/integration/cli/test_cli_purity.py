@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from cli_calls import write_node, write_workflow
+from cli_calls import nodectl, write_node, write_workflow
 
 HEAVY = {
     "asyncio",
@@ -54,6 +55,7 @@ NOT_WITHOUT_EXPRESSIONS = {
     "nodeling_runtime.workflow.fit",
     "nodeling_runtime.workflow.fit_select",
 }
+COLLECTING = "import gc\n\ndef run(ctx, inputs):\n    return [gc.isenabled(), list(gc.get_threshold())]\n"
 PLAIN = "def run(ctx, inputs):\n    return inputs\n"
 
 
@@ -105,10 +107,27 @@ def test_steps_that_hand_something_on_load_the_language_and_nothing_else(project
     assert among(imported, NOT_FOR_STEPS_IN_THIS_PROCESS) == set()
 
 
+def test_a_step_in_a_worker_loads_nothing_for_programs_that_are_started_for_each_call(project: Path) -> None:
+    write_node(project, "apart", PLAIN, runtime={"type": "python", "isolation": "worker"})
+    flow = write_workflow(project, {"steps": [{"name": "one", "node": "apart"}]})
+    imported = imported_by("run", flow, "--store", "none", cwd=project)
+    assert "nodeling_runtime.dispatch.worker.dispatcher" in imported
+    assert among(imported, {"nodeling_runtime.dispatch.exec", "psutil"}) == set()
+
+
 def test_a_check_loads_no_engine_of_another_kind(project: Path) -> None:
     flow = write_workflow(project, {"steps": [{"name": "one", "node": "mine"}]})
     imported = imported_by("check", flow, cwd=project)
     assert among(imported, NOT_FOR_STEPS_IN_THIS_PROCESS | NOT_WITHOUT_EXPRESSIONS) == set()
+
+
+def test_garbage_is_looked_for_as_usual_when_a_run_has_begun(project: Path) -> None:
+    write_node(project, "collecting", COLLECTING)
+    flow = write_workflow(project, {"steps": [{"name": "one", "node": "collecting"}]})
+    usual = subprocess.run(
+        [sys.executable, "-c", "import gc; print(list(gc.get_threshold()))"], capture_output=True, text=True
+    )
+    assert nodectl("run", flow, "--store", "none", cwd=project).data == [True, json.loads(usual.stdout)]
 
 
 def test_every_command_of_the_table_says_what_its_line_says() -> None:

@@ -41,6 +41,7 @@ from nodeling_runtime.dispatch.worker.stream import Stream
 from nodeling_runtime.dispatch.worker.writer import FrameWriter
 from nodeling_runtime.values import Value
 
+TIDY_EVERY = 64  # calls; a node may leave files that no result names
 MOST_EARLY_LINES = 256  # said while no call was open; the next call gets to hear them
 MOST_A_SECOND = 1000  # log frames of one worker
 MOST_STRAYS = 1000  # lines on the channel that are no frames, in a minute, before somebody is told
@@ -103,6 +104,7 @@ class Conversation:
 
     _pipes: WorkerPipes
     _writer: FrameWriter
+    served: int
 
     def __init__(self, launch: Launch, bounds: Bounds, folders: WorkerFolders | None = None) -> None:
         self.launch = launch
@@ -208,10 +210,11 @@ class Conversation:
         self._folders.give_back(opened.work_dir)
         if opened.blobs is not None:
             opened.blobs.release()
-        if outcome.error is not None:
-            self._folders.blobs.litter()
-        if not self.calls:
-            self._folders.blobs.tidy()
+        blobs = self._folders.blobs
+        if outcome.error is not None or self.served % TIDY_EVERY == 0:
+            blobs.is_littered = True
+        if blobs.is_littered and not self.calls:
+            blobs.tidy()
         outcome.worker = self._label
         if opened.dropped:
             dropped = outcome.metrics.get("dropped", 0) + opened.dropped
@@ -225,19 +228,14 @@ class Conversation:
             stream.close()
             self._resolve(opened, outcome)
         else:
-            stream.then(lambda: self._resolve(opened, outcome))
+            stream.then(lambda: self._resolve(opened, _consumed(stream, outcome)))
 
     def _resolve(self, opened: Open, outcome: Outcome) -> None:
-        fault = None if opened.stream is None else opened.stream.error
-        if fault is not None and outcome.error is None:
-            message = f"whoever took its chunks failed: {type(fault).__name__}: {fault}"
-            outcome.output, outcome.error = None, CallError("internal", message, type(fault).__name__, False)
-        if opened.future.done():
-            return
-        if self._due is None:
+        due = self._due
+        if due is not None:
+            due.append((opened.future, outcome))
+        elif not opened.future.done():
             opened.future.set_result(outcome)
-        else:
-            self._due.append((opened.future, outcome))
 
     def _refuse(self, opened: Open, error: CallError) -> None:
         """End a call that broke a rule; its caller hears why when it is over."""
@@ -392,6 +390,15 @@ class Conversation:
             return
         if len(self._early) < MOST_EARLY_LINES:
             self._early.append((kind, body))
+
+
+def _consumed(stream: Stream, outcome: Outcome) -> Outcome:
+    """The outcome of a call whose chunks somebody took: they have a say in it."""
+    fault = stream.error
+    if fault is not None and outcome.error is None:
+        message = f"whoever took its chunks failed: {type(fault).__name__}: {fault}"
+        outcome.output, outcome.error = None, CallError("internal", message, type(fault).__name__, False)
+    return outcome
 
 
 def _wake(due: list[tuple[Answer, Outcome]]) -> None:

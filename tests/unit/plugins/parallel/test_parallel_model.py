@@ -237,10 +237,10 @@ def test_parallel_does_what_the_sequential_interpreter_of_its_policy_says() -> N
 def _lost_permit(patch: pytest.MonkeyPatch) -> None:
     conclude = StepJob._conclude
 
-    def forget(self: StepJob, status: str, reason: str | None) -> None:
+    def forget(self: StepJob, status: str, *rest: Any) -> None:
         if status == "cancelled" and self.guards is not None:
             self.guards.holds.clear()
-        conclude(self, status, reason)
+        conclude(self, status, *rest)
 
     patch.setattr(StepJob, "_conclude", forget)
 

@@ -128,10 +128,10 @@ def test_finally_sees_what_the_steps_before_the_failure_wrote() -> None:
 
 
 def test_a_fault_of_the_engine_itself_ends_the_run_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: object, step: int, delta: object) -> None:
+    def broken(self: object, job: object) -> None:
         raise RuntimeError("planted")
 
-    monkeypatch.setattr("nodeling_runtime.engine.context.Frame.write", broken)
+    monkeypatch.setattr("nodeling_runtime.engine.scope.ScopeRun._keep", broken)
     wf = nodeling.Workflow("planted")
     wf.step("only", nodeling.node(_one))
     result = wf.run(timeout="20s")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS
-from nodeling_runtime.engine.team import Job, Team
+from nodeling_runtime.engine.team import TURN_SECONDS, Job, Team
 from virtual_time import run_virtual
 
 
@@ -215,3 +216,8 @@ def test_jobs_that_never_wait_let_the_loop_turn() -> None:
         return worst
 
     assert asyncio.run(scene()) < 0.12, "without a pause it would be 150 ms"
+
+
+def test_jobs_that_never_wait_pause_less_often_than_a_thread_asks_for_the_interpreter() -> None:
+    """A pause lets go of it too briefly for a thread to wake up, and makes that thread wait anew."""
+    assert sys.getswitchinterval() < TURN_SECONDS
