@@ -137,6 +137,17 @@ def test_the_condition_of_a_loop_counts_its_rounds_and_those_of_an_inner_loop_an
     assert ran(path, {"last": -1}) == (["after"], by("after"))
 
 
+def test_an_error_of_a_name_that_is_never_tried_again_is_not(project: Path) -> None:
+    fails = TELLS.replace("    return", "    raise ValueError('no')\n    return")
+    (project / "nodes" / "tell" / "node.py").write_text(fails, encoding="utf-8")
+    for names, tries in ((["ValueError"], 1), (["KeyError"], 2)):
+        retry = {"maxAttempts": 2, "minTimeoutInMs": 1, "factor": 3, "nonRetryableErrorNames": names}
+        assert nodeling.run(write(project, [one("a", retry=retry)])).status == "failed"
+        calls = project / "calls"
+        assert calls.read_text(encoding="utf-8").split() == ["a"] * tries
+        calls.unlink()
+
+
 # -- idempotency
 
 
