@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from nodeling.flow import Child, Start
 from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.engine.context import UNWRITTEN, Delta, Frame, View
-from nodeling_runtime.engine.items import checked
+from nodeling_runtime.engine.items import UNCHANGEABLE, checked
 from nodeling_runtime.engine.names import Parts
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.step import StepJob
@@ -30,6 +30,9 @@ class Place(NamedTuple):
     path: str  # of its container, with its key; a scope's steps stand below it
     own: str | None  # its own place in the history, where there is one
     inner: str | None  # that of the steps of its scope
+
+
+ENDS = frozenset(("succeeded", "failed", "skipped", "cancelled"))
 
 
 class _Ended:
@@ -70,7 +73,7 @@ class ChildRun:
     def status(self) -> ChildStatus:
         """`running` until it has ended."""
         status = self.record.status
-        return status if self.job.done else "running"  # type: ignore[return-value]
+        return status if status in ENDS else "running"  # type: ignore[return-value]
 
     @property
     def output(self) -> Any:
@@ -130,7 +133,7 @@ class ChildRun:
     def let_go(self) -> None:
         """Keep of a step's job what may still be asked for: there may be very many children."""
         job = self.job
-        if job.__class__ is StepJob:
+        if job.__class__ is StepJob and job.log is None:
             is_plain = not self.after and self.record.status == "succeeded"
             self._delta = job.delta if is_plain else self._written()
             self._seen, self.job = job.view, ENDED
@@ -237,7 +240,10 @@ def _seen(start: Start) -> dict[str, Any]:
 
 
 def _named(start: Start) -> dict[str, Any]:
-    return {key: checked(key, value) for key, value in start.vars.items()}
+    return {
+        key: value if value.__class__ in UNCHANGEABLE else checked(key, value)
+        for key, value in start.vars.items()
+    }
 
 
 def _scope_job(
