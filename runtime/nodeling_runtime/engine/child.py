@@ -187,14 +187,11 @@ def child_of(
         name = step.name
         tail = f"/{name}" if key is None else f"[{key}]/{name}"
         trail = None if flow.recall is None else flow.recall.unique(f"{flow.recall.trail}{tail}")
-        frame = flow.frames.get(slot)
-        if frame is None or start.vars or start.after:
+        view = flow.views.get(slot)
+        if view is None or start.vars or start.after:
             view = _view(flow, slot, start)
-            frame = view.frame
-        else:
-            view = frame.first  # type: ignore[assignment]  # every frame has one
         record = StepRecord(f"{holder.record.path}{tail}", name, step.node, step.spec.manifest.flow)
-        frame.records[step.index] = record
+        view.frame.records[step.index] = record
         job = StepJob(holder.engine, step, view, parts, record, timeout_ms, start.inputs, trail)
         if ended is None and (not step.active or step.condition is not None):
             from nodeling_runtime.engine.scope_job import admit_alone
@@ -207,16 +204,14 @@ def child_of(
 
 def _view(flow: FlowHandle, slot: Slot, start: Start) -> View:
     """What a child sees that is a single step. Nobody writes to its frame: what it writes is its own."""
-    frame = flow.frames.get(slot)
-    if frame is None or start.after:
+    view = flow.views.get(slot)
+    if view is None or start.after:
         if slot.scope is None:
             raise AssertionError("a step slot has a scope")
-        frame = Frame(plan_of(slot.scope), flow.job.view, _seen(start))
+        view = View(Frame(plan_of(slot.scope), flow.job.view, _seen(start)), 0)
         if not start.after:
-            flow.frames[slot] = frame
-    if start.vars or frame.first is None:
-        return View(frame, 0, UNWRITTEN, UNWRITTEN, _named(start))
-    return frame.first
+            flow.views[slot] = view
+    return View(view.frame, 0, UNWRITTEN, UNWRITTEN, _named(start)) if start.vars else view
 
 
 def _job_of_many(

@@ -138,6 +138,11 @@ class PoolRun:
             report["errors"] = errors
         return {**report, "execution_info": self.execution_info()}
 
+    def let_go(self) -> None:
+        """Nobody asks for its children any more."""
+        self._runs.clear()
+        self._settled = None
+
     # -- the workers' side
 
     def _arm(self) -> None:

@@ -485,6 +485,8 @@ class StepJob(Job):
         if self.log is not None:
             self.log.journal.expect()  # whoever is told is told when that is kept
         self.engine.step_ended(record)
+        if self.flow is not None:
+            self.flow.over()
         if self.ending_scope is not None:
             self._end_above()
 
