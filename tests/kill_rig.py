@@ -31,7 +31,7 @@ from nodeling_runtime.engine.host import in_own_loop
 from nodeling_runtime.engine.loaded import Loaded, load_file
 from nodeling_runtime.engine.options import run_options
 from nodeling_runtime.engine.stored import stored_result
-from nodeling_runtime.store import sqlite
+from nodeling_runtime.store import sqlite_log
 from nodeling_runtime.store.model import MOST_RECOVERIES
 from nodeling_runtime.store.opening import open_store
 
@@ -102,7 +102,7 @@ class Rig:
         try:
             if point is not None:
                 fault_points.arm(point)
-            sqlite.LONGEST_LOG = 256 * 1024  # so that checkpoints happen, too
+            sqlite_log.LONGEST_LOG = 256 * 1024  # so that checkpoints happen, too
             keeper = Keeper.open(self.url, self.durability)
             try:
                 code = self._play(keeper, write, run_id)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from cli_calls import write_node
 from durable_runs import (
     begin,
     check_run,
@@ -29,8 +30,9 @@ from durable_runs import (
 from nodeling import Context, NodeError, Workflow, node
 from nodeling.errors import StoreError
 from nodeling_runtime.dispatch.base import idempotency_key
+from nodeling_runtime.documents.reader import from_data
 from nodeling_runtime.engine.durable import Keeper
-from nodeling_runtime.engine.loaded import Loaded, load_file
+from nodeling_runtime.engine.loaded import Loaded, load, load_file
 from nodeling_runtime.engine.stored import stored_result
 from nodeling_runtime.store.memory import MemoryStore
 from nodeling_runtime.store.model import Batch, Claim, Event, Fact
@@ -421,6 +423,28 @@ def test_a_file_that_a_store_cannot_keep_is_told_of_when_it_is_made(keeper: Keep
     assert "keeps no files" in said["message"]
     logged = [event.data for event in keeper.store.events(outcome.run_id) if event.kind == "step.log"]
     assert [line["message"] for line in logged] == [said["message"]]
+
+
+@pytest.mark.parametrize("isolation", [None, "worker"])
+def test_what_a_node_says_may_hold_half_a_character(
+    keeper: Keeper, tmp_path: Path, isolation: str | None
+) -> None:
+    code = (
+        "def run(ctx, inputs):\n"
+        "    ctx.log.info('caf\\udce9')\n"
+        "    if inputs['sets']:\n        ctx.set('caf\\udce9', 1)\n        return 1\n"
+        "    raise ValueError('caf\\udce9')\n"
+    )
+    runtime = {} if isolation is None else {"runtime": {"isolation": isolation}}
+    write_node(tmp_path, "odd", code, **runtime)
+    for sets, error in ((True, 4006), (False, 4000)):
+        document = {"name": "odd", "steps": [{"name": "a", "node": "odd", "inputs": {"sets": sets}}]}
+        loaded = load(from_data(document, "odd.json"), base=tmp_path, folders=[tmp_path / "nodes"])
+        outcome = begin(keeper, loaded)
+        assert outcome.error is not None
+        assert (outcome.status, outcome.error["code"]) == ("failed", error)
+        assert "\\udce9" in outcome.error["message"] or "lone surrogate" in outcome.error["message"]
+        assert verify_run(keeper.store, outcome.run_id) == []
 
 
 STRAYS = """

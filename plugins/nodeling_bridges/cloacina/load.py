@@ -47,7 +47,7 @@ def document_of(
         ConfigError: A task is there twice, or names one that is not; all of it is listed.
     """
     known = {task.id: task for task in tasks}
-    faults = list(_faults(name, tasks, known))
+    faults = [*_faults(name, tasks, known), *_circles(name, tasks, known)]
     if faults:
         said = "; ".join(fault.message for fault in faults)
         raise ConfigError(f"workflow {name!r}: {said}", code="cloacina.workflow", faults=faults)
@@ -84,6 +84,33 @@ def _faults(name: str, tasks: Sequence[TaskSpec], known: Mapping[str, TaskSpec])
                 hint = f"; did you mean {near!r}?" if near else ""
                 said = f"task {task.id!r} names {wanted!r}, which is no task here{hint}"
                 found.append(Fault("cloacina.workflow", said, file=name))
+    return found
+
+
+def _circles(name: str, tasks: Sequence[TaskSpec], known: Mapping[str, TaskSpec]) -> Sequence[Fault]:
+    """Tasks that wait for one another, each circle once, in the order in which they would run."""
+    found: list[Fault] = []
+    done: set[str] = set()
+    for root in tasks:
+        trail: list[str] = []
+        todo = [(root.id, 0)]
+        while todo:
+            here, at = todo.pop()
+            if at == 0:
+                if here in done or here not in known:
+                    continue
+                if here in trail:
+                    walk = " → ".join([here, *reversed(trail[trail.index(here) :])])
+                    found.append(
+                        Fault("cloacina.workflow", f"these tasks wait for one another: {walk}", file=name)
+                    )
+                    continue
+                trail.append(here)
+            waited = dict.fromkeys([*known[here].dependencies, *tasks_of(dict(known[here].rule))])
+            if at < len(waited):
+                todo.extend([(here, at + 1), (list(waited)[at], 0)])
+            else:
+                done.add(trail.pop())
     return found
 
 

@@ -100,6 +100,8 @@ class DefaultRunner:
         if not self._is_open:
             raise ConfigError("the runner has been shut down", code="cloacina.runner")
         workflow = known_workflow(workflow_name, self.tenant)
+        if not isinstance(context, (Context, Mapping, type(None))):
+            raise TypeError(f"a workflow is given a context, not {context!r}")
         given = context if isinstance(context, Context) else Context(context)
         places = threading.Semaphore(self.config.max_concurrent_tasks)
         document = workflow.document(
@@ -141,6 +143,16 @@ class DefaultRunner:
             code="cloacina.no_scheduler",
             hint="start it from cron or a systemd timer: a program that calls `execute`",
         )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Say of what Cloacina's runner has, and this one has not, why."""
+        if "cron" in name and not name.startswith("_"):
+            raise NodelingError(
+                f"{name}: there is no scheduler yet, and so there are no schedules",
+                code="cloacina.no_scheduler",
+                hint="start the workflow from cron or a systemd timer: a program that calls `execute`",
+            )
+        raise AttributeError(f"a runner has no {name!r}", name=name, obj=self)
 
 
 class _Callbacks:
@@ -204,13 +216,13 @@ def _seconds(value: float | None) -> str | None:
     return None if value is None else f"{round(value * 1_000)}ms"
 
 
-def _store_of(url: str) -> str | None:
+def _store_of(url: Any) -> str | None:
     if url in _MEMORY:
         return None
-    if not url.startswith(("sqlite://", "postgresql://", "postgres://")):
+    if not isinstance(url, str) or not url.startswith(("sqlite://", "postgresql://", "postgres://")):
         raise ConfigError(
             f"{url!r} is no place for runs",
             code="cloacina.url",
             hint="sqlite://:memory:, sqlite:///FILE, postgresql://…",
         )
-    return url
+    return str(url)

@@ -116,7 +116,7 @@ class WorkflowBuilder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _CURRENT.reset(self._token)
-        if kind is None and self._tasks:
+        if kind is None:
             built = self.build()
             with _LOCK:
                 _WORKFLOWS[self.tenant, self.name] = built
@@ -156,13 +156,18 @@ def task(
     said = {key: value for key, value in given.items() if value is not None}
     if said and retry is not None:
         raise TypeError("say `retry` or the retry_… settings, not both")
+    if isinstance(dependencies, str) or not isinstance(dependencies, Iterable):
+        raise TypeError(f"dependencies is a list of tasks, not {dependencies!r}")
     policy = retry or RetryPolicy(**said)  # type: ignore[arg-type]
     rule = ALWAYS if trigger_rules is None else checked(trigger_rules)
 
     def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
+        if not callable(target):
+            raise TypeError(f"a task is a function, not {target!r}")
+        named = _named(id if id is not None else target.__name__)
         names = tuple(one if isinstance(one, str) else _id_of(one) for one in dependencies)
         first_line = (inspect.getdoc(target) or "").partition("\n")[0]
-        spec = TaskSpec(id or target.__name__, names, policy, rule, first_line)
+        spec = TaskSpec(named, names, policy, rule, first_line)
         made = Task(spec, target, _takes_handle(target), on_success, on_failure)
         target.__dict__["cloacina_task_id"] = spec.id
         builder = _CURRENT.get()
@@ -207,7 +212,18 @@ def known_workflow(name: str, tenant: str = "public") -> Workflow:
     raise ConfigError(f"no workflow is called {name!r}", code="cloacina.workflow", hint=hint)
 
 
+def _named(id: Any) -> str:
+    """A task's id, which is the name of a step."""
+    if not isinstance(id, str):
+        raise TypeError(f"a task's id is a text, not {id!r}")
+    if not id or id.strip() != id or "/" in id:
+        raise ValueError(f"a task's id has no slash, and no blank at its ends: {id!r}")
+    return id
+
+
 def _id_of(function: Callable[..., Any]) -> str:
+    if not callable(function):
+        raise TypeError(f"a task is named by its id or its function, not by {function!r}")
     return str(getattr(function, "cloacina_task_id", function.__name__))
 
 

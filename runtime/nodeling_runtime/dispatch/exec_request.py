@@ -15,7 +15,7 @@ import orjson
 from nodeling_runtime.dispatch.base import NodeCall
 from nodeling_runtime.dispatch.exec_folders import CallFolders
 from nodeling_runtime.dispatch.exec_result import Refused
-from nodeling_runtime.dispatch.exec_sweep import MARK_VARIABLE
+from nodeling_runtime.dispatch.marked import MARK_VARIABLE
 
 
 def environment(call: NodeCall, folders: CallFolders, mark: str) -> dict[str, str]:

@@ -33,7 +33,9 @@ from nodeling_runtime.dispatch.base import (
 from nodeling_runtime.dispatch.loading import is_loaded, load_implementation
 from nodeling_runtime.dispatch.threads import RaisedOutsideError, ThreadPool
 from nodeling_runtime.values import Value
+from nodeling_runtime.writable import is_writable, writable
 
+TALK = ("log", "progress")  # what a node says, in texts of its own
 LONGEST_TRACEBACK = 32 * 1024
 CONSUMER_POLL_SECONDS = 0.05  # how often a thread that waits for a consumer looks whether its call goes on
 PLAIN_KINDS = ("async", "sync")  # what reports nothing by itself, as generators do
@@ -83,13 +85,13 @@ class InProcessDispatcher:
             output = call.blobs.value_of(await self._drive(implementation, context, call, live))
             delta = NOTHING_WRITTEN if context is None else context._delta
             if delta:
-                _refuse_blobs(delta, call)
+                _refuse(delta, call)
             return Outcome(output, None, delta, live.worker, metrics=live.metrics)
         except (asyncio.CancelledError, GeneratorExit):  # GeneratorExit: the loop is gone, and nobody waits
             live.cancelled = True
             raise
         except BaseException as error:  # whatever a node raises is the node's failure
-            delta = NOTHING_WRITTEN if context is None else context._delta
+            delta = NOTHING_WRITTEN if context is None else _nameable(context._delta)
             failure = failure_of(error, loaded=implementation is not None)
             return Outcome(None, failure, delta, live.worker, metrics=live.metrics)
         finally:
@@ -152,6 +154,8 @@ def _context(call: NodeCall, live: _Live) -> Context:
     def emit(kind: str, data: dict[str, Any]) -> None:
         if kind == "metric":
             live.metrics[str(data["name"])] = data["value"]
+        elif kind in TALK:
+            data = writable(data)
         if threading.get_ident() == here:
             call.emit(kind, data)
             return
@@ -254,8 +258,14 @@ def _chunk(chunks: list[Any], chunk: Any, ctx: Context, call: NodeCall) -> Value
     return value
 
 
-def _refuse_blobs(delta: Mapping[str, bytes | None], call: NodeCall) -> None:
+def _nameable(delta: dict[str, bytes | None]) -> dict[str, bytes | None]:
+    return {key: data for key, data in delta.items() if is_writable(key)} if delta else delta
+
+
+def _refuse(delta: Mapping[str, bytes | None], call: NodeCall) -> None:
     for key, data in delta.items():
+        if not is_writable(key):
+            raise InvalidValue("", f"a lone surrogate stands in the variable '{writable(key)}'", "surrogate")
         if call.blobs.refers(data):
             raise NodelingError(
                 f"a blob cannot stand in the context variable {key!r}",
@@ -274,7 +284,14 @@ def _read(inputs: Value) -> Any:
 
 
 def failure_of(error: BaseException, *, loaded: bool = True) -> CallError:
-    """What a node raised, as data."""
+    """What a node raised, as data that can be written down."""
+    found = _failure_of(error, loaded=loaded)
+    found.message, found.type = writable(found.message), writable(found.type)
+    found.details = writable(found.details)
+    return found
+
+
+def _failure_of(error: BaseException, *, loaded: bool) -> CallError:
     if isinstance(error, RaisedOutsideError):
         error = error.original
     if isinstance(error, InvalidValue):

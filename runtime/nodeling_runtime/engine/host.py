@@ -96,12 +96,15 @@ def _add_out_of_process(
     dispatchers: dict[str, Dispatcher], needs: Needs, failures: Failures, plans: Plans
 ) -> None:
     """Add what runs nodes in other processes; it is imported for the workflows alone that have such nodes."""
-    from nodeling_runtime.dispatch.exec import ExecDispatcher
     from nodeling_runtime.dispatch.worker.dispatcher import WorkerDispatcher
     from nodeling_runtime.toolchains.launching import launch_of
 
     workers = WorkerDispatcher(launcher=lambda spec: launch_of(spec, failures, plans))
-    dispatchers.update(exec=ExecDispatcher(failures), worker=workers)
+    dispatchers["worker"] = workers
+    if any(spec.runs_in == "exec" for spec in needs.processes):
+        from nodeling_runtime.dispatch.exec import ExecDispatcher
+
+        dispatchers["exec"] = ExecDispatcher(failures)
     for spec in needs.workers[:MOST_PREWARMED]:
         workers.warm(spec)
 

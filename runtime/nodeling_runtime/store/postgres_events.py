@@ -10,13 +10,11 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
 from nodeling.errors import StoreError
 from nodeling_runtime.store.model import INLINE_BYTES, Event, Fact
 from nodeling_runtime.store.postgres_address import Db
 from nodeling_runtime.store.projection import JSON_COLUMNS, Change, changes
-from nodeling_runtime.store.rows import to_json
+from nodeling_runtime.store.rows import json_bytes, to_json
 
 _EVENT = (
     "INSERT INTO event (run, seq, epoch, kind, at, path, gen, data, value, blob, delta)"
@@ -47,7 +45,7 @@ class Writing:
             blob = hashlib.sha256(value).hexdigest()
             self._db.execute(_BLOB, (blob, value))
             value = None
-        data = orjson.dumps(event.data, default=str).decode()
+        data = json_bytes(event.data).decode()
         row = (event.run_id, event.seq, event.epoch, event.kind, event.at, event.path, event.gen)
         self._db.execute(_EVENT, (*row, data, value, blob, delta))
 

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from nodeling_runtime.store.model import AttemptRow, Event, ResultRow, RunRow, TimerRow
+from nodeling_runtime.writable import writable
 
 RUN = (
     *("id", "workflow", "version", "definition", "status", "created", "started", "ended", "recoveries"),
@@ -22,9 +23,17 @@ TIMER = ("path", "gen", "kind", "due")
 EVENT = ("run", "seq", "epoch", "kind", "at", "path", "gen", "data", "value", "delta")
 
 
+def json_bytes(data: Any) -> bytes:
+    """What is known of an event, as JSON; what no text can hold is spelled out."""
+    try:
+        return orjson.dumps(data, default=str)
+    except TypeError:
+        return orjson.dumps(writable(data), default=str)
+
+
 def to_json(value: Any) -> str | None:
     """A JSON column's text."""
-    return None if value is None else orjson.dumps(value, default=str).decode()
+    return None if value is None else json_bytes(value).decode()
 
 
 def from_json(text: str | bytes | None) -> Any:

@@ -37,24 +37,20 @@ from nodeling_runtime.store.model import (
     RunRow,
 )
 from nodeling_runtime.store.projection import changes
-from nodeling_runtime.store.run_locks import CHECKPOINT, OPENING, RunLocks
+from nodeling_runtime.store.run_locks import OPENING, RunLocks
 from nodeling_runtime.store.sqlite_events import apply, insert_event, write_facts
 from nodeling_runtime.store.sqlite_file import (
-    BUSY_SECONDS,
     Transaction,
     connect,
     migrate,
     refuse_network,
     spoken,
 )
+from nodeling_runtime.store.sqlite_log import LOOK_FACTS, WriteAheadLog
 from nodeling_runtime.store.sqlite_reading import RUN, SqliteReading
 
-LONGEST_LOG = 4 * 2**20  # bytes of write-ahead log from which on it is written back
-LONGEST_FILE = 4  # times as many, and the log's file is cut, too
-LOOK_FACTS = 8  # as many are written before the log's length is looked at again
-FRAME_BYTES = 4_096 + 24  # a page in the log
-CHECKPOINT_PATIENCE_MS = 100  # how long a checkpoint waits for readers before it is put off
 PRUNE_BATCH = 200
+PAGES_AT_ONCE = 1_000
 REFUSALS = frozenset({"run.key", "run.limit"})  # of a new run, before anything of it is written
 
 _FENCE = (
@@ -83,11 +79,6 @@ class SqliteStore(SqliteReading):
         """
         self.url = f"sqlite:///{path}"
         self.files: Path | None = path.with_name("blobs")
-        self._wal = path.with_name(f"{path.name}-wal")
-        self._longest_log = LONGEST_LOG
-        self._unseen = LOOK_FACTS  # facts since the log's length was looked at
-        self._logged = 0  # facts since it was written back
-        self._fill: float = math.inf  # as many make it so long that it is again, as far as is known
         self._guard = threading.RLock()
         self._numbers: dict[str, int] = {}  # of the runs this store has claimed
         refuse_network(path)
@@ -98,6 +89,7 @@ class SqliteStore(SqliteReading):
                 _make_private(path)
                 self._db = connect(path, durability, writes=True)
                 migrate(self._db, path)
+                self._log = WriteAheadLog(path, self._db, self._guard, self._locks)
             finally:
                 self._locks.release(OPENING)
             super().__init__(path, durability)
@@ -177,7 +169,7 @@ class SqliteStore(SqliteReading):
         with self._transaction() as db:
             answers = [self._append(db, batch) for batch in batches]
             reached("result")
-        self._write_back()
+        self._log.wrote(sum(len(batch.facts) for batch in batches))
         return answers
 
     def cancel(self, run_id: str, reason: str, by: str) -> RunRow:
@@ -228,9 +220,21 @@ class SqliteStore(SqliteReading):
                 self._forget(db, batch)
             self._forget_files(batch)
         if gone:
-            with self._guard, spoken(self.path):
-                self._db.execute("PRAGMA incremental_vacuum").fetchall()
+            self._shrink()
         return gone
+
+    def _shrink(self) -> None:
+        """Give the pages back that nothing needs, some at a time, so that others can write in between."""
+        left = math.inf
+        while True:
+            with self._guard, spoken(self.path):
+                (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+                if not 0 < free < left:
+                    break
+                left = free
+                # Not `execute`, which makes one step of it and gives one page back.
+                self._db.executescript(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})")
+        self._log.wrote(LOOK_FACTS)
 
     def delete(self, run_id: str) -> None:
         """Delete one run that has ended."""
@@ -409,7 +413,6 @@ class SqliteStore(SqliteReading):
             return Fenced(None if row is None else row[0])
         last, cancel = found
         write_facts(db, claim.run_id, claim.epoch, last - count + 1, batch.facts)
-        self._unseen += count
         return Appended(last, cancel)
 
     def _forget(self, db: sqlite3.Connection, run_ids: list[str]) -> None:
@@ -424,39 +427,6 @@ class SqliteStore(SqliteReading):
         for run_id in run_ids:
             if self.files is not None:
                 shutil.rmtree(self.files / run_id, ignore_errors=True)
-
-    def _write_back(self) -> None:
-        """Write a long log back into the database, unless another process is at it.
-
-        The file keeps its length, and the log begins again at its start: to overwrite costs a disk half of
-        what it costs to grow. Where a reader is in the way the log grows a little more before it is tried
-        again, and a file that has become too long by that is cut.
-        """
-        if self._unseen < LOOK_FACTS:
-            return
-        self._logged += self._unseen
-        self._unseen = 0
-        try:
-            size = os.stat(self._wal).st_size
-        except FileNotFoundError:
-            return
-        is_long = size > self._longest_log or self._logged >= self._fill
-        if not is_long or not self._locks.acquire(CHECKPOINT):
-            return
-        cuts = size > LONGEST_LOG * LONGEST_FILE
-        try:
-            with self._guard, spoken(self.path):
-                self._db.execute(f"PRAGMA busy_timeout = {CHECKPOINT_PATIENCE_MS}")
-                reached("checkpoint")
-                how = "TRUNCATE" if cuts else "RESTART"
-                (busy, frames, _) = self._db.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
-                self._db.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1_000:.0f}")
-        finally:
-            self._locks.release(CHECKPOINT)
-        self._longest_log = size + LONGEST_LOG if busy else LONGEST_LOG if cuts else size
-        if frames > 0:
-            self._fill = self._logged * LONGEST_LOG // (frames * FRAME_BYTES)
-        self._logged = 0
 
 
 def _locks_beside(path: Path) -> RunLocks:

@@ -8,12 +8,10 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import orjson
-
 from nodeling.errors import StoreError
 from nodeling_runtime.store.model import INLINE_BYTES, Event, Fact
 from nodeling_runtime.store.projection import JSON_COLUMNS, Change, changes
-from nodeling_runtime.store.rows import to_json
+from nodeling_runtime.store.rows import json_bytes, to_json
 
 _EVENT = (
     "INSERT INTO event (run, seq, epoch, kind, at, path, gen, data, value, blob, delta)"
@@ -45,7 +43,7 @@ def insert_event(db: sqlite3.Connection, event: Event, value: bytes | None, delt
         blob = hashlib.sha256(value).hexdigest()
         db.execute(_BLOB, (blob, value))
         value = None
-    db.execute(_EVENT, (*event[:_DATA], orjson.dumps(event.data, default=str), value, blob, delta))
+    db.execute(_EVENT, (*event[:_DATA], json_bytes(event.data), value, blob, delta))
 
 
 def apply(

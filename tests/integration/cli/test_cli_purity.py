@@ -107,6 +107,14 @@ def test_steps_that_hand_something_on_load_the_language_and_nothing_else(project
     assert among(imported, NOT_FOR_STEPS_IN_THIS_PROCESS) == set()
 
 
+def test_a_step_in_a_worker_loads_nothing_for_programs_that_are_started_for_each_call(project: Path) -> None:
+    write_node(project, "apart", PLAIN, runtime={"type": "python", "isolation": "worker"})
+    flow = write_workflow(project, {"steps": [{"name": "one", "node": "apart"}]})
+    imported = imported_by("run", flow, "--store", "none", cwd=project)
+    assert "nodeling_runtime.dispatch.worker.dispatcher" in imported
+    assert among(imported, {"nodeling_runtime.dispatch.exec", "psutil"}) == set()
+
+
 def test_a_check_loads_no_engine_of_another_kind(project: Path) -> None:
     flow = write_workflow(project, {"steps": [{"name": "one", "node": "mine"}]})
     imported = imported_by("check", flow, cwd=project)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nodeling._dataclass import dataclass
-from nodeling_runtime.dispatch.exec_sweep import kill_marked
+from nodeling_runtime.dispatch.marked import kill_marked
 from nodeling_runtime.dispatch.process import Exit
 from nodeling_runtime.dispatch.worker import fork_guard
 

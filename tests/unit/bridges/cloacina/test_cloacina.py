@@ -421,11 +421,43 @@ def test_what_is_wrong_with_a_workflow_is_said_when_it_is_built() -> None:
 
 
 def test_a_circle_is_refused_with_its_walk() -> None:
-    with cloaca.WorkflowBuilder("circle"):
-        cloaca.task(lambda context: None, id="a", dependencies=["b"])
-        cloaca.task(lambda context: None, id="b", dependencies=["a"])
-    with pytest.raises(ConfigError, match="a → b → a|b → a → b"):
+    with pytest.raises(ConfigError, match="wait for one another: a → b → c → a$"):
+        with cloaca.WorkflowBuilder("circle"):
+            cloaca.task(lambda context: None, id="a", dependencies=["c"])
+            cloaca.task(lambda context: None, id="b", dependencies=["a"])
+            cloaca.task(lambda context: None, id="c", dependencies=["b"])
+            cloaca.task(lambda context: None, id="d", dependencies=["a", "c"])
+    with pytest.raises(ConfigError, match="there are|there is none|did you mean"):
         run("circle")
+
+
+@pytest.mark.parametrize(
+    ("define", "said"),
+    [
+        (lambda: cloaca.task(5), "a task is a function, not 5"),
+        (lambda: cloaca.task(lambda context: None, id=5), "a task's id is a text, not 5"),
+        (lambda: cloaca.task(lambda context: None, id="a/b"), "a task's id has no slash"),
+        (
+            lambda: cloaca.task(lambda context: None, id="x", dependencies="load"),
+            "a list of tasks, not 'load'",
+        ),
+        (lambda: cloaca.task(lambda context: None, id="x", dependencies=[3]), "not by 3"),
+        (lambda: cloaca.DefaultRunner(None), "None is no place for runs"),  # type: ignore[arg-type]
+        (lambda: cloaca.DefaultRunner().execute("sees", 3), "is given a context, not 3"),  # type: ignore[arg-type]
+        (lambda: cloaca.DefaultRunner().list_cron_schedules(), "there is no scheduler yet"),
+        (lambda: cloaca.BackoffStrategy, "has no 'BackoffStrategy'; RetryPolicy"),
+    ],
+)
+def test_what_is_meant_otherwise_is_refused_where_it_is_said(define: Any, said: str) -> None:
+    with cloaca.WorkflowBuilder("sees"):
+        cloaca.task(lambda context: None, id="only")
+    with pytest.raises((TypeError, ValueError, AttributeError, NodelingError), match=said):
+        define()
+
+
+def test_a_workflow_without_a_task_is_refused_when_it_is_built() -> None:
+    with pytest.raises(ConfigError, match="it has no task"), cloaca.WorkflowBuilder("nothing"):
+        pass
 
 
 def test_what_is_not_there_is_refused_by_name(tmp_path: Path) -> None:

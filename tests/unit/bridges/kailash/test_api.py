@@ -461,3 +461,34 @@ def test_a_timeout_counts_milliseconds_or_seconds_as_its_class_says() -> None:
         workflow = Workflow("t").add_node("ask", kind(url="http://example.com", timeout=5))
         times.append(workflow.prepare({}).native.document["steps"][0]["inputs"]["timeout_ms"])
     assert times == [5, 5_000]
+
+
+def linked(**connection: Any) -> Workflow:
+    workflow = Workflow("w")
+    workflow.add_node("a", PythonCodeNode(name="a", code="result = 1"))
+    workflow.add_node("b", PythonCodeNode(name="b", code="result = x"))
+    return workflow.connect("a", "b", **connection)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: Workflow("w").add_node("a", 5), "'a' is a node, a class of nodes or the name of one, not 5"),  # type: ignore[arg-type]
+        (lambda: Workflow("w").add_node("a", int), "not <class 'int'>"),  # type: ignore[arg-type]
+        (lambda: Workflow("w").add_node(5, "MergeNode"), "a node's id is a text, not 5"),  # type: ignore[arg-type]
+        (lambda: linked(mapping=5), "`mapping` is a dictionary of outputs and inputs, not 5"),
+        (lambda: linked(mapping={1: 2}), "brings 1 into 2, and both are names"),
+        (lambda: linked(cycle=True, max_iterations=3), "takes no 'cycle': nothing repeats here"),
+        (lambda: LocalRuntime().execute(None), "a runtime runs a Workflow, not None"),  # type: ignore[arg-type]
+        (lambda: LocalRuntime().execute(linked(), parameters=5), "parameters are a dictionary"),  # type: ignore[arg-type]
+        (lambda: Workflow.from_dict(5), "a serialised workflow is an object, not 5"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_has_the_wrong_shape_is_refused_where_it_is_said(call: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        call()
+
+
+def test_a_misspelt_argument_of_a_connection_is_refused_as_python_does() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'mappping'"):
+        linked(mappping={})

@@ -11,7 +11,7 @@ import pytest
 
 import nodeling_runtime.dispatch
 from exec_calls import is_alive
-from nodeling_runtime.dispatch.exec_sweep import kill_marked
+from nodeling_runtime.dispatch.marked import kill_marked
 from nodeling_runtime.dispatch.worker import warden_look
 
 MARK = "NODELING_WORKER=of-this-test-alone"

@@ -16,9 +16,9 @@ import pytest
 
 from nodeling.errors import StoreError
 from nodeling_runtime import fault_points
-from nodeling_runtime.store import sqlite, sqlite_file
+from nodeling_runtime.store import sqlite_file, sqlite_log
 from nodeling_runtime.store.migration import Migration, migrations
-from nodeling_runtime.store.model import Appended, Batch, Claim, Fact, NewRun, RunFilter
+from nodeling_runtime.store.model import Appended, Batch, Claim, Fact, NewRun, Retention, RunFilter
 from nodeling_runtime.store.run_locks import RunLocks
 from nodeling_runtime.store.sqlite import SqliteStore
 from nodeling_runtime.store.verify import verify
@@ -181,11 +181,22 @@ def test_what_cannot_be_written_at_all_is_told_and_the_next_batch_is_kept(path: 
     store = SqliteStore(path)
     try:
         claim = begun(store)
-        odd = Batch(claim, (Fact("step.log", 1.0, "p", {"message": "\ud800"}),))
+        odd = Batch(claim, (Fact("step.log", 1.0, "p", {"message": {1: "no text"}}),))
         found, _ = answers(store, [odd, noted(claim)], 60.0)
         assert isinstance(found[0], StoreError)
         assert found[0].code == "internal"
         assert isinstance(found[1], Appended)
+    finally:
+        store.close()
+
+
+def test_half_a_character_is_spelled_out(path: Path) -> None:
+    """Python reads file names so, and they stand in messages."""
+    store = SqliteStore(path)
+    try:
+        claim = begun(store)
+        store.append([Batch(claim, (Fact("step.log", 1.0, "p", {"message": "caf\udce9"}),))])
+        assert store.events("r")[-1].data == {"message": "caf\\udce9"}
     finally:
         store.close()
 
@@ -244,7 +255,7 @@ def test_a_reader_is_not_kept_waiting_by_a_writer(path: Path) -> None:
 def test_one_checkpoint_runs_at_a_time_and_a_reader_puts_it_off(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "LONGEST_LOG", 64 * 1024)
+    monkeypatch.setattr(sqlite_log, "LONGEST_LOG", 64 * 1024)
     store = SqliteStore(path)
     wal = path.with_name("runs.db-wal")
     try:
@@ -256,7 +267,7 @@ def test_one_checkpoint_runs_at_a_time_and_a_reader_puts_it_off(
         longest = wal.stat().st_size
         assert longest > 300_000, "it was written back although another process was at it"
         held.close()
-        for _ in range(sqlite.LOOK_FACTS):
+        for _ in range(sqlite_log.LOOK_FACTS):
             store.append([noted(claim)])
         assert wal.stat().st_size < longest
         assert store.check() == []
@@ -268,7 +279,7 @@ def test_a_log_that_was_written_back_begins_again_in_the_file_it_has(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To overwrite costs a disk half of what it costs to grow a file."""
-    monkeypatch.setattr(sqlite, "LONGEST_LOG", 256 * 1024)
+    monkeypatch.setattr(sqlite_log, "LONGEST_LOG", 256 * 1024)
     store = SqliteStore(path)
     wal = path.with_name("runs.db-wal")
     sizes = set()
@@ -387,6 +398,25 @@ def test_the_file_system_of_a_path_is_the_innermost_one() -> None:
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert code_of(lambda: SqliteStore(tmp_path / "file" / "runs.db")) == "store.read_only"
+
+
+def test_a_file_is_as_small_as_what_is_left_in_it(path: Path) -> None:
+    store = SqliteStore(path)
+    for run_id in ("a", "b", "c"):
+        claim = begun(store, run_id)
+        for _ in range(20):
+            store.append([noted(claim, 200_000)])
+        store.append([Batch(claim, (Fact("run.ended", 2.0, data={"status": "succeeded", "error": None}),))])
+        store.release(claim)
+    store.close()
+    before = path.stat().st_size
+    store = SqliteStore(path)
+    try:
+        assert len(store.prune(Retention(None, 1))) == 2
+        assert store.check() == []
+    finally:
+        store.close()
+    assert path.stat().st_size < before / 2
 
 
 # -- schemas

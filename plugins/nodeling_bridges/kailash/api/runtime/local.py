@@ -12,7 +12,7 @@ from nodeling.errors import ConfigError
 from nodeling.results import RunResult
 from nodeling_bridges.kailash.api.runtime.circuit import CircuitBreaker, CircuitBreakerConfig
 from nodeling_bridges.kailash.api.runtime.results import results_of
-from nodeling_bridges.kailash.api.workflow.graph import Prepared, Workflow
+from nodeling_bridges.kailash.api.workflow.graph import Prepared, Workflow, judge
 from nodeling_bridges.kailash.draft import suggestion
 from nodeling_bridges.kailash.limits import limits_of
 
@@ -52,15 +52,26 @@ class Runtime:
         self.circuits = None if said is None else CircuitBreaker(CircuitBreakerConfig.of(said))
 
     def prepare(self, workflow: Workflow, parameters: Parameters | None) -> tuple[Prepared, dict[str, Any]]:
-        """The native workflow, and the options of its run."""
+        """The native workflow, and the options of its run.
+
+        Raises:
+            ConfigError: It is no workflow, or something is wrong with it or with the parameters.
+        """
+        judge(
+            isinstance(workflow, Workflow),
+            f"a runtime runs a Workflow, not {workflow!r:.60}",
+            "see `build()`",
+        )
+        said = f"parameters are a dictionary, by node or by name, not {parameters!r:.60}"
+        judge(parameters is None or isinstance(parameters, Mapping), said)
         more: dict[str, Any] = {}
         if self.conditional_execution is not None:
             more["conditional_execution"] = self.conditional_execution
-        said = workflow.runtime_config.get("max_parallel_tasks")
+        most = workflow.runtime_config.get("max_parallel_tasks")
         more["max_parallel_tasks"] = self.max_concurrency
-        if isinstance(said, int):
-            limits_of({"max_parallel_tasks": said})
-            more["max_parallel_tasks"] = min(said, self.max_concurrency)
+        if isinstance(most, int):
+            limits_of({"max_parallel_tasks": most})
+            more["max_parallel_tasks"] = min(most, self.max_concurrency)
         prepared = workflow.prepare(parameters or {}, **more)
         for note in prepared.notes:
             _LOG.warning("%s: %s", workflow.workflow_id, note)

@@ -16,6 +16,7 @@ from nodeling_bridges.kailash.api.nodes.base import Node, class_called, implemen
 from nodeling_bridges.kailash.catalogue import NodeType, custom_type
 from nodeling_bridges.kailash.document import graph_of
 from nodeling_bridges.kailash.draft import Draft, suggestion
+from nodeling_bridges.kailash.elsewhere import instead_of
 from nodeling_bridges.kailash.limits import limits_of
 from nodeling_bridges.kailash.load import document_of
 from nodeling_bridges.kailash.model import Connection, Graph, Limits, NodeEntry
@@ -24,6 +25,7 @@ from nodeling_bridges.kailash.programs import free_names
 __all__ = ["Prepared", "Workflow"]
 
 Values = Mapping[str, Any]
+_REPEATS = ("cycle", "max_iterations", "convergence_check", "cycle_id", "timeout", "condition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Workflow:
         Raises:
             ConfigError: There is one of that id, no such type, or a parameter that the type does not have.
         """
+        judge(isinstance(node_id, str) and node_id, f"a node's id is a text, not {node_id!r:.60}")
         if node_id in self.nodes:
             raise ConfigError(f"two nodes are called {node_id!r}", code="kailash.node")
         self.nodes[node_id] = _made(node_id, node_or_type, config)
@@ -89,6 +92,7 @@ class Workflow:
         output_key: str | None = None,
         from_output: str | None = None,
         to_input: str | None = None,
+        **repetition: Any,
     ) -> Workflow:
         """Bring outputs of one node into inputs of another.
 
@@ -99,13 +103,23 @@ class Workflow:
             output_key: The output in which the mapping's paths lie, as the branch of a switch.
             from_output: One output.
             to_input: The input that it goes into.
+            **repetition: Refused: `cycle`, `max_iterations` and their like.
+
+        Raises:
+            ConfigError: The mapping is none, says too much, or the connection is to repeat something.
         """
+        for key in repetition:
+            if key not in _REPEATS:
+                raise TypeError(f"connect() got an unexpected keyword argument {key!r}")
+            said = f"connect() takes no {key!r}: nothing repeats here"
+            judge(False, said, "write what repeats as one PythonCodeNode, or as a native `while`")
+        pairs = [] if mapping is None else _pairs(mapping)
         if mapping and (from_output or to_input):
             raise ConfigError("say `mapping`, or `from_output` and `to_input`", code="kailash.connection")
         if not mapping:
             whole = output_key or from_output
             self.connections.append(Connection(source_node, whole, target_node, to_input))
-        for output, wanted in (mapping or {}).items():
+        for output, wanted in pairs:
             path = f"{output_key}.{output}" if output_key else output
             self.connections.append(Connection(source_node, path, target_node, wanted))
         return self
@@ -167,6 +181,7 @@ class Workflow:
         Raises:
             ConfigError: It has faults; all of them are listed.
         """
+        judge(isinstance(data, Mapping), f"a serialised workflow is an object, not {data!r:.60}")
         draft = Draft(Source(str(data.get("name", "workflow")), "", dict(data)))
         graph = graph_of(data, draft)
         if draft.faults:
@@ -274,17 +289,39 @@ class Workflow:
         return f"Workflow({self.workflow_id!r}, {len(self.nodes)} nodes)"
 
 
+def judge(holds: Any, message: str, hint: str | None = None) -> None:
+    """Refuse what is none, whatever its annotation says.
+
+    Raises:
+        ConfigError: It does not hold.
+    """
+    if not holds:
+        raise ConfigError(message, code="kailash.shape", hint=hint)
+
+
+def _pairs(mapping: Any) -> list[tuple[str, str]]:
+    """The outputs of a mapping, each with the input that it goes into."""
+    said = f"`mapping` is a dictionary of outputs and inputs, not {mapping!r:.60}"
+    judge(isinstance(mapping, Mapping), said)
+    for output, wanted in mapping.items():
+        said = f"`mapping` brings {output!r:.40} into {wanted!r:.40}, and both are names"
+        judge(all(isinstance(name, str) and name for name in (output, wanted)), said)
+    return list(mapping.items())
+
+
 def _made(node_id: str, said: Node | type[Node] | str, config: dict[str, Any]) -> Node:
     if isinstance(said, str):
         found = class_called(said)
         if found is None:
-            hint = suggestion(said, known_types())
+            hint = instead_of(said, known_types())
             raise ConfigError(f"no type of node is called {said!r}", code="kailash.node_type", hint=hint)
         said = found
-    if isinstance(said, type):
+    if isinstance(said, type) and issubclass(said, Node):
         return said(
             name=node_id, **{key: value for key, value in config.items() if key not in ("id", "name")}
         )
+    what = f"{node_id!r} is a node, a class of nodes or the name of one, not {said!r:.60}"
+    judge(isinstance(said, Node), what)
     if config:
         known = said.get_parameters()
         for key in config:
