@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,15 @@ os.environ["NODELING_STORE"] = "none"
 
 # Rust nodes are built in release mode; what a test looks at does not depend on how well the compiler tried.
 os.environ.setdefault("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_javascript_left() -> Iterator[None]:
+    """The engine of JavaScript waits for the next expression of its process, here in vain."""
+    yield
+    module = sys.modules.get("nodeling_runtime.quickjs.engine")
+    if module is not None and module._engine.cache_info().currsize:
+        module._engine().close()
 
 
 @pytest.fixture(scope="session")

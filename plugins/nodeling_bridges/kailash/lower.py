@@ -14,6 +14,7 @@ from typing import Any
 from nodeling.errors import nearest
 from nodeling_bridges.kailash.catalogue import CATALOGUE, ERROR, FIXED, NodeType, custom_type
 from nodeling_bridges.kailash.draft import Draft, suggestion
+from nodeling_bridges.kailash.elsewhere import instead_of
 from nodeling_bridges.kailash.lower_nodes import HANDLING, LOWERINGS, Tools, from_request
 from nodeling_bridges.kailash.model import ROUTE, Connection, Graph
 from nodeling_bridges.kailash.order import cycles, sources_first
@@ -78,7 +79,7 @@ class Lowering:
             return self.custom[name][1]
         if name not in CATALOGUE:
             known = [*CATALOGUE, *self.custom]
-            hint = f"{suggestion(name, known)}; or `--bind {name}=NODE`"
+            hint = f"{instead_of(name, known)}; or `--bind {name}=NODE`"
             place = pointer.removesuffix("/config").removesuffix("/parameters")
             self.draft.fault("node_type", place, f"no type of node is called {name!r}", hint)
             return custom_type(name)

@@ -81,8 +81,10 @@ class Lowering:
         self.flow = flow
         self.pointer = pointer
         self.outer = outer
-        self.start = whole.start
+        self.start = whole.start  # what knows when the flow began
+        self.has_start = outer is None
         self.top_name = whole.top
+        self.prefix = prefix
         self.depth: int = 0 if outer is None else outer.depth + 1
         self.step_of = {
             name: whole.start if one.task.type == "start" else self.fresh(f"{prefix}{name}")
@@ -108,7 +110,7 @@ class Lowering:
     def steps(self) -> list[Step]:
         """The steps of the flow, in the order of its instances."""
         found: list[Step] = []
-        first: list[Step] = [] if self.is_worklet else [start_step(self)]
+        first = self._first()
         for instance in self.flow.instances.values():
             if instance.task.type == "start":
                 continue
@@ -122,7 +124,7 @@ class Lowering:
             if one.fails_parent_unrun and one.enabled and one.task.type != "start"
         ]
         if self.is_worklet:
-            return [*found, *guards]
+            return [*first, *found, *guards]
         told = suspension_email(self, len(first) + len(found) + len(guards))
         return [*first, *found, *guards, *told, *keeping(self)]
 
@@ -208,8 +210,18 @@ class Lowering:
                 )
         return found
 
+    def _first(self) -> list[Step]:
+        """What begins the flow; a worklet has that only where a timer counts from it."""
+        if not self.is_worklet:
+            return [start_step(self)]
+        waits = [one.task.wait for one in self.flow.instances.values() if one.task.type == "timer"]
+        if not any(wait is not None and wait.kind == "parent" for wait in waits):
+            return []
+        self.start, self.has_start = self.fresh(f"{self.prefix}{START}"), True
+        return [{"name": self.start, "node": "powercenter-start", "inputs": {"variables": {}}, "needs": []}]
+
     def _after_start(self) -> list[Step]:
-        return [] if self.is_worklet else [{"step": self.whole.start, "on": "success"}]
+        return [{"step": self.start, "on": "success"}] if self.has_start else []
 
     def _need(self, link: Link, pointer: str) -> Step:
         self.whole.places[pointer] = link.position

@@ -152,10 +152,8 @@ def _timer(lowering: Lowering, instance: Instance) -> Step:
     milliseconds = round(wait.seconds * 1_000)
     step: Step = {"node": "timer", "for": f"{milliseconds}ms" if milliseconds > 0 else SHORTEST_WAIT}
     if wait.kind in ("parent", "top"):
-        step["since"] = f"${{steps[{json.dumps(lowering.start)}].output.started}}"
-        if wait.kind == "parent" and lowering.is_worklet:
-            said = f"the timer {instance.name!r} counts from the start of the workflow, not of its worklet"
-            lowering.note(said, instance)
+        start = lowering.start if wait.kind == "parent" else lowering.whole.start
+        step["since"] = f"${{steps[{json.dumps(start)}].output.started}}"
     return step
 
 

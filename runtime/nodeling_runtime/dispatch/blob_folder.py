@@ -18,20 +18,17 @@ from nodeling_runtime.blobs import Blob, BlobFault
 from nodeling_runtime.dispatch.worker import fork_guard
 from nodeling_runtime.shelf import shelf
 
-_TIDY_EVERY = 64  # calls; a node may leave files that no result names
-
 
 class BlobFolder:
     """Made with the process, removed with it."""
 
-    __slots__ = ("_calls", "_fd", "_is_littered", "_placed", "path")
+    __slots__ = ("_fd", "_placed", "is_littered", "path")
 
     def __init__(self) -> None:
         self.path = shelf().make_folder()
         self._fd = fork_guard.guard(os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         self._placed: dict[str, tuple[Blob, int]] = {}  # how many open calls were given it
-        self._calls = 0
-        self._is_littered = False
+        self.is_littered = False  # whether files may have been left
 
     def place(self, blob: Blob) -> None:
         """Let the process find a blob.
@@ -73,17 +70,11 @@ class BlobFolder:
         """
         return blobs.adopt(self._fd, about)
 
-    def litter(self) -> None:
-        """A call ended in a way that may have left files."""
-        self._is_littered = True
-
     def tidy(self) -> None:
-        """No call is open: remove what was left, when something may have been."""
-        self._calls += 1
-        if self._is_littered or self._calls % _TIDY_EVERY == 0:
-            self._is_littered = False
-            for name in os.listdir(self._fd):
-                self._unlink(name)
+        """No call is open: remove what was left."""
+        self.is_littered = False
+        for name in os.listdir(self._fd):
+            self._unlink(name)
 
     def _unlink(self, name: str) -> None:
         try:

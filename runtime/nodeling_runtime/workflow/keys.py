@@ -45,7 +45,7 @@ STEP: dict[str, str] = {
     "on_lost": "When its process died during the call: `again`, or `fail`, and nothing is called again.",
     "on_failure": "For a step that holds steps: `continue` or `stop`, for its own scope.",
     "recover": "For `on_error` steps: their success makes the scope succeed.",
-    "retry": "`{attempts, delay, max_delay, backoff, factor, jitter, on}`.",
+    "retry": "`{attempts, delay, max_delay, backoff, factor, jitter, on, unless}`.",
     "circuit": "`{failures, window, cooldown}`: a node that failed so often is not called for a while.",
     "cache": "`{key, ttl, any_inputs}`, or true: an earlier call's output with the same inputs is taken.",
     "timeout": "One attempt is killed after so long.",
@@ -57,7 +57,7 @@ STEP: dict[str, str] = {
     "stop": "When the step succeeds its scope ends.",
 }
 
-RETRY = ("attempts", "delay", "max_delay", "backoff", "factor", "jitter", "on")
+RETRY = ("attempts", "delay", "max_delay", "backoff", "factor", "jitter", "on", "unless")
 BACKOFFS = ("exponential", "linear", "fixed")
 JITTERS = ("full", "none")
 CIRCUIT = ("failures", "window", "cooldown")

@@ -41,6 +41,7 @@ class Retry:
     backoff: Literal["exponential", "linear", "fixed"] = "exponential"
     jitter: bool = True
     on: tuple[int | str, ...] | None = None
+    unless: tuple[int | str, ...] = ()  # types and codes of errors that are never tried again
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,6 @@ def test_what_goes_over_a_wire_and_back_is_what_it_was(folder: BlobFolder, value
     assert received.fresh() == [value, files[0].reference(), {"in": value, "place": place}]
     assert isinstance(received, BlobValue) and files[0].name in received.blobs
     call.release()
-    folder.litter()
     folder.tidy()
     assert os.listdir(folder.path) == []
 

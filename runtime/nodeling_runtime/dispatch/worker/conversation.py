@@ -41,6 +41,7 @@ from nodeling_runtime.dispatch.worker.stream import Stream
 from nodeling_runtime.dispatch.worker.writer import FrameWriter
 from nodeling_runtime.values import Value
 
+TIDY_EVERY = 64  # calls; a node may leave files that no result names
 MOST_EARLY_LINES = 256  # said while no call was open; the next call gets to hear them
 MOST_A_SECOND = 1000  # log frames of one worker
 MOST_STRAYS = 1000  # lines on the channel that are no frames, in a minute, before somebody is told
@@ -103,6 +104,7 @@ class Conversation:
 
     _pipes: WorkerPipes
     _writer: FrameWriter
+    served: int
 
     def __init__(self, launch: Launch, bounds: Bounds, folders: WorkerFolders | None = None) -> None:
         self.launch = launch
@@ -119,6 +121,7 @@ class Conversation:
         self._early: list[tuple[str, dict[str, Any]]] = []  # what was said while nobody had a call here
         self.is_greeted = False  # whether it has shown who it is
         self._seen = False  # whether a frame came since the last look
+        self._may_have_logs = False
         self._misses = 0
         self._stray_since = 0.0
         self._strays = 0
@@ -208,10 +211,11 @@ class Conversation:
         self._folders.give_back(opened.work_dir)
         if opened.blobs is not None:
             opened.blobs.release()
-        if outcome.error is not None:
-            self._folders.blobs.litter()
-        if not self.calls:
-            self._folders.blobs.tidy()
+        blobs = self._folders.blobs
+        if outcome.error is not None or self.served % TIDY_EVERY == 0:
+            blobs.is_littered = True
+        if blobs.is_littered and not self.calls:
+            blobs.tidy()
         outcome.worker = self._label
         if opened.dropped:
             dropped = outcome.metrics.get("dropped", 0) + opened.dropped
@@ -225,19 +229,14 @@ class Conversation:
             stream.close()
             self._resolve(opened, outcome)
         else:
-            stream.then(lambda: self._resolve(opened, outcome))
+            stream.then(lambda: self._resolve(opened, _consumed(stream, outcome)))
 
     def _resolve(self, opened: Open, outcome: Outcome) -> None:
-        fault = None if opened.stream is None else opened.stream.error
-        if fault is not None and outcome.error is None:
-            message = f"whoever took its chunks failed: {type(fault).__name__}: {fault}"
-            outcome.output, outcome.error = None, CallError("internal", message, type(fault).__name__, False)
-        if opened.future.done():
-            return
-        if self._due is None:
+        due = self._due
+        if due is not None:
+            due.append((opened.future, outcome))
+        elif not opened.future.done():
             opened.future.set_result(outcome)
-        else:
-            self._due.append((opened.future, outcome))
 
     def _refuse(self, opened: Open, error: CallError) -> None:
         """End a call that broke a rule; its caller hears why when it is over."""
@@ -265,14 +264,20 @@ class Conversation:
             _wake(due)
 
     def _receive(self, data: bytes) -> None:
-        self._seen = True
+        self._seen = self._may_have_logs = True
         for event in self._connection.receive(data):
             if self.state == "dying":
                 return
             _HANDLERS[event.__class__](self, event)
 
+    def _read_logs(self) -> None:
+        """Tell what was written for people before this answer, and before all that were read with it."""
+        if self._may_have_logs:
+            self._may_have_logs = False
+            self._pipes.read_logs()
+
     def _on_output(self, event: Output) -> None:
-        self._pipes.read_logs()
+        self._read_logs()
         id, data, found, written, _, metrics, is_assembled = event
         opened = self.calls[id]
         value: Value | None = None
@@ -296,7 +301,7 @@ class Conversation:
         return opened.blobs
 
     def _on_failed(self, event: Failed) -> None:
-        self._pipes.read_logs()
+        self._read_logs()
         self._answer(self.calls[event.id], Outcome(error=call_error(event.error)))
         if event.is_released:
             self._released()
@@ -392,6 +397,15 @@ class Conversation:
             return
         if len(self._early) < MOST_EARLY_LINES:
             self._early.append((kind, body))
+
+
+def _consumed(stream: Stream, outcome: Outcome) -> Outcome:
+    """The outcome of a call whose chunks somebody took: they have a say in it."""
+    fault = stream.error
+    if fault is not None and outcome.error is None:
+        message = f"whoever took its chunks failed: {type(fault).__name__}: {fault}"
+        outcome.output, outcome.error = None, CallError("internal", message, type(fault).__name__, False)
+    return outcome
 
 
 def _wake(due: list[tuple[Answer, Outcome]]) -> None:

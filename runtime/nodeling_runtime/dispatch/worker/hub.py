@@ -172,17 +172,21 @@ def _take(fits: Callable[[Hub], bool]) -> Hub | None:
 
 
 async def release(hub: Hub) -> None:
-    """A user of the hub is done; with the last one it is parked."""
+    """A user of the hub is done; with the last one it is parked, or closed where all were told to close."""
     hub.users -= 1
     if not hub.users:
         await hub.settle()
-    loop = asyncio.get_running_loop()
+    key = (asyncio.get_running_loop(), hub.bounds)
     with _LOCK:
-        if hub.users or _IN_USE.get((loop, hub.bounds)) is not hub:  # somebody came meanwhile
+        if hub.users:  # somebody came meanwhile
             return
-        _IN_USE.pop((loop, hub.bounds), None)
+        is_known = _IN_USE.get(key) is hub
         hub.detach()
-        _PARKED.append(hub)
+        if is_known:
+            del _IN_USE[key]
+            _PARKED.append(hub)
+    if not is_known:
+        hub.close()
 
 
 def close_all() -> None:

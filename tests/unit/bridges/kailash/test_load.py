@@ -12,8 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 import nodeling
+from cli_calls import invoke
 from nodeling.errors import ConfigError
 from nodeling.formats import Source, Wishes
+from nodeling_bridges.kailash.api import Workflow
 from nodeling_bridges.kailash.hooks import recognises
 from nodeling_bridges.kailash.load import convert, load
 from nodeling_runtime.cli.main import cli
@@ -505,3 +507,25 @@ def test_a_type_may_be_bound_to_a_node_of_ours(tmp_path: Path) -> None:
 )
 def test_a_file_is_recognised_by_its_content(data: Any, is_ours: bool) -> None:
     assert recognises(Source("any", "", data)) is is_ours
+
+
+@pytest.mark.parametrize(
+    ("kind", "instead"),
+    [
+        ("AsyncMergeNode", "use MergeNode"),
+        ("GraphQLClientNode", "use HTTPRequestNode"),
+        ("LoopNode", "a native `while`"),
+    ],
+)
+def test_a_type_that_is_not_here_is_refused_with_what_to_use_instead(
+    tmp_path: Path, kind: str, instead: str
+) -> None:
+    data = {"workflow_id": "w", "nodes": {"a": {"node_type": kind, "config": {}}}, "connections": []}
+    path = tmp_path / "w.json"
+    path.write_text(json.dumps(data, indent=1), encoding="utf-8")
+    said = invoke("check", path)
+    assert said.exit_code == 65
+    assert f"no type of node is called '{kind}'" in said.output
+    assert instead in said.output
+    with pytest.raises(ConfigError, match=instead):
+        Workflow("w").add_node("a", kind)

@@ -696,3 +696,29 @@ def test_an_export_is_drawn_and_checked_without_bindings_and_with_the_workflow_t
         assert invoke(asked, path, "--bind", "WORKFLOW=wf_b").exit_code == 0
     assert "in_wf_b" in invoke("graph", path, "--bind", "WORKFLOW=wf_b").stdout
     assert invoke("check", path, "--from", "nonsense").exit_code == 65
+
+
+def test_a_timer_in_a_worklet_counts_from_its_parent_or_from_the_top_as_it_says(tmp_path: Path) -> None:
+    def timer(name: str, kind: str) -> str:
+        wait = f'<TIMER TIMERTYPE ="START_RELATIVE_TO_{kind}"><RECURRING SECONDS ="0.01"/></TIMER>'
+        return task(name, "Timer", wait)
+
+    inner = worklet(
+        "wl", timer("mine", "PARENT_WORKFLOW"), timer("all", "TOPLEVEL_WORKFLOW"), command("end", "true"),
+        instance("mine", "Timer"), instance("all", "Timer"), instance("end", "Command"),
+        link("Start", "mine"), link("Start", "all"), link("mine", "end"), link("all", "end"),
+    )  # fmt: skip
+    text = export(
+        inner,
+        workflow(instance("one", "Worklet", "wl"), instance("two", "Worklet", "wl"), *chain(["one", "two"])),
+    )
+    steps = {step["name"]: step for step in converted(text).document["steps"]}
+    for name in ("one", "two"):
+        found = {step["name"]: step for step in steps[name]["steps"]}
+        assert found[f"{name}-mine"]["since"] == f'${{steps["{name}-Start"].output.started}}'
+        assert found[f"{name}-all"]["since"] == '${steps["Start"].output.started}'
+        assert found[f"{name}-mine"]["needs"] == [{"step": f"{name}-Start", "on": "success"}]
+    assert ran(text).status == "succeeded"
+    path = tmp_path / "wf.xml"
+    path.write_text(text, encoding="utf-8")
+    assert invoke("check", path, "--strict").exit_code == 0, invoke("check", path).output

@@ -200,7 +200,7 @@ def test_fault_31_a_program_with_too_many_processes_is_killed_with_all_of_them(p
     assert outcome.error is not None
     assert outcome.error.code == 9003
     assert "8 are allowed" in outcome.error.message
-    assert outcome.error.details["found"] == 32
+    assert 8 < outcome.error.details["found"] <= 32  # it may be looked at while it forks
 
 
 def test_fault_32_a_program_that_fills_its_folders_is_killed(programs: Programs) -> None:

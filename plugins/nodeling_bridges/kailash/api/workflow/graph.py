@@ -16,6 +16,7 @@ from nodeling_bridges.kailash.api.nodes.base import Node, class_called, implemen
 from nodeling_bridges.kailash.catalogue import NodeType, custom_type
 from nodeling_bridges.kailash.document import graph_of
 from nodeling_bridges.kailash.draft import Draft, suggestion
+from nodeling_bridges.kailash.elsewhere import instead_of
 from nodeling_bridges.kailash.limits import limits_of
 from nodeling_bridges.kailash.load import document_of
 from nodeling_bridges.kailash.model import Connection, Graph, Limits, NodeEntry
@@ -312,7 +313,7 @@ def _made(node_id: str, said: Node | type[Node] | str, config: dict[str, Any]) -
     if isinstance(said, str):
         found = class_called(said)
         if found is None:
-            hint = suggestion(said, known_types())
+            hint = instead_of(said, known_types())
             raise ConfigError(f"no type of node is called {said!r}", code="kailash.node_type", hint=hint)
         said = found
     if isinstance(said, type) and issubclass(said, Node):

@@ -203,6 +203,22 @@ for f in frames():
     with_workers(work, replace(PATIENT, max_requests=1))
 
 
+def test_who_goes_on_after_all_were_told_to_close_leaves_no_process(nodes: Nodes) -> None:
+    spec = nodes.python(PID)
+
+    async def work(dispatcher: WorkerDispatcher) -> Any:
+        given(await dispatcher.call(nodes.call(spec)))
+        close_all()
+        hub, (pool,) = dispatcher._hub, dispatcher._pools.values()
+        assert hub is not None
+        hub.prepare(pool.launch)
+        assert hub.warden.pid is not None
+        return hub
+
+    hub = with_workers(work)
+    assert hub.warden.pid is None
+
+
 def test_a_worker_that_has_grown_is_replaced(nodes: Nodes) -> None:
     bounds = replace(PATIENT, max_rss_mb=1.0)
     pids = [given(one) for one in nodes.run(nodes.python(PID), *range(20), bounds=bounds)]
