@@ -31,7 +31,7 @@ class FlowHandle:
         self.known: dict[str, Any] = {}
         self._live: dict[Job, ChildRun] = {}  # in the order of their starts
         self._adopted: dict[ChildRun, None] = {}  # in the order of adoption
-        self.frames: dict[Slot, Frame] = {}  # of children that stand alone, by where they stand
+        self.views: dict[Slot, View] = {}  # of children that stand alone, by where they stand
         self._starts: dict[str, int] = {}
         self._pools: list[PoolRun] = []
         self._when_quiet: Callable[[], None] | None = None
@@ -143,6 +143,14 @@ class FlowHandle:
             return Place(path, None, None)
         own, again = self.recall.unique(f"{self.recall.trail}{tail}:{name}"), f"{self.recall.trail}{tail}"
         return Place(path, own, again + own[len(f"{again}:{name}") :])
+
+    def over(self) -> None:
+        """The container has ended: what it held of its children is let go of at once, without a collector."""
+        self.keys, self.job.keys = {}, None
+        self.views.clear()
+        self._adopted.clear()
+        for pool in self._pools:
+            pool.let_go()
 
     def account(self) -> dict[str, Any]:
         """What a failed container's error carries; where it could not say it itself, its pool does."""

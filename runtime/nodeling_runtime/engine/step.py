@@ -8,6 +8,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
+from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.dispatch.base import NOTHING_WRITTEN, CallError, Outcome, idempotency_key
 from nodeling_runtime.engine.attempts import KILLED_DEADLINE, next_delay_ms
 from nodeling_runtime.engine.calling import Calling, calling_of
@@ -192,7 +193,7 @@ class StepJob(Job):
                 inputs = self.take_inputs(calling)
             self._inputs = inputs
         direct = calling.implementation or calling.direct()
-        if direct is None or inputs.__class__ is not Value:
+        if direct is None or inputs.__class__ is BlobValue:
             return None
         if limit is not None:
             self.slot.set(self.engine.clock() + limit / 1_000, self)  # type: ignore[union-attr]
@@ -484,6 +485,8 @@ class StepJob(Job):
         if self.log is not None:
             self.log.journal.expect()  # whoever is told is told when that is kept
         self.engine.step_ended(record)
+        if self.flow is not None:
+            self.flow.over()
         if self.ending_scope is not None:
             self._end_above()
 
