@@ -15,13 +15,15 @@ import orjson
 from nodeling.values import MAX_INTEGER, UNREAD, InvalidValue, decode, encode_reading
 from nodeling.values import equal as json_equal
 
-__all__ = ["NULL", "InvalidValue", "Value", "json_equal", "split_list"]
+__all__ = ["NULL", "FlatValue", "InvalidValue", "Value", "flat_value", "json_equal", "split_list"]
 
 if TYPE_CHECKING:
     from nodeling_runtime.blobs import Blob
 
 _UNCHANGEABLE = frozenset((bool, int, float, str, type(None)))
 _MOST_KEPT_READ = 2**20  # bytes; what is larger is read again rather than kept twice
+_MOST_FLAT = 8  # entries
+_LONGEST_FLAT = 1_000  # characters of a text: more is seldom, and not to be held twice
 _LIST = ord("[")
 _OBJECT = ord("{")
 
@@ -119,6 +121,46 @@ class Value:
     def __repr__(self) -> str:
         text = self.data[:61].decode("utf-8", "replace")
         return f"Value({text[:60]}...)" if len(self.data) > 60 else f"Value({text})"
+
+
+class FlatValue(Value):
+    """A small map of scalars. Nobody can change what stands in it, so each reader gets a copy of the map
+    alone, and bytes are made of it only for who asks for them.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, items: dict[str, Any]) -> None:
+        self._shared = items
+
+    @property
+    def data(self) -> bytes:  # type: ignore[override]
+        """The value as checked bytes."""
+        return orjson.dumps(self._shared)
+
+    def fresh(self) -> Any:
+        """A copy that its receiver may change."""
+        return self._shared.copy()
+
+    __hash__ = None
+
+
+def flat_value(obj: Any) -> FlatValue | None:
+    """The value of a small map of scalars; None for all else, which has to be encoded to be checked."""
+    if type(obj) is not dict or len(obj) > _MOST_FLAT:
+        return None
+    for key, item in obj.items():
+        kind = type(item)
+        fits = (
+            -MAX_INTEGER <= item <= MAX_INTEGER
+            if kind is int
+            else len(item) <= _LONGEST_FLAT and item.isascii()
+            if kind is str
+            else item is None or kind is bool or (kind is float and item - item == 0.0)
+        )
+        if not fits or type(key) is not str or len(key) > _LONGEST_FLAT or not key.isascii():
+            return None
+    return FlatValue(obj.copy())
 
 
 NULL = Value(b"null")

@@ -101,9 +101,7 @@ def trying_keys(draft: Draft, data: Step, pointer: str, found: Step) -> None:
             "jitter": "none",
         }
         if retry.get("nonRetryableErrorNames"):
-            message = "errors are told apart by code, not by name"
-            hint = "list the codes that are tried again as `retry.on`, or let the node say `retryable`"
-            draft.note("retry", f"{pointer}/retry/nonRetryableErrorNames", message, hint)
+            found["retry"]["unless"] = retry["nonRetryableErrorNames"]
 
 
 def spread(draft: Draft, data: Step, found: Step) -> list[Step]:

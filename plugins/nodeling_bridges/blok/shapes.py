@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -78,25 +79,40 @@ def _for_each(steps: Steps, data: Step, pointer: str, target: str, is_last: bool
 
 def _loop(steps: Steps, data: Step, pointer: str, target: str, is_last: bool) -> list[Step]:
     found, given, place = _opened(steps, data, "loop", ("while", "maxIterations", "do"), pointer)
-    text = steps.draft.text(given, "while", place, "a loop")
-    if f"{data.get('id')}Index" in text:
-        message = "the condition of a loop cannot read the number of its round here"
-        steps.draft.fault("loop", f"{place}/while", message, "count in a step of the body")
+    text, index = steps.draft.text(given, "while", place, "a loop"), f"{data.get('id')}Index"
+    known: Step = {index: "${iteration}"}
+    if index in text:
+        text, known = _counted(steps, text, index, f"{place}/while")
     found.update(node="while")
     found["while"] = steps.values.condition(text)
     steps.draft.place(f"{target}/while", f"{place}/while")
     if "maxIterations" in given:
         found["max_iterations"] = given["maxIterations"]
-    known: Step = {f"{data.get('id')}Index": "${iteration}"}
     found["do"] = _round(steps, found["name"], known, given.get("do"), f"{place}/do", f"{target}/do")
     return [found]
+
+
+def _counted(steps: Steps, text: str, index: str, place: str) -> tuple[str, Step]:
+    """A loop's condition that reads the number of its round, which is asked before the round begins."""
+    following, name = f"{index}-next", re.escape(index)
+    member = rf"(?:\.\s*{name}\b|\[\s*(?:'{name}'|\"{name}\")\s*\])"
+    text = re.sub(
+        rf"\b(?:ctx\s*\.\s*(?:state|vars)|vars)\s*{member}", f'(ctx.vars["{following}"] ?? 0)', text
+    )
+    if re.search(rf"\b{name}\b(?!-next)", text):
+        message = f"the condition of a loop reads {index!r} in a way that cannot be followed"
+        steps.draft.fault("loop", place, message, f"write ctx.state.{index}")
+    steps.counts.append(following)
+    return text, {index: "${iteration}", following: "${iteration + 1}"}
 
 
 def _round(steps: Steps, name: str, known: Step, given: Any, place: str, target: str) -> list[Step]:
     """The body of a loop, behind a step that says what the loop counts and holds."""
     steps.stops.enter_loop()
+    outside = len(steps.counts)
     body = steps.scope(given, place, target, "`do`", is_last=False)
-    return [_published(steps, name, {**known, **steps.stops.leave_loop()}), *body]
+    inner = dict.fromkeys(steps.counts[outside:], 0)  # loops inside count anew in each round
+    return [_published(steps, name, {**known, **inner, **steps.stops.leave_loop()}), *body]
 
 
 def _published(steps: Steps, name: str, values: Step) -> Step:

@@ -36,6 +36,7 @@ class Steps:
         self.draft = draft
         self.values = Values(draft)
         self.stops = Stops(draft)
+        self.counts: list[str] = []  # what the conditions of loops go by that count their rounds
         self.configs = configs
         self.used: set[str] = set()
 

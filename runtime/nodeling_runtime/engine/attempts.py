@@ -22,6 +22,8 @@ def may_retry(error: CallError, retry: Retry, effects: str) -> bool:
         return False
     if error.code in UNLESS_TOLD and error.retryable is not True:
         return False
+    if retry.unless and (error.code in retry.unless or error.type in retry.unless):
+        return False
     return retry.on is None or any(_matches(error, error.code, wanted) for wanted in retry.on)
 
 

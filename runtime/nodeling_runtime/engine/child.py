@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from nodeling.flow import Child, Start
 from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.engine.context import UNWRITTEN, Delta, Frame, View
-from nodeling_runtime.engine.items import checked
+from nodeling_runtime.engine.items import UNCHANGEABLE, checked
 from nodeling_runtime.engine.names import Parts
 from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.step import StepJob
@@ -47,12 +47,24 @@ ENDED: Any = _Ended()
 class ChildRun:
     """What a container holds of a child it started."""
 
-    __slots__ = ("_delta", "_seen", "after", "child", "cleanup", "index", "job", "record", "waiters")
+    __slots__ = (
+        "_delta",
+        "_seen",
+        "after",
+        "child",
+        "cleanup",
+        "index",
+        "job",
+        "record",
+        "status",
+        "waiters",
+    )
 
     def __init__(self, start: Start, index: int, job: StepJob | ScopeJob) -> None:
         after = start.after
         self.after: Sequence[ChildRun] = after and tuple(after)  # type: ignore[assignment]
         self.waiters: list[asyncio.Future[None]] | None = None
+        self.status: ChildStatus = "running"  # until it has ended
         self.child: Child = start.child
         self.cleanup = start.cleanup
         self.index = index
@@ -67,12 +79,6 @@ class ChildRun:
         return self.child.name
 
     @property
-    def status(self) -> ChildStatus:
-        """`running` until it has ended."""
-        status = self.record.status
-        return status if self.job.done else "running"  # type: ignore[return-value]
-
-    @property
     def output(self) -> Any:
         """A copy of the child's output; None unless it succeeded."""
         value = self.record.output
@@ -82,7 +88,7 @@ class ChildRun:
     def unread(self) -> Any:
         """The same, but what lies in a file is handed on without being read."""
         value = self.record.output
-        if value is None or self.record.status != "succeeded":
+        if value is None or self.status != "succeeded":
             return None
         return value.readable() if isinstance(value, BlobValue) else value.fresh()
 
@@ -130,7 +136,7 @@ class ChildRun:
     def let_go(self) -> None:
         """Keep of a step's job what may still be asked for: there may be very many children."""
         job = self.job
-        if job.__class__ is StepJob:
+        if job.__class__ is StepJob and job.log is None:
             is_plain = not self.after and self.record.status == "succeeded"
             self._delta = job.delta if is_plain else self._written()
             self._seen, self.job = job.view, ENDED
@@ -184,14 +190,11 @@ def child_of(
         name = step.name
         tail = f"/{name}" if key is None else f"[{key}]/{name}"
         trail = None if flow.recall is None else flow.recall.unique(f"{flow.recall.trail}{tail}")
-        frame = flow.frames.get(slot)
-        if frame is None or start.vars or start.after:
+        view = flow.views.get(slot)
+        if view is None or start.vars or start.after:
             view = _view(flow, slot, start)
-            frame = view.frame
-        else:
-            view = frame.first  # type: ignore[assignment]  # every frame has one
         record = StepRecord(f"{holder.record.path}{tail}", name, step.node, step.spec.manifest.flow)
-        frame.records[step.index] = record
+        view.frame.records[step.index] = record
         job = StepJob(holder.engine, step, view, parts, record, timeout_ms, start.inputs, trail)
         if ended is None and (not step.active or step.condition is not None):
             from nodeling_runtime.engine.scope_job import admit_alone
@@ -204,16 +207,14 @@ def child_of(
 
 def _view(flow: FlowHandle, slot: Slot, start: Start) -> View:
     """What a child sees that is a single step. Nobody writes to its frame: what it writes is its own."""
-    frame = flow.frames.get(slot)
-    if frame is None or start.after:
+    view = flow.views.get(slot)
+    if view is None or start.after:
         if slot.scope is None:
             raise AssertionError("a step slot has a scope")
-        frame = Frame(plan_of(slot.scope), flow.job.view, _seen(start))
+        view = View(Frame(plan_of(slot.scope), flow.job.view, _seen(start)), 0)
         if not start.after:
-            flow.frames[slot] = frame
-    if start.vars or frame.first is None:
-        return View(frame, 0, UNWRITTEN, UNWRITTEN, _named(start))
-    return frame.first
+            flow.views[slot] = view
+    return View(view.frame, 0, UNWRITTEN, UNWRITTEN, _named(start)) if start.vars else view
 
 
 def _job_of_many(
@@ -237,7 +238,10 @@ def _seen(start: Start) -> dict[str, Any]:
 
 
 def _named(start: Start) -> dict[str, Any]:
-    return {key: checked(key, value) for key, value in start.vars.items()}
+    return {
+        key: value if value.__class__ in UNCHANGEABLE else checked(key, value)
+        for key, value in start.vars.items()
+    }
 
 
 def _scope_job(

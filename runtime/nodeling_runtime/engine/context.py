@@ -55,7 +55,6 @@ class Frame:
     _writers: dict[str, int] = field(default_factory=dict)  # the same steps as bits
     _contested: dict[str, None] = field(default_factory=dict)
     _failed: dict[int, Delta] = field(default_factory=dict)
-    first: View | None = None  # what a step sees that follows nothing
     is_calm: bool = True  # nothing that was written is contested, or only for some to see
     epoch: Callable[[float], float] | None = None  # a moment of the run's clock on the world's; at the top
 
@@ -63,7 +62,10 @@ class Frame:
         count = len(self.plan.steps)
         self.outputs = [None] * count
         self.records = [None] * count
-        self.first = View(self, 0)
+
+    def let_go(self) -> None:
+        """Nobody asks for its steps any more."""
+        self.outputs, self.records = [], []
 
     def write(self, step: int, delta: Mapping[str, Write]) -> None:
         """Keep what a step that succeeded wrote."""
@@ -95,7 +97,7 @@ class Frame:
             ConflictError: Two visible writes differ and nothing says how to merge them.
         """
         if self.is_calm:
-            return self.first if not visible and self.first is not None else View(self, visible)
+            return View(self, visible)
         extra: dict[str, list[Write]] = {}
         for step in failed:
             for key, write in self._failed.get(step, {}).items():

@@ -31,7 +31,7 @@ class FlowHandle:
         self.known: dict[str, Any] = {}
         self._live: dict[Job, ChildRun] = {}  # in the order of their starts
         self._adopted: dict[ChildRun, None] = {}  # in the order of adoption
-        self.frames: dict[Slot, Frame] = {}  # of children that stand alone, by where they stand
+        self.views: dict[Slot, View] = {}  # of children that stand alone, by where they stand
         self._starts: dict[str, int] = {}
         self._pools: list[PoolRun] = []
         self._when_quiet: Callable[[], None] | None = None
@@ -144,6 +144,14 @@ class FlowHandle:
         own, again = self.recall.unique(f"{self.recall.trail}{tail}:{name}"), f"{self.recall.trail}{tail}"
         return Place(path, own, again + own[len(f"{again}:{name}") :])
 
+    def over(self) -> None:
+        """The container has ended: what it held of its children is let go of at once, without a collector."""
+        self.keys, self.job.keys = {}, None
+        self.views.clear()
+        self._adopted.clear()
+        for pool in self._pools:
+            pool.let_go()
+
     def account(self) -> dict[str, Any]:
         """What a failed container's error carries; where it could not say it itself, its pool does."""
         if not self.known and self._pools:
@@ -156,6 +164,7 @@ class FlowHandle:
         if self.recall is not None:
             self.recall.ended(child)
         del self._live[job]
+        child.status = child.record.status  # type: ignore[assignment]  # it is one of the ends
         if child.waiters is not None:
             child.ended()
         if self.recall is not None:

@@ -15,7 +15,7 @@ from nodeling_runtime.engine.unread import judgeable
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.expressions.record import to_plain
 from nodeling_runtime.registry import NodeSpec
-from nodeling_runtime.values import InvalidValue, Value
+from nodeling_runtime.values import InvalidValue, Value, flat_value
 from nodeling_runtime.workflow.model import Step
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def prepared(
         given: Any = {} if step.inputs is None else step.inputs.evaluate(Names(job.view, job.part, True))
         if step.parameters or overrides or overlay:
             given = _laid_over(step, given, overrides, overlay)
-        value = job.engine.blobs.value_of(given)
+        flat = flat_value(given) if calling.is_inprocess else None
+        value: Value = job.engine.blobs.value_of(given) if flat is None else flat
         if isinstance(value, BlobValue):
             given = judgeable(spec.manifest.inputs, given)
         if not spec.inputs.is_valid(given):

@@ -7,7 +7,7 @@ from typing import Any
 from nodeling_runtime.expressions.errors import ExpressionError
 from nodeling_runtime.values import Value
 
-_UNCHANGEABLE = frozenset((bool, int, float, str, type(None)))
+UNCHANGEABLE = frozenset((bool, int, float, str, type(None)))
 
 
 class Item:
@@ -28,7 +28,7 @@ def checked(name: str, value: Any) -> Any:
     kind = type(value)
     if kind is Item:
         return value.value
-    if kind in _UNCHANGEABLE:
+    if kind in UNCHANGEABLE:
         return value
     if isinstance(value, list) and value and all(isinstance(item, Item) for item in value):
         return [item.value for item in value]

@@ -89,7 +89,7 @@ class Journal(Source):
             return
         self._expected = 0
         facts = NO_DATA if data is None else data
-        if self.redactor:
+        if self.redactor is not NOTHING:
             files = facts.get("files")  # still being filled in, by the store's thread
             facts = self.redactor.value(dict(facts))
             if files:
@@ -225,12 +225,13 @@ class Journal(Source):
                 future.set_result(None)
         while self._held and self._held[0][0] <= self._kept:
             self._held.popleft()[1]()
-        self._tell(answer)
+        if answer.cancel is not None:
+            self._tell(answer.cancel)
 
-    def _tell(self, answer: Appended) -> None:
-        if answer.cancel is not None and not self._was_told:
+    def _tell(self, reason: str) -> None:
+        if not self._was_told:
             self._was_told = True
-            self.told(answer.cancel)
+            self.told(reason)
 
     def _lose(self, error: StoreError) -> None:
         """Nothing will be kept any more: whoever waits is told, and so is the run."""

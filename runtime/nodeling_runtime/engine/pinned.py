@@ -138,7 +138,13 @@ def _prefer(registry: Registry, pins: list[Mapping[str, Any]]) -> None:
 
 
 def _specs(workflow: Workflow) -> list[NodeSpec]:
-    """Every node of a workflow once, by name."""
+    """Every node of a workflow once, by name; found out once for each that is loaded."""
+    if workflow not in _SPECS:
+        _SPECS[workflow] = _unique(workflow)
+    return _SPECS[workflow]
+
+
+def _unique(workflow: Workflow) -> list[NodeSpec]:
     specs = {id(spec): spec for spec in (step.spec for step in all_steps(workflow.scope, included=True))}
     unique = {(spec.name, spec.manifest.version): spec for spec in specs.values()}
     return [unique[key] for key in sorted(unique)]
@@ -194,4 +200,5 @@ def _source(definition: Any) -> str:
         raise ConfigError(f"the code of a node cannot be read: {error}", code="run.code") from error
 
 
+_SPECS: WeakKeyDictionary[Workflow, list[NodeSpec]] = WeakKeyDictionary()
 _SOURCES: WeakKeyDictionary[Any, str] = WeakKeyDictionary()

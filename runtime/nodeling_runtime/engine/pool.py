@@ -81,23 +81,25 @@ class PoolRun:
 
     def execution_info(self, strategy: str | None = None) -> dict[str, Any]:
         """What the engine counted."""
-        children, timed_out, work = [], 0, 0.0
-        ended = dict.fromkeys(("succeeded", "failed", "cancelled", "skipped"), 0)
+        children, timed_out, work, opened = [], 0, 0.0, self._opened
+        ended = {"succeeded": 0, "failed": 0, "skipped": 0, "cancelled": 0}
         for run in self._runs:
             record = run.record
-            started, at, spent = record.started_at, None, 0.0
-            if started is not None:
-                at = int((started - self._opened) * 1e6 + 0.5) / 1e3
+            status, started = record.status, record.started_at
+            if started is None:
+                at, spent = None, 0.0
+            else:
+                at = int((started - opened) * 1e6 + 0.5) / 1e3
                 spent = (record.ended_at or started) - started
-            work += spent
-            if record.status in ended:
-                ended[record.status] += 1
-            if record.error is not None and record.status == "failed" and record.error.code == 9005:
-                timed_out += 1
+                work += spent
+            if status in ended:
+                ended[status] += 1
+                if status == "failed" and record.error is not None and record.error.code == 9005:
+                    timed_out += 1
             children.append(
                 {
                     "name": record.name,
-                    "status": record.status,
+                    "status": status,
                     "attempts": record.attempts,
                     "started_ms": at,
                     "duration_ms": int(spent * 1e6 + 0.5) / 1e3,
@@ -135,6 +137,11 @@ class PoolRun:
             report["errors"] = errors
         return {**report, "execution_info": self.execution_info()}
 
+    def let_go(self) -> None:
+        """Nobody asks for its children any more."""
+        self._runs.clear()
+        self._settled = None
+
     # -- the workers' side
 
     def _arm(self) -> None:
@@ -150,9 +157,24 @@ class PoolRun:
             self.cancel("global_timeout")
 
     def _take(self) -> Job | None:
-        """The next child's job; what ended before it could start is settled on the way."""
-        while (job := self._pull()) is not None:
-            if job.done:
+        """Ask the container for its next child. Once the pool is cancelled, children end unstarted."""
+        while self._failure is None and not self._pulling:
+            self._pulling = True
+            try:
+                child = self._flow.open(next(self._starts), self._timeout_ms, self._reason)
+            except StopIteration:
+                break
+            except Exception as error:  # the container's iterator, or what it asked for, is wrong
+                self._failure = error
+                self.cancel("failed")
+                break
+            finally:
+                self._pulling = False
+            runs, job = self._runs, child.job
+            child.index = len(runs)
+            runs.append(child)
+            self._open += 1
+            if job.done:  # it ended before it could start
                 self._end(job)
                 continue
             job.counted = self._counted
@@ -165,26 +187,6 @@ class PoolRun:
         self._finish_if_quiet()
         return None
 
-    def _pull(self) -> Job | None:
-        """Ask the container for its next child. Once the pool is cancelled, children end unstarted."""
-        if self._failure is not None or self._pulling:
-            return None
-        self._pulling = True
-        try:
-            child = self._flow.open(next(self._starts), self._timeout_ms, self._reason)
-        except StopIteration:
-            return None
-        except Exception as error:  # the container's iterator, or what it asked for, is wrong
-            self._failure = error
-            self.cancel("failed")
-            return None
-        finally:
-            self._pulling = False
-        child.index = len(self._runs)
-        self._runs.append(child)
-        self._open += 1
-        return child.job
-
     def _count(self, job: Job) -> None:
         running = self._running
         running.add(job)
@@ -195,14 +197,14 @@ class PoolRun:
         self._open -= 1
         self._running.discard(job)
         child = self._flow.ended(job)
-        if self._settled is not None:
+        settled = self._settled
+        if settled is not None:
             try:
-                self._settled(child)
+                settled(child)
             except Exception as error:  # the container's own callback
                 self._failure = self._failure or error
                 self.cancel("failed")
-        if self._flow.recall is None:
-            child.let_go()
+        child.let_go()
         if self._exhausted:
             self._finish_if_quiet()
 

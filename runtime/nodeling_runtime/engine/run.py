@@ -232,6 +232,7 @@ class Run:
         }
         output = record.output if status == "succeeded" else None
         self.blobs.close([output, *(one.output for one in records.values())])
+        frame.let_go()
         return RunOutcome(
             self.id,
             self.workflow.name,

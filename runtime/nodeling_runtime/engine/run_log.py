@@ -41,7 +41,8 @@ class RunLog:
         self.journal = journal
         self.events: int | None = None  # how many there were when they were too many
         self._run = run
-        journal.redactor = run.redactor
+        if run.redactor:
+            journal.redactor = run.redactor
         journal.told, journal.failed, journal.grown = self._told, self._cut_off, self._grown
 
     @property

@@ -47,7 +47,7 @@ class ScopeRun:
         self.plan = frame.plan
         self.scheduler = Scheduler(self.plan, self)
         self.error: CallError | None = None
-        self.team = Team(self._take, self._settled)
+        self.team: Team | None = Team(self._take, self._settled)  # until it is over
         self._queue: deque[StepJob] = deque()
         self._jobs: dict[int, StepJob] = {}
         self._views: dict[int, View] = {}
@@ -66,7 +66,11 @@ class ScopeRun:
         while not self._is_over():  # it was told to end in the moment in which it came to rest
             self._done = asyncio.get_running_loop().create_future()
             await self._done
-        return "suspended" if self.scheduler.at_rest else str(self.scheduler.outcome)
+        if self.scheduler.at_rest:
+            return "suspended"
+        # They lead back here: without them a scope is let go of as soon as nobody asks for it.
+        self.team = self.scheduler.judge = None  # type: ignore[assignment]  # an ended scope asks nobody
+        return str(self.scheduler.outcome)
 
     def _is_over(self) -> bool:
         if self.scheduler.at_rest:
@@ -238,7 +242,7 @@ class ScopeRun:
                 if running is not None:
                     running.unstarted = WORDS[unstarted]
                     running.end(reason)
-        if self._queue:
+        if self._queue and self.team is not None:
             self.team.wake(len(self._queue) - (1 if inside else 0))
         over = scheduler.outcome is not None or (scheduler.at_rest and self._is_over())
         if over and self._done is not None and not self._done.done():

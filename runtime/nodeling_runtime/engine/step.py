@@ -8,6 +8,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from nodeling.errors import NodelingError
+from nodeling_runtime.blob_values import BlobValue
 from nodeling_runtime.dispatch.base import NOTHING_WRITTEN, CallError, Outcome, idempotency_key
 from nodeling_runtime.engine.attempts import KILLED_DEADLINE, next_delay_ms
 from nodeling_runtime.engine.calling import Calling, calling_of
@@ -80,7 +81,8 @@ class StepJob(Job):
         self._inputs: Value | None = None
         self._delay_ms: float | None = None
         self._has_begun = False
-        record.ready_at = run.clock()
+        clock = run.clock  # called as if it were a method it would be looked for in the class, here and below
+        record.ready_at = clock()
         if run.journal is not None:
             self._trail = trail
             self.log = StepLog(self, run.journal, self.trail)
@@ -152,10 +154,12 @@ class StepJob(Job):
             return False
         self._has_begun = True
         if record.started_at is None:
-            record.started_at = engine.clock()
+            clock = engine.clock
+            record.started_at = clock()
         record.status = "running"
-        if self.counted is not None:
-            self.counted(self)
+        counted = self.counted
+        if counted is not None:
+            counted(self)
         if engine.events.active:
             engine.events.emit(
                 "step.started",
@@ -192,10 +196,11 @@ class StepJob(Job):
                 inputs = self.take_inputs(calling)
             self._inputs = inputs
         direct = calling.implementation or calling.direct()
-        if direct is None or inputs.__class__ is not Value:
+        if direct is None or inputs.__class__ is BlobValue:
             return None
         if limit is not None:
-            self.slot.set(self.engine.clock() + limit / 1_000, self)  # type: ignore[union-attr]
+            clock = self.engine.clock
+            self.slot.set(clock() + limit / 1_000, self)  # type: ignore[union-attr]
         return direct
 
     async def _called(self, calling: Calling) -> Outcome:
@@ -266,7 +271,8 @@ class StepJob(Job):
             due: When it was to be over.
             calling: How the node is called.
         """
-        now = self.engine.clock()
+        clock = self.engine.clock
+        now = clock()
         if (due is not None and now >= due) or self.guards is not None:
             self._look_at_the_clock(due)
         if came.__class__ is Value and self._expired is None and self.ending is None and calling.takes(came):
@@ -484,6 +490,8 @@ class StepJob(Job):
         if self.log is not None:
             self.log.journal.expect()  # whoever is told is told when that is kept
         self.engine.step_ended(record)
+        if self.flow is not None:
+            self.flow.over()
         if self.ending_scope is not None:
             self._end_above()
 

@@ -125,13 +125,10 @@ class Writer:
             if self._is_closed:
                 _refuse(item)
                 return
-            self._start()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="nodeling-store", daemon=True)
+                self._thread.start()
             self._queue.put(item)
-
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="nodeling-store", daemon=True)
-            self._thread.start()
 
     def _work(self) -> None:
         waiting = self._queue

@@ -42,10 +42,11 @@ STEP: dict[str, str] = {
     "if": "The step runs only when this is true.",
     "trigger": "`on_error`: runs when the scope's body failed. `always`: runs last.",
     "on_error": "`continue`: a failure of this step is handled.",
-    "on_lost": "When its process died during the call: `again`, or `fail`, and nothing is called again.",
+    "on_lost": "When its process died during the call: `again`, also with unsafe effects, or `fail`. "
+    "Without it the effects decide.",
     "on_failure": "For a step that holds steps: `continue` or `stop`, for its own scope.",
     "recover": "For `on_error` steps: their success makes the scope succeed.",
-    "retry": "`{attempts, delay, max_delay, backoff, factor, jitter, on}`.",
+    "retry": "`{attempts, delay, max_delay, backoff, factor, jitter, on, unless}`.",
     "circuit": "`{failures, window, cooldown}`: a node that failed so often is not called for a while.",
     "cache": "`{key, ttl, any_inputs}`, or true: an earlier call's output with the same inputs is taken.",
     "timeout": "One attempt is killed after so long.",
@@ -57,7 +58,7 @@ STEP: dict[str, str] = {
     "stop": "When the step succeeds its scope ends.",
 }
 
-RETRY = ("attempts", "delay", "max_delay", "backoff", "factor", "jitter", "on")
+RETRY = ("attempts", "delay", "max_delay", "backoff", "factor", "jitter", "on", "unless")
 BACKOFFS = ("exponential", "linear", "fixed")
 JITTERS = ("full", "none")
 CIRCUIT = ("failures", "window", "cooldown")

@@ -41,6 +41,7 @@ class Retry:
     backoff: Literal["exponential", "linear", "fixed"] = "exponential"
     jitter: bool = True
     on: tuple[int | str, ...] | None = None
+    unless: tuple[int | str, ...] = ()  # types and codes of errors that are never tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Step:
     timeout_ms: float | Template | None = None
     deadline_ms: float | Template | None = None
     continues: bool = False
-    fails_lost: bool = False  # a call that died with its runner is neither repeated nor asked about
+    on_lost: Literal["again", "fail"] | None = None  # a call that died with its runner; None: by its effects
     recovers: bool = False
     merge: Merge | None = None
     set_var: bool | str | None = None

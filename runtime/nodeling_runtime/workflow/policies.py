@@ -135,7 +135,20 @@ def _retry(reading: Reading, value: Any, pointer: str) -> Retry:
         found["factor"] = _factor(reading, data["factor"], f"{pointer}/factor")
     if "on" in data:
         found["on"] = _retry_on(reading, data["on"], f"{pointer}/on")
+    if "unless" in data:
+        found["unless"] = _retry_unless(reading, data["unless"], f"{pointer}/unless")
     return Retry(**found)
+
+
+def _retry_unless(reading: Reading, value: Any, pointer: str) -> tuple[int | str, ...]:
+    listed = isinstance(value, list)
+    items = value if listed else [value]
+    for i, item in enumerate(items):
+        if isinstance(item, bool) or not isinstance(item, (int, str)) or item == "":
+            message = f"`unless` lists types of errors, or codes, not {brief(item)}"
+            hint = "as in unless: [ValueError, 4290]"
+            reading.fault("document.value", message, f"{pointer}/{i}" if listed else pointer, hint)
+    return tuple(item for item in items if isinstance(item, (int, str)))
 
 
 def _factor(reading: Reading, value: Any, pointer: str) -> float:

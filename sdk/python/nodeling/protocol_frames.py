@@ -106,9 +106,8 @@ class FrameReader:
         """Take the next bytes; give the lines that they end, unread and without their ends."""
         if self.is_lost:
             return []
-        if not self.held and len(data) <= self.max_bytes and data.find(b"\n") == len(data) - 1:
-            line = data[:-2] if data.endswith(b"\r\n") else data[:-1]  # one whole line, as nearly always
-            return [line] if line.strip() else []
+        if not self.held and len(data) <= self.max_bytes and data.endswith(b"\n") and b"\r" not in data:
+            return [line for line in data.split(b"\n") if line.strip()]  # whole lines, as nearly always
         pieces = data.split(b"\n")
         rest = pieces.pop()
         found: list[bytes | Oversize | Overrun] = []

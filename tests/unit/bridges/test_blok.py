@@ -268,7 +268,7 @@ def test_any_javascript_without_a_known_path_comes_back_as_it_is(text: str) -> N
         ({"id": "a", "use": "n", "set_var": True}, "blok.set_var", "ephemeral"),
         ({"id": "a", "subworkflow": "js/ctx.request.body.kind"}, "blok.subworkflow", "switch"),
         ({"id": "a", "subworkflow": "b", "wait": False}, "blok.subworkflow", "wait for it"),
-        ({"id": "a", "loop": {"while": "aIndex < 3", "do": []}}, "blok.loop", "count in a step"),
+        ({"id": "a", "loop": {"while": "aIndex < 3", "do": []}}, "blok.loop", "write ctx.state.aIndex"),
         ({"id": "a", "branch": {"then": []}}, "blok.shape", ""),
         ({"id": "a", "use": "n", "inputs": {"x": {"$ref": {"path": []}}}}, "blok.shape", ""),
         ({"id": "a", "use": "n", "inputs": {"x": {"$ref": {"step": "z", "path": [None]}}}}, "blok.shape", ""),

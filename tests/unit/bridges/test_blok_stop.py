@@ -126,6 +126,28 @@ def test_the_first_generation_stops_before_the_step_wherever_that_is(project: Pa
     assert ran(path, {"x": 2}) == (["z", "d", "e"], by("e"))
 
 
+def test_the_condition_of_a_loop_counts_its_rounds_and_those_of_an_inner_loop_anew(project: Path) -> None:
+    inner = {"id": "j", "loop": {"while": "ctx.state['jIndex'] < 2", "do": [one("x")]}}
+    outer = {
+        "id": "i",
+        "loop": {"while": "ctx.state.iIndex <= ctx.request.body.last", "do": [one("a"), inner]},
+    }
+    path = write(project, [outer, one("after")])
+    assert ran(path, {"last": 1}) == (["a", "x", "x", "a", "x", "x", "after"], by("after"))
+    assert ran(path, {"last": -1}) == (["after"], by("after"))
+
+
+def test_an_error_of_a_name_that_is_never_tried_again_is_not(project: Path) -> None:
+    fails = TELLS.replace("    return", "    raise ValueError('no')\n    return")
+    (project / "nodes" / "tell" / "node.py").write_text(fails, encoding="utf-8")
+    for names, tries in ((["ValueError"], 1), (["KeyError"], 2)):
+        retry = {"maxAttempts": 2, "minTimeoutInMs": 1, "factor": 3, "nonRetryableErrorNames": names}
+        assert nodeling.run(write(project, [one("a", retry=retry)])).status == "failed"
+        calls = project / "calls"
+        assert calls.read_text(encoding="utf-8").split() == ["a"] * tries
+        calls.unlink()
+
+
 # -- idempotency
 
 

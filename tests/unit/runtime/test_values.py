@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodeling_runtime.values import NULL, InvalidValue, Value, json_equal, split_list
+from nodeling_runtime.values import NULL, InvalidValue, Value, flat_value, json_equal, split_list
 
 
 def test_a_value_keeps_nothing_of_the_object_it_was_made_of() -> None:
@@ -143,3 +143,45 @@ def test_splitting_ten_megabytes_costs_about_one_decoding() -> None:
     decoding = best(lambda: orjson.loads(data))
     splitting = best(lambda: split_list(Value.from_checked(data)))
     assert splitting <= 4 * decoding
+
+
+TEXTS = st.text(max_size=20) | st.text("ab", min_size=900, max_size=1_100)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS
+
+
+@given(st.dictionaries(st.text(max_size=5), SCALARS | st.lists(st.none(), max_size=1), max_size=10))
+def test_a_flat_value_is_what_the_encoded_one_is(items: dict[str, Any]) -> None:
+    flat = flat_value(items)
+    if flat is None:
+        return
+    value = Value.of(items)
+    assert flat.data == value.data
+    assert flat == value
+    assert repr(flat.fresh()) == repr(value.fresh()) == repr(flat.shared())
+    assert (flat.size, flat.is_object, flat.is_list) == (value.size, True, False)
+
+
+def test_a_flat_value_keeps_nothing_of_the_map_it_was_made_of_and_gives_nothing_away() -> None:
+    items = {"a": 1, "b": "text", "c": None, "d": 0.5, "e": True}
+    flat = flat_value(items)
+    assert flat is not None
+    items["a"] = 2
+    flat.fresh()["b"] = 3
+    assert flat.shared() == {"a": 1, "b": "text", "c": None, "d": 0.5, "e": True}
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [1],
+        {"a": [1]},
+        {"a": {}},
+        {1: 1},
+        {"a": 2**53},
+        {"a": float("nan")},
+        {"a": float("-inf")},
+        {"a": "\ud800"},
+    ],
+)
+def test_what_is_nested_or_may_not_travel_is_no_flat_value(items: Any) -> None:
+    assert flat_value(items) is None

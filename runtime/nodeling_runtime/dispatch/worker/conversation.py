@@ -121,6 +121,7 @@ class Conversation:
         self._early: list[tuple[str, dict[str, Any]]] = []  # what was said while nobody had a call here
         self.is_greeted = False  # whether it has shown who it is
         self._seen = False  # whether a frame came since the last look
+        self._may_have_logs = False
         self._misses = 0
         self._stray_since = 0.0
         self._strays = 0
@@ -263,14 +264,20 @@ class Conversation:
             _wake(due)
 
     def _receive(self, data: bytes) -> None:
-        self._seen = True
+        self._seen = self._may_have_logs = True
         for event in self._connection.receive(data):
             if self.state == "dying":
                 return
             _HANDLERS[event.__class__](self, event)
 
+    def _read_logs(self) -> None:
+        """Tell what was written for people before this answer, and before all that were read with it."""
+        if self._may_have_logs:
+            self._may_have_logs = False
+            self._pipes.read_logs()
+
     def _on_output(self, event: Output) -> None:
-        self._pipes.read_logs()
+        self._read_logs()
         id, data, found, written, _, metrics, is_assembled = event
         opened = self.calls[id]
         value: Value | None = None
@@ -294,7 +301,7 @@ class Conversation:
         return opened.blobs
 
     def _on_failed(self, event: Failed) -> None:
-        self._pipes.read_logs()
+        self._read_logs()
         self._answer(self.calls[event.id], Outcome(error=call_error(event.error)))
         if event.is_released:
             self._released()

@@ -112,3 +112,13 @@ def test_attempts_counts_all_tries() -> None:
 )
 def test_waits_grow_as_the_policy_says(retry: Retry, waits: list[float]) -> None:
     assert [delay_ms(retry, attempt, 0.5) for attempt in (1, 2, 3, 4)] == waits
+
+
+def test_an_error_whose_type_or_code_is_listed_is_not_tried_again() -> None:
+    policy = Retry(attempts=3, unless=("ValidationError", 4290))
+    for kind, code, again in (
+        ("ValidationError", 4000, False),
+        ("OSError", 4290, False),
+        ("OSError", 4000, True),
+    ):
+        assert may_retry(CallError(code, "no", kind), policy, "idempotent") is again
