@@ -305,6 +305,25 @@ def test_a_run_whose_nodes_are_not_here_is_suspended_with_the_reason_and_resumed
     assert verify(store) == []
 
 
+def test_a_run_that_a_failure_suspends_is_left_to_whoever_says_that_the_cause_is_gone(
+    flow: Path, url: str, store: Store
+) -> None:
+    fails = "import pathlib\n" + COUNTS.replace(
+        "    return", "    assert pathlib.Path('go').exists(), 'down'\n    return"
+    )
+    write_node(flow.parent, "fails", fails)
+    steps = [{"name": "a", "node": "fails"}, {"name": "b", "node": "counts"}]
+    write_workflow(flow.parent, {"settings": {"on_failure": "suspend"}, "steps": steps})
+    run_id = queue(url)
+    for _ in range(2):  # the second finds nothing to do
+        assert call("worker", "--store", url, "--drain").code == 0
+        assert (status(store, run_id), calls(flow.parent)) == ("suspended", ["a 1"])
+    (flow.parent / "go").touch()
+    assert call("runs", "resume", run_id, "--store", url, "--quiet").code == 0
+    assert (status(store, run_id), calls(flow.parent)) == ("succeeded", ["a 1", "a 1", "b 1"])
+    assert verify(store) == []
+
+
 def test_a_worker_finds_nodes_in_folders_of_its_own(
     tmp_path: Path, url: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

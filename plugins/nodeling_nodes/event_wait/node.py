@@ -25,7 +25,7 @@ class EventWait(FlowNode):
     async def handle(self, ctx: Context, inputs: dict[str, Any], flow: Flow) -> dict[str, Any]:
         """Look until it is there, or the time is over."""
         began = flow.now()
-        since = 0.0 if inputs.get("past", True) else began - CLOCKS_DIFFER
+        since = 0.0 if inputs.get("past", True) else began
         look = self._event(ctx, inputs, since) if "event" in inputs else self._file(inputs, since)
         within = inputs.get("within")
         longest = max(FIRST_PAUSE, (inputs.get("every") or LONGEST_PAUSE * 1_000) / 1_000)
@@ -57,7 +57,9 @@ class EventWait(FlowNode):
         def look() -> dict[str, Any] | None:
             try:
                 status = os.stat(path)
-                if status.st_mtime < since or (settle and time.time() - status.st_mtime < settle):
+                if status.st_mtime < since - CLOCKS_DIFFER or (
+                    settle and time.time() - status.st_mtime < settle
+                ):
                     return None
                 if inputs.get("delete_file"):
                     os.unlink(path)

@@ -9,20 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import os
-import threading
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from nodeling.context import Context
 from nodeling.errors import NodeError, NodelingError
 from nodeling.node import Implementation
 from nodeling.values import InvalidValue
 from nodeling_runtime.blob_values import BlobValue, settled
-from nodeling_runtime.blobs import Blob, BlobFault
+from nodeling_runtime.blobs import BlobFault
 from nodeling_runtime.dispatch.base import (
     CANCEL_GRACE_SECONDS,
     NOTHING_WRITTEN,
@@ -30,37 +27,15 @@ from nodeling_runtime.dispatch.base import (
     NodeCall,
     Outcome,
 )
-from nodeling_runtime.dispatch.loading import is_loaded, load_implementation
+from nodeling_runtime.dispatch.live_call import LiveCall
+from nodeling_runtime.dispatch.loading import load_implementation, loaded_implementation
 from nodeling_runtime.dispatch.threads import RaisedOutsideError, ThreadPool
 from nodeling_runtime.values import Value
 from nodeling_runtime.writable import is_writable, writable
 
-TALK = ("log", "progress")  # what a node says, in texts of its own
 LONGEST_TRACEBACK = 32 * 1024
 CONSUMER_POLL_SECONDS = 0.05  # how often a thread that waits for a consumer looks whether its call goes on
 PLAIN_KINDS = ("async", "sync")  # what reports nothing by itself, as generators do
-
-
-class _Live:
-    """What one call leaves lying about until it has ended."""
-
-    __slots__ = ("blobs", "cancelled", "metrics", "work_dirs", "worker")
-
-    def __init__(self) -> None:
-        self.blobs: list[Blob] = []  # written, and referred to by no value yet
-        self.cancelled = False
-        self.metrics: dict[str, float] = {}
-        self.worker: str | None = None  # the thread, where there is one
-        self.work_dirs: list[str] = []
-
-    def is_cancelled(self) -> bool:
-        return self.cancelled
-
-    def sweep(self) -> None:
-        import shutil  # for the few calls that had a folder
-
-        for folder in self.work_dirs:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 class InProcessDispatcher:
@@ -72,17 +47,19 @@ class InProcessDispatcher:
     async def call(self, call: NodeCall) -> Outcome:
         """Run one attempt."""
         spec = call.spec
-        live = _Live()
+        live = LiveCall(call)
         context: Context | None = None
-        implementation: Implementation | None = None
+        implementation = loaded_implementation(spec)
         try:
-            if is_loaded(spec):
-                implementation = load_implementation(spec)
-            else:
+            if implementation is None:
                 implementation = await self._on_thread(lambda: load_implementation(spec), live)
             if implementation.takes_context or implementation.kind not in PLAIN_KINDS:
-                context = _context(call, live)
-            output = call.blobs.value_of(await self._drive(implementation, context, call, live))
+                context = live.context()
+            if implementation.kind == "async" and call.inputs.__class__ is not BlobValue:
+                result = await implementation.call(context, call.inputs.fresh())
+            else:
+                result = await self._drive(implementation, context, call, live)
+            output = call.blobs.value_of(result)
             delta = NOTHING_WRITTEN if context is None else context._delta
             if delta:
                 _refuse(delta, call)
@@ -102,7 +79,7 @@ class InProcessDispatcher:
         """Let the idle threads end."""
         self.threads.close()
 
-    async def _drive(self, implementation: Implementation, ctx: Any, call: NodeCall, live: _Live) -> Any:
+    async def _drive(self, implementation: Implementation, ctx: Any, call: NodeCall, live: LiveCall) -> Any:
         function, kind = implementation.call, implementation.kind
         if kind == "flow":
             return await function(ctx, call.flow.keys, call.flow)
@@ -123,7 +100,7 @@ class InProcessDispatcher:
             result = function(ctx, inputs)
         return await result if inspect.isawaitable(result) else result
 
-    async def _on_thread(self, function: Callable[[], Any], live: _Live, *, is_node: bool = False) -> Any:
+    async def _on_thread(self, function: Callable[[], Any], live: LiveCall, *, is_node: bool = False) -> Any:
         future, worker = self.threads.submit(function, limited=is_node)
         if is_node:
             live.worker = worker.name
@@ -146,56 +123,6 @@ async def _back_within_grace(future: asyncio.Future[Any]) -> bool:
     if future.done() and not future.cancelled():
         future.exception()  # looked at, so that nobody warns of it
     return future.done()
-
-
-def _context(call: NodeCall, live: _Live) -> Context:
-    loop, here = asyncio.get_running_loop(), threading.get_ident()
-
-    def emit(kind: str, data: dict[str, Any]) -> None:
-        if kind == "metric":
-            live.metrics[str(data["name"])] = data["value"]
-        elif kind in TALK:
-            data = writable(data)
-        if threading.get_ident() == here:
-            call.emit(kind, data)
-            return
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the call was given up long ago
-            loop.call_soon_threadsafe(call.emit, kind, data)
-
-    def make_work_dir() -> Path:
-        import tempfile
-
-        folder = tempfile.mkdtemp(prefix=f"{os.path.basename(call.step) or 'call'}-", dir=call.work_root())
-        live.work_dirs.append(folder)
-        return Path(folder)
-
-    def open_blob(reference: Any) -> BinaryIO:
-        blob = call.blobs.named(reference)
-        if blob is None:
-            raise NodeError("this is no blob that this run has", code=4001, retryable=False)  # as in a worker
-        return blob.open()
-
-    def write_blob(pieces: Iterable[bytes], media_type: str) -> dict[str, Any]:
-        blob = call.blobs.write(pieces, media_type)
-        live.blobs.append(blob)
-        return blob.reference()
-
-    return Context(
-        source=call.source,
-        emit=emit,
-        cancelled=live.is_cancelled,
-        make_work_dir=make_work_dir,
-        run_id=call.run_id,
-        step=call.step,
-        attempt=call.attempt,
-        idempotency_key=call.idempotency_key,
-        deadline=call.deadline,
-        config=dict(call.config),
-        secrets=call.secrets,
-        env={name: os.environ[name] for name in call.spec.manifest.env if name in os.environ},
-        open_blob=open_blob,
-        write_blob=write_blob,
-    )
 
 
 def _collect(

@@ -48,9 +48,9 @@ def load_implementation(spec: NodeSpec) -> Implementation:
         return _LOADED[spec]
 
 
-def is_loaded(spec: NodeSpec) -> bool:
-    """Whether the next call needs no import."""
-    return spec in _LOADED
+def loaded_implementation(spec: NodeSpec) -> Implementation | None:
+    """The node's code, when that needs no import."""
+    return _LOADED.get(spec)
 
 
 def _load(spec: NodeSpec) -> Implementation:

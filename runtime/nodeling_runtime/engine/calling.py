@@ -78,12 +78,12 @@ class Calling:
         return self.implementation
 
     def _look_up(self) -> None:
-        from nodeling_runtime.dispatch.loading import is_loaded, load_implementation
+        from nodeling_runtime.dispatch.loading import loaded_implementation
 
-        if not is_loaded(self.spec):
+        found = loaded_implementation(self.spec)
+        if found is None:
             return  # the first call loads it, beside the loop
         self._is_looked_up = True
-        found = load_implementation(self.spec)
         if not found.takes_context and (
             found.kind == "async" or (found.kind == "sync" and not found.blocking)
         ):

@@ -32,9 +32,6 @@ class Place(NamedTuple):
     inner: str | None  # that of the steps of its scope
 
 
-ENDS = frozenset(("succeeded", "failed", "skipped", "cancelled"))
-
-
 class _Ended:
     """Stands where the job of a child was that has ended."""
 
@@ -50,12 +47,24 @@ ENDED: Any = _Ended()
 class ChildRun:
     """What a container holds of a child it started."""
 
-    __slots__ = ("_delta", "_seen", "after", "child", "cleanup", "index", "job", "record", "waiters")
+    __slots__ = (
+        "_delta",
+        "_seen",
+        "after",
+        "child",
+        "cleanup",
+        "index",
+        "job",
+        "record",
+        "status",
+        "waiters",
+    )
 
     def __init__(self, start: Start, index: int, job: StepJob | ScopeJob) -> None:
         after = start.after
         self.after: Sequence[ChildRun] = after and tuple(after)  # type: ignore[assignment]
         self.waiters: list[asyncio.Future[None]] | None = None
+        self.status: ChildStatus = "running"  # until it has ended
         self.child: Child = start.child
         self.cleanup = start.cleanup
         self.index = index
@@ -70,12 +79,6 @@ class ChildRun:
         return self.child.name
 
     @property
-    def status(self) -> ChildStatus:
-        """`running` until it has ended."""
-        status = self.record.status
-        return status if status in ENDS else "running"  # type: ignore[return-value]
-
-    @property
     def output(self) -> Any:
         """A copy of the child's output; None unless it succeeded."""
         value = self.record.output
@@ -85,7 +88,7 @@ class ChildRun:
     def unread(self) -> Any:
         """The same, but what lies in a file is handed on without being read."""
         value = self.record.output
-        if value is None or self.record.status != "succeeded":
+        if value is None or self.status != "succeeded":
             return None
         return value.readable() if isinstance(value, BlobValue) else value.fresh()
 

@@ -164,6 +164,7 @@ class FlowHandle:
         if self.recall is not None:
             self.recall.ended(child)
         del self._live[job]
+        child.status = child.record.status  # type: ignore[assignment]  # it is one of the ends
         if child.waiters is not None:
             child.ended()
         if self.recall is not None:

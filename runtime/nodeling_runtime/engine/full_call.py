@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nodeling_runtime.dispatch.base import NodeCall
@@ -10,6 +11,7 @@ from nodeling_runtime.values import Value
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.step import StepJob
+    from nodeling_runtime.engine.team import Slot
 
 
 def call_in_full(job: StepJob, inputs: Value) -> NodeCall:
@@ -35,32 +37,34 @@ def call_in_full(job: StepJob, inputs: Value) -> NodeCall:
         engine.events.emit(f"step.{kind}", path, **data)
 
     call = NodeCall(
-        spec=spec,
-        inputs=inputs,
-        config=job.config,
-        secrets=engine.secrets_for(step),
-        source=StepSource(job.view, job.part, engine.step_names, spec.manifest.reads),
-        emit=emit,
-        run_id=engine.id,
-        step=step.name,
-        attempt=job.record.attempts,
-        idempotency_key=job.key,
-        deadline=None,  # from the hand-over on
-        work_root=engine.work_root,
-        flow=job.flow,
-        blobs=engine.blobs,
+        spec,
+        inputs,
+        job.config,
+        engine.secrets_for(step),
+        StepSource(job.view, job.part, engine.step_names, spec.manifest.reads),
+        emit,
+        engine.id,
+        step.name,
+        job.record.attempts,
+        job.key,
+        None,  # its deadline is known from the hand-over on
+        engine.work_root,
+        job.flow,
+        None,
+        engine.blobs,
     )
-
-    def begin() -> None:
-        if limit is not None:
-            slot.set(engine.clock() + limit / 1_000, job)
-        call.deadline = _epoch_deadline(job, limit)
-
     if spec.runs_in == "worker":
-        call.handed_over = begin
+        call.handed_over = partial(_begin, call, job, slot, limit)
     else:
-        begin()
+        _begin(call, job, slot, limit)
     return call
+
+
+def _begin(call: NodeCall, job: StepJob, slot: Slot, limit: float | None) -> None:
+    """Its time begins."""
+    if limit is not None:
+        slot.set(job.engine.clock() + limit / 1_000, job)
+    call.deadline = _epoch_deadline(job, limit)
 
 
 def _epoch_deadline(job: StepJob, limit_ms: float | None) -> float | None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from nodeling.flow import Start
-from nodeling_runtime.engine.child import ENDS
 from nodeling_runtime.engine.team import Job, Team
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class PoolRun:
     def execution_info(self, strategy: str | None = None) -> dict[str, Any]:
         """What the engine counted."""
         children, timed_out, work, opened = [], 0, 0.0, self._opened
-        ended = dict.fromkeys(ENDS, 0)
+        ended = {"succeeded": 0, "failed": 0, "skipped": 0, "cancelled": 0}
         for run in self._runs:
             record = run.record
             status, started = record.status, record.started_at
@@ -198,9 +197,10 @@ class PoolRun:
         self._open -= 1
         self._running.discard(job)
         child = self._flow.ended(job)
-        if self._settled is not None:
+        settled = self._settled
+        if settled is not None:
             try:
-                self._settled(child)
+                settled(child)
             except Exception as error:  # the container's own callback
                 self._failure = self._failure or error
                 self.cancel("failed")

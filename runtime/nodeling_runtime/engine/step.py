@@ -81,7 +81,8 @@ class StepJob(Job):
         self._inputs: Value | None = None
         self._delay_ms: float | None = None
         self._has_begun = False
-        record.ready_at = run.clock()
+        clock = run.clock  # called as if it were a method it would be looked for in the class, here and below
+        record.ready_at = clock()
         if run.journal is not None:
             self._trail = trail
             self.log = StepLog(self, run.journal, self.trail)
@@ -153,10 +154,12 @@ class StepJob(Job):
             return False
         self._has_begun = True
         if record.started_at is None:
-            record.started_at = engine.clock()
+            clock = engine.clock
+            record.started_at = clock()
         record.status = "running"
-        if self.counted is not None:
-            self.counted(self)
+        counted = self.counted
+        if counted is not None:
+            counted(self)
         if engine.events.active:
             engine.events.emit(
                 "step.started",
@@ -196,7 +199,8 @@ class StepJob(Job):
         if direct is None or inputs.__class__ is BlobValue:
             return None
         if limit is not None:
-            self.slot.set(self.engine.clock() + limit / 1_000, self)  # type: ignore[union-attr]
+            clock = self.engine.clock
+            self.slot.set(clock() + limit / 1_000, self)  # type: ignore[union-attr]
         return direct
 
     async def _called(self, calling: Calling) -> Outcome:
@@ -267,7 +271,8 @@ class StepJob(Job):
             due: When it was to be over.
             calling: How the node is called.
         """
-        now = self.engine.clock()
+        clock = self.engine.clock
+        now = clock()
         if (due is not None and now >= due) or self.guards is not None:
             self._look_at_the_clock(due)
         if came.__class__ is Value and self._expired is None and self.ending is None and calling.takes(came):

@@ -75,7 +75,7 @@ class Bounded:
         """
         found = [run.unread if unread else run.output for run in self.runs]
         report: dict[str, Any] = {"results": found}
-        errors = [run.error for run in self.runs if run.error is not None]
+        errors = [run.error for run in self.runs if run.status != "succeeded" and run.error is not None]
         if errors:
             report["errors"] = errors
         report["execution_info"] = self.pool.execution_info(self._strategy)

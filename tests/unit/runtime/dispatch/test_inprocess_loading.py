@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nodeling.errors import PluginError
-from nodeling_runtime.dispatch.loading import is_loaded, load_implementation
+from nodeling_runtime.dispatch.loading import load_implementation, loaded_implementation
 from nodeling_runtime.registry import NodeSpec, build_registry
 from probes import write_node
 
@@ -37,9 +37,9 @@ def call(spec: NodeSpec) -> Any:
 
 def test_nothing_is_imported_before_it_is_asked_for_and_once_it_is_kept(spec_of: Specs) -> None:
     spec = spec_of("one", {"node.py": "print('imported')\ndef run(ctx, inputs):\n    return 1\n"})
-    assert not is_loaded(spec)
+    assert loaded_implementation(spec) is None
     assert load_implementation(spec) is load_implementation(spec)
-    assert is_loaded(spec)
+    assert loaded_implementation(spec) is not None
 
 
 def test_the_helpers_of_two_nodes_never_meet(spec_of: Specs) -> None:
@@ -104,7 +104,7 @@ def test_an_import_that_fails_leaves_nothing_behind_and_may_be_mended(spec_of: S
     with pytest.raises(RuntimeError, match="half way"):
         load_implementation(broken)
     assert set(sys.modules) <= before
-    assert not is_loaded(broken)
+    assert loaded_implementation(broken) is None
     assert call(spec_of("mended", {"helpers.py": "WHO = 'mended'\n"})) == "mended"
 
 
