@@ -39,7 +39,7 @@ class Calling:
             step.deadline_ms is not None
             or step.cache is not None
             or step.circuit is not None
-            or step.fails_lost
+            or step.on_lost is not None
             or (spec.manifest.runtime.concurrency is not None and not self.is_container)
         )
         self.has_own_clock = step.timeout_ms is not None or spec.timeout_ms is not None

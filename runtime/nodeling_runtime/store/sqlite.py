@@ -252,7 +252,8 @@ class SqliteStore(SqliteReading):
         with self._reading() as db:
             db.execute("PRAGMA query_only = OFF")
             try:
-                db.execute("VACUUM INTO ?", (str(target),))
+                with spoken(target):  # it is the copy that cannot be made
+                    db.execute("VACUUM INTO ?", (str(target),))
             finally:
                 db.execute("PRAGMA query_only = ON")
 
