@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nodeling.fault import one_line as visible
 from nodeling_runtime.cli.output import talk
 from nodeling_runtime.cli.text import COLOURS, error_line, hint_of, one_line, progress_line
 from nodeling_runtime.workflow.duration import spoken
@@ -31,7 +32,7 @@ class Lines:
         word = self.words(event)
         if word is not None:
             text, style = word
-            self._write(f"{event['ts'] - self._began:9.3f}s  {text}", **style)
+            self._write(visible(f"{event['ts'] - self._began:9.3f}s  {text}"), **style)
 
     def words(self, event: Event) -> tuple[str, dict[str, Any]] | None:
         """The event in words, and how they look."""

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from nodeling._dataclass import dataclass
+from nodeling.fault import one_line as visible
 from nodeling.results import RunResult, StepResult
 from nodeling_runtime.cli.output import talk
 from nodeling_runtime.cli.text import (
@@ -78,9 +79,9 @@ def print_summary(result: RunResult, timeline: Timeline, *, verbose: bool = Fals
 
 def summary_lines(result: RunResult, timeline: Timeline, *, verbose: bool = False) -> Iterator[str]:
     """The lines of the summary."""
-    yield click.style(result.workflow, bold=True)
+    yield click.style(visible(result.workflow), bold=True)
     steps = list(result.steps.values())
-    width = max((len(step.name) for step in steps), default=0)
+    width = max((len(visible(step.name)) for step in steps), default=0)
     for place, step in enumerate(steps):
         last = place == len(steps) - 1
         branch, below = _branches(last)
@@ -88,7 +89,7 @@ def summary_lines(result: RunResult, timeline: Timeline, *, verbose: bool = Fals
         for line in _below(step, timeline if verbose else None):
             yield below + line
     for group in timeline.together() if verbose else ():
-        yield f"started together: {', '.join(group)}"
+        yield visible(f"started together: {', '.join(group)}")
     yield _ending(result)
 
 
@@ -110,7 +111,7 @@ def _branches(last: bool) -> tuple[str, str]:
 
 def _step_line(step: StepResult, width: int) -> str:
     sign = click.style(mark(step.status), fg=COLOURS.get(step.status))
-    said = [f"{sign} {step.name:<{width}}"]
+    said = [f"{sign} {visible(step.name):<{width}}"]
     if step.attempts:
         said.append(f"{spoken(step.duration_ms):>8}")
     if step.attempts > 1:

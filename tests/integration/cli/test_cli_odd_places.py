@@ -188,3 +188,17 @@ def test_who_resumes_what_failed_is_told_of_the_restart(project: Path) -> None:
     refused = call("runs", "resume", run, cwd=project)
     assert refused.returncode == 1
     assert f"`nodectl runs restart {run}` does again what failed" in refused.stderr
+
+
+def test_names_that_would_move_a_cursor_stay_on_their_line(project: Path) -> None:
+    name = "a\n\x1b[2Jb"
+    write_workflow(project, {"name": "flow\nx", "steps": [{"name": name, "node": "echo"}]})
+    shown = [call("run", "flow.json", "--verbose", cwd=project)]
+    run = call("runs", "list", "--json", cwd=project).stdout.partition('"run_id": "')[2][:32]
+    for words in (["show"], ["events"], ["context"], ["watch"], ["diff", run]):
+        shown.append(call("runs", words[0], run, *words[1:], cwd=project))
+        assert "a\\n\\x1b[2Jb" in shown[-1].stdout + shown[-1].stderr, words
+    for done in shown:
+        assert done.returncode == 0
+        assert not {"b", "x"} & {line[:1] for line in (done.stdout + done.stderr).splitlines()}
+    assert len(call("runs", "list", cwd=project).stdout.splitlines()) == 2

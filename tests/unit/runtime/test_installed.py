@@ -153,3 +153,15 @@ def test_looking_for_entry_points_loads_no_mail() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("file", ["entry_points.txt", "METADATA"])
+def test_a_distribution_whose_texts_are_no_utf8_keeps_nobody_else_from_being_found(
+    install: Install, file: str
+) -> None:
+    install("good", "acme-1.0.dist-info")
+    odd = install("odd", "odd-1.0.dist-info", "odd") / file
+    odd.write_bytes(odd.read_bytes().replace(b"od", b"\xf6d").replace(b"acme", b"acm\xe9"))
+    found = ours("acme.nodes")
+    assert ("first", "acme.nodes", "acme") in found
+    assert len(found) == 4

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nodeling.errors import StoreError, nearest
+from nodeling.fault import one_line as visible
 from nodeling_runtime.cli.output import print_json
 from nodeling_runtime.cli.runs.where import existing, find_run, json_option, moment, store_option
 from nodeling_runtime.cli.text import one_line
@@ -41,7 +42,7 @@ def command(run: str, key: str | None, store: str | None, as_json: bool) -> None
     for write in found:
         what = "deleted" if write["deleted"] else one_line(_text(write["value"]), 100)
         again = f" (generation {write['generation']})" if write["generation"] else ""
-        click.echo(f"{moment(write['at'])} {write['key']} = {what}  by {write['by']}{again}")
+        click.echo(visible(f"{moment(write['at'])} {write['key']} = {what}  by {write['by']}{again}"))
 
 
 def _writes(event: Event) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nodeling.fault import one_line as visible
 from nodeling_runtime.cli.output import print_json
 from nodeling_runtime.cli.runs.where import existing, find_run, json_option, store_option
 from nodeling_runtime.cli.text import one_line
@@ -76,7 +77,7 @@ def _line(step: dict[str, Any]) -> str:
     times = [
         spoken(side["duration_ms"]) if side and side["duration_ms"] is not None else "-" for side in sides
     ]
-    text = f"{'!' if step['differs'] else ' '} {step['path']}  {times[0]} / {times[1]}"
+    text = f"{'!' if step['differs'] else ' '} {visible(step['path'])}  {times[0]} / {times[1]}"
     if step["differs"] == ["presence"]:
         return f"{text}  only in the {'second' if sides[0] is None else 'first'} run"
     for key in step["differs"]:

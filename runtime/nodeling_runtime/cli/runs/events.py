@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nodeling.fault import one_line as visible
 from nodeling_runtime.cli.runs.where import existing, find_run, moment, store_option
 from nodeling_runtime.cli.text import one_line
 
@@ -57,4 +58,4 @@ def _json(event: Event) -> bytes:
 def _line(event: Event) -> str:
     told = ("attempt", "status", "reason", "owner", "what", "is", "kind", "message", "cone")
     said = [f"{key}={one_line(str(event.data[key]), 60)}" for key in told if event.data.get(key) is not None]
-    return " ".join([f"{event.seq:>5}", moment(event.at), event.kind, event.path, *said]).rstrip()
+    return visible(" ".join([f"{event.seq:>5}", moment(event.at), event.kind, event.path, *said]).rstrip())

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from nodeling.fault import one_line as visible
 from nodeling_runtime.cli.inputs import ParamType
 from nodeling_runtime.cli.output import print_json, talk
 from nodeling_runtime.cli.runs.where import json_option, open_existing, store_option
@@ -103,4 +104,4 @@ def _line(row: RunRow) -> tuple[str, str, str, str, str]:
     began = row.started if row.started is not None else row.created
     when = datetime.datetime.fromtimestamp(began).strftime("%Y-%m-%d %H:%M:%S")
     took = spoken(((row.ended or time.time()) - began) * 1_000) if row.started is not None else ""
-    return row.run_id, row.workflow, row.status, when, took
+    return row.run_id, visible(row.workflow), row.status, when, took

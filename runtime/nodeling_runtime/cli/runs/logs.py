@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from nodeling.fault import one_line as visible
 from nodeling_runtime.cli.runs.where import existing, find_run, moment, store_option
 from nodeling_runtime.cli.text import one_line
 
@@ -32,4 +33,6 @@ def command(run: str, follow: bool, step: str | None, as_json: bool, store: str 
                 continue
             more = f" {one_line(str(data['data']))}" if data.get("data") else ""
             message = one_line(str(data.get("message", "")), 2_000)
-            click.echo(f"{moment(event.at)} {event.path} {data.get('level', 'info')}: {message}{more}")
+            click.echo(
+                f"{moment(event.at)} {visible(event.path)} {data.get('level', 'info')}: {message}{more}"
+            )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nodeling.fault import one_line as visible
 from nodeling_runtime.cli.output import print_json, talk
 from nodeling_runtime.cli.runs.where import existing, find_run, json_option, moment, store_option
 from nodeling_runtime.cli.text import COLOURS, abandoned_line, error_line, fancy, hint_of, how_to_go_on, mark
@@ -58,14 +59,14 @@ def _late(definition: bytes | None) -> set[str]:
 
 
 def _head(row: RunRow) -> Iterator[str]:
-    yield f"{click.style(row.workflow, bold=True)}  run {row.run_id}"
+    yield f"{click.style(visible(row.workflow), bold=True)}  run {row.run_id}"
     said = [click.style(row.status, fg=COLOURS.get(row.status), bold=True), f"begun {moment(row.created)}"]
     if row.ended is not None:
         said.append(f"took {_spoken((row.ended - row.created) * 1_000)}")
     if row.recoveries:
         said.append(f"{row.recoveries} recoveries" if row.recoveries > 1 else "one recovery")
     if row.key is not None:
-        said.append(f"key {row.key}")
+        said.append(f"key {visible(row.key)}")
     yield ", ".join(said)
     if row.error is not None:
         step = row.error.get("step")
@@ -97,7 +98,7 @@ def _label(step: Told) -> str:
     """Its name, with its key among its container's children."""
     key = step.path[: -len(step.name)] if step.path.endswith(step.name) else step.path
     key = key.rstrip("/:")
-    return f"{step.name} {key[key.rindex('[') :]}" if key.endswith("]") else step.name
+    return visible(f"{step.name} {key[key.rindex('[') :]}" if key.endswith("]") else step.name)
 
 
 def _line(step: Told, width: int) -> str:
@@ -122,7 +123,7 @@ def _critical(path: Iterable[Told], row: RunRow) -> Iterator[str]:
         return
     arrow = " → " if fancy() else " -> "
     spent = sum(step.took_ms or 0.0 for step in steps)
-    said = arrow.join(f"{step.name} {_spoken(step.took_ms or 0.0)}" for step in steps)
+    said = arrow.join(f"{visible(step.name)} {_spoken(step.took_ms or 0.0)}" for step in steps)
     yield f"critical path, as measured: {said}; {_spoken(spent)} together"
 
 
