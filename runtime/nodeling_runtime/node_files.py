@@ -25,27 +25,44 @@ _MANIFESTS: dict[Path, tuple[Stamp, Manifest, list[Fault]]] = {}
 
 
 def node_folders(root: Path) -> Iterator[Path]:
-    """The folders below `root` (itself included) that hold a manifest."""
+    """The folders below `root` (itself included) that hold a manifest, or that nobody can look into."""
     level = [root]
     for _ in range(SEARCH_DEPTH + 1):
         below: list[Path] = []
         for folder in level:
-            if (folder / MANIFEST).is_file():
+            try:
+                children = None if (folder / MANIFEST).is_file() else _children(folder)
+            except PermissionError:
+                children = None  # whoever reads its manifest is told why that cannot be
+            if children is None:
                 yield folder
-            elif folder.is_dir():
-                below.extend(_children(folder))
+            else:
+                below.extend(children)
         level = below
 
 
-def _children(folder: Path) -> Iterator[Path]:
+def named_folder(word: str) -> Path | None:
+    """The node's folder when a word of the command line is its path, or its manifest's."""
+    path = Path(word)
+    folder = path.parent if path.name == MANIFEST else path
+    return folder if os.path.isfile(folder / MANIFEST) else None
+
+
+def _children(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
     with os.scandir(folder) as found:
-        children = sorted(
-            child.name
-            for child in found
-            if child.name[0] not in "._" and child.name != "node_modules" and child.is_dir()
-        )
-    for name in children:
-        yield folder / name
+        names = sorted(child.name for child in found if _may_hold_nodes(child))
+    return [folder / name for name in names]
+
+
+def _may_hold_nodes(child: os.DirEntry[str]) -> bool:
+    if child.name[0] in "._" or child.name == "node_modules":
+        return False
+    try:
+        return child.is_dir()
+    except OSError:
+        return False  # a link that leads to itself
 
 
 def names_in(folder: Path) -> frozenset[str] | None:
@@ -86,13 +103,20 @@ def manifest_in(folder: Path) -> tuple[Manifest, list[Fault]]:
 
 
 def _stamp_of(folder: Path) -> Stamp:
-    status = (folder / MANIFEST).stat()
+    try:
+        status = (folder / MANIFEST).stat()
+    except OSError:
+        return 0, 0, 0  # reading it says why
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _read_manifest(folder: Path) -> tuple[Manifest, list[Fault]]:
     from nodeling_runtime.manifests import normalise, well_formed
 
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise ConfigError(
+            f"the folder {folder} cannot be read: permission denied", code="document.unreadable"
+        )
     document: Document = read_document(folder / MANIFEST)
     data: Mapping[str, Any] = normalise(document.data, folder) if isinstance(document.data, dict) else {}
     faults = well_formed(document, data)

@@ -47,12 +47,14 @@ def resolve_secrets(names: Iterable[str], start: Path) -> dict[str, str]:
 
 
 def _read_file(path: Path) -> dict[str, str]:
-    if not path.exists():
-        return {}
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise ConfigError(f"{path} can be read by others", code="secret.mode", hint=f"chmod 600 {path}")
     try:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise ConfigError(f"{path} can be read by others", code="secret.mode", hint=f"chmod 600 {path}")
         data = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", code="secret.file") from error
     except ValueError as error:
         raise ConfigError(f"{path} is no JSON: {error}", code="secret.file") from error
     if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):

@@ -177,17 +177,20 @@ def test_a_runner_that_was_overtaken_records_nothing_and_starts_nothing(
     store = keeper.store
     assert isinstance(store, MemoryStore)
     cancelled: list[bool] = []
+    goes_on = asyncio.Event()
 
     @node
     async def overtaken(ctx: Context) -> str:
         calls.append(ctx.step)
         if ctx.step == "b":
+            await goes_on.wait()
             store.abandon()
             store.claim(ctx.run_id, "somebody else")
         return ctx.step
 
     @node
     async def beside(ctx: Context) -> None:
+        goes_on.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:

@@ -248,6 +248,18 @@ def test_a_call_that_was_lost_has_failed_where_the_step_says_so(
     assert verify_run(store, run_id) == []
 
 
+def test_an_unsafe_call_that_was_lost_is_made_again_where_the_step_says_so(
+    keeper: Keeper, project: Project
+) -> None:
+    project.node("work", "def run(ctx, inputs):\n    return ctx.attempt\n", effects="unsafe")
+    loaded = project.load({"steps": [{"name": "pay", "node": "work", "on_lost": "again"}]})
+    run_id = begin(keeper, loaded).run_id
+    kept = cut_before(keeper, run_id, "step.ended", "pay")
+    store, outcome = resumed_from(keeper, run_id, kept, loaded=loaded)
+    assert (outcome.status, output_of(outcome)) == ("succeeded", 2)
+    assert [one.state for one in store.attempts(run_id)] == ["lost", "succeeded"]
+
+
 def test_an_unsafe_step_that_may_have_run_is_in_doubt_and_nothing_goes_on(keeper: Keeper) -> None:
     calls: list[str] = []
 

@@ -67,7 +67,9 @@ def _session(lowering: Lowering, instance: Instance) -> Step:
 def _when_lost(task: Task) -> Step:
     """What becomes of a task whose process died: by its recovery strategy it is done again, or has failed."""
     strategy = "".join(one for one in task.attributes.get("Recovery Strategy", "").lower() if one.isalpha())
-    return {"on_lost": "fail"} if strategy.startswith("failtask") else {}
+    if strategy.startswith("failtask"):
+        return {"on_lost": "fail"}
+    return {"on_lost": "again"} if strategy.startswith(("restart", "resume")) else {}
 
 
 def _literal(value: Any) -> Any:
@@ -175,7 +177,9 @@ def _event_wait(lowering: Lowering, instance: Instance) -> Step:
         delete = attributes.get("Delete Filewatch file", "NO").upper() == "YES"
         path = lowering.with_variables(file, instance.position)
         return {"node": "event-wait", "inputs": {"file": path, "delete_file": delete}}
-    return {"node": "event-wait", "inputs": {"event": _event(lowering, instance)}}
+    past = {key.lower(): value for key, value in attributes.items()}.get("enable past events", "YES")
+    asked: Step = {} if past.strip().upper() != "NO" else {"past": False}
+    return {"node": "event-wait", "event": _event(lowering, instance), **asked}
 
 
 def _event_raise(lowering: Lowering, instance: Instance) -> Step:

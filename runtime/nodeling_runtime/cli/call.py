@@ -57,11 +57,11 @@ def _one_step(reference: str, folders: list[Path], with_config: bool) -> Any:
     from nodeling_runtime.cli.test import find_node
     from nodeling_runtime.documents.reader import from_data
     from nodeling_runtime.engine.loaded import load, registry_for
-    from nodeling_runtime.node_files import MANIFEST
+    from nodeling_runtime.node_files import named_folder
     from nodeling_runtime.registry import PROJECT, read_node
 
-    folder = Path(reference)
-    if (folder / MANIFEST).is_file():
+    folder = named_folder(reference)
+    if folder is not None:
         folders = [*folders, folder]
         reference = read_node(folder, PROJECT).name
     registry = registry_for(None, folders)

@@ -5,6 +5,7 @@ Invariant: no node's code is imported here. `--code` asks a process of its own w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -112,8 +113,12 @@ def _refuse_absent(paths: Sequence[Path]) -> None:
     from nodeling.errors import ConfigError, nearest
 
     for path in paths:
-        if path.exists():
-            continue
+        try:
+            if path.exists():
+                continue
+        except PermissionError as error:
+            message = f"{str(path)!r} cannot be read: {error.strerror}"
+            raise ConfigError(message, code="document.unreadable") from error
         near = nearest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else None
         hint = f"did you mean {str(path.with_name(near))!r}?" if near else None
         raise ConfigError(f"there is no file {str(path)!r}", code="file.not_found", hint=hint)
@@ -164,8 +169,6 @@ def _project() -> list[Path]:
 
 
 def _near(path: Path) -> Path:
-    import os
-
     return Path(os.path.relpath(path))
 
 
@@ -203,11 +206,16 @@ def _workflow_files(folder: Path) -> Iterator[Path]:
 
 
 def _looks_like_workflow(path: Path) -> bool:
-    """Whether a file has `steps` or is one of another system; a broken one counts when it speaks of steps."""
+    """Whether a file has `steps` or is one of another system; a broken one counts when it speaks of steps.
+
+    One that cannot be read counts: what is wrong with a project is not to be passed over.
+    """
     from nodeling.errors import ConfigError
     from nodeling_runtime.documents.reader import read_document
     from nodeling_runtime.formats import is_foreign
 
+    if not os.access(path, os.R_OK):
+        return True
     if path.stat().st_size > MOST_UNASKED and b"steps" not in path.read_bytes():
         return False  # a large file of data is not even parsed
     try:

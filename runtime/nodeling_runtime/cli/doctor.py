@@ -286,11 +286,13 @@ def _project() -> Iterator[Finding]:
         hint = f"nothing can be kept there; look at the rights of {place}"
         yield Finding(area, FOLDER, "failed", f"{place} is not writable: {error.strerror}", hint)
     secrets = folder / SECRETS
-    if secrets.exists():
+    try:
         open_to_others = bool(secrets.stat().st_mode & 0o077)
-        state: State = "failed" if open_to_others else "ok"
-        detail = "others can read it" if open_to_others else "only you can read it"
-        yield Finding(area, SECRETS, state, detail, f"chmod 600 {secrets}" if open_to_others else None)
+    except OSError:
+        return  # there is none, or the folder cannot be looked into, which has been said
+    state: State = "failed" if open_to_others else "ok"
+    detail = "others can read it" if open_to_others else "only you can read it"
+    yield Finding(area, SECRETS, state, detail, f"chmod 600 {secrets}" if open_to_others else None)
 
 
 def _store() -> Iterator[Finding]:

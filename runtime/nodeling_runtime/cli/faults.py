@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nodeling.errors import Fault, NodelingError
+from nodeling.fault import one_line
 from nodeling_runtime.cli.output import talk
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def count_of(faults: Sequence[Fault]) -> str:
     words = [_number(errors, "error")] if errors else []
     words += [_number(warnings, "warning")] if warnings else []
     files = list(dict.fromkeys(fault.file for fault in faults if fault.file))
-    where = f" in {files[0]}" if len(files) == 1 else f" in {len(files)} files" if files else ""
+    where = f" in {one_line(files[0])}" if len(files) == 1 else f" in {len(files)} files" if files else ""
     return f"{' and '.join(words)}{where}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 
 import click
 
+from nodeling.errors import NodelingError
 from nodeling_runtime.cli.failure import (
     EXIT_FAILED,
     EXIT_OK,
@@ -27,6 +29,7 @@ from nodeling_runtime.cli.failure import (
     leave,
 )
 from nodeling_runtime.cli.streams import discard_stdout, take_over_streams, unwritten
+from nodeling_runtime.writable import is_writable, writable
 
 PROGRAM = "nodectl"
 
@@ -119,6 +122,7 @@ class Root(click.Group):
         words = [word for word in ours if word != "--debug"] + theirs
         try:
             try:
+                _refuse_broken(words)
                 result = super().main(
                     words, prog_name or PROGRAM, complete_var, standalone_mode=False, **extra
                 )
@@ -139,10 +143,34 @@ class Root(click.Group):
         sys.exit(code)
 
 
+def _refuse_broken(words: Sequence[str]) -> None:
+    """Refuse what is no text here, as nothing that is kept or printed could hold it."""
+    for word in words:
+        if not is_writable(word):
+            raise NodelingError(
+                f"the argument '{writable(word)}' holds bytes that are no characters here",
+                code="usage",
+                hint="write it as UTF-8, under a locale such as C.UTF-8; a file may have to be renamed",
+            )
+
+
 def _unwrapped(error: BaseException) -> BaseException:
-    """The error itself where click has put an `Abort` around a signal."""
+    """The error itself where click has put an `Abort` around a signal, and what is meant by a lost folder."""
     cause = error.__cause__
-    return cause if isinstance(error, click.Abort) and isinstance(cause, KeyboardInterrupt) else error
+    if isinstance(error, click.Abort) and isinstance(cause, KeyboardInterrupt):
+        return cause
+    if isinstance(error, FileNotFoundError) and _is_nowhere():
+        hint = "go to one that is there"
+        return NodelingError("the folder that this was started in is gone", code="file.not_found", hint=hint)
+    return error
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:

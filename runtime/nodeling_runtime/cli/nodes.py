@@ -71,11 +71,11 @@ def _registry(folders: Sequence[Path]) -> Registry:
 
 def _find(node: str, folders: Sequence[Path]) -> NodeSpec:
     from nodeling_runtime.cli.test import find_node
-    from nodeling_runtime.node_files import MANIFEST
+    from nodeling_runtime.node_files import named_folder
     from nodeling_runtime.registry import PROJECT, read_node
 
-    folder = Path(node)
-    if (folder / MANIFEST).is_file():
+    folder = named_folder(node)
+    if folder is not None:
         return read_node(folder, PROJECT)
     return find_node(_registry(folders), node)
 

@@ -14,12 +14,17 @@ from typing import Any
 
 import click
 
+from nodeling_runtime.writable import writable
+
 
 def print_json(value: Any) -> None:
     """Print one JSON value on stdout, on lines of its own."""
     import orjson
 
-    data = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)
+    try:
+        data = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)
+    except TypeError:  # a path may hold bytes that are no characters
+        data = orjson.dumps(writable(value), option=orjson.OPT_INDENT_2, default=str)
     stream = sys.stdout
     stream.write(data.decode("utf-8"))
     stream.write("\n")

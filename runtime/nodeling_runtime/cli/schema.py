@@ -95,8 +95,9 @@ def _folder(node: str, folders: tuple[Path, ...]) -> Path:
     from nodeling.errors import NodelingError
     from nodeling_runtime.cli.test import find_node
     from nodeling_runtime.engine.loaded import registry_for
+    from nodeling_runtime.node_files import named_folder
 
-    folder = Path(node)
+    folder = named_folder(node) or Path(node)
     if folder.is_dir():
         return folder
     spec = find_node(registry_for(None, folders), node)

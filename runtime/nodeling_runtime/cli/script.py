@@ -29,11 +29,14 @@ def begin_collecting() -> None:
 
 
 def _told_version() -> bool:
+    """Whether the version could be said; if not, it ends as it does for every command."""
     from nodeling import __version__
 
+    if sys.stdout is None:
+        return False
     try:
         sys.stdout.write(f"nodectl {__version__}\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        return False  # ends as it does for every command
+    except OSError:
+        return False
     return True

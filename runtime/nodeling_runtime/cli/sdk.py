@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nodeling_runtime.cli.failure import EXIT_FAILED, EXIT_OK
+from nodeling_runtime.cli.inputs import Folder
 from nodeling_runtime.cli.output import print_json, talk
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def command() -> None:
 @command.command("upgrade")
 @click.argument("nodes", nargs=-1)
 @click.option("--force", is_flag=True, help="Overwrite files that were edited by hand.")
-@click.option("--nodes", "folders", multiple=True, type=click.Path(path_type=Path), help="More node folders.")
+@click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def upgrade(nodes: tuple[str, ...], force: bool, folders: tuple[Path, ...], as_json: bool) -> int:
     """Renew the SDK's files in NODES: names, or folders; without any, in all nodes of the project.

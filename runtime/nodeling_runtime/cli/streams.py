@@ -65,9 +65,10 @@ def take_over_streams() -> None:
         except OSError:
             os.open(os.devnull, flags)  # takes the lowest number that is free, which is this one
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)
-    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)
     said = sys.stderr
-    if isinstance(said, io.TextIOWrapper):
+    if said is None:
+        sys.stderr = Stderr(open(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace")
+    elif isinstance(said, io.TextIOWrapper):
         sys.stderr = Stderr(
             said.buffer,
             encoding=said.encoding,

@@ -68,6 +68,7 @@ def _run(spec: NodeSpec, folders: Sequence[Path], unbuilt: str | None) -> list[E
 def chosen(names: Sequence[str], folders: Sequence[Path]) -> list[NodeSpec]:
     """The nodes that were asked for, or those of the project."""
     from nodeling_runtime.engine.loaded import registry_for
+    from nodeling_runtime.node_files import named_folder
     from nodeling_runtime.registry import PROJECT, read_node
 
     registry = registry_for(None, folders)
@@ -75,8 +76,8 @@ def chosen(names: Sequence[str], folders: Sequence[Path]) -> list[NodeSpec]:
         return [spec for spec in registry.each() if spec.is_local]
     found = []
     for name in names:
-        folder = Path(name)
-        if (folder / "config.json").is_file():
+        folder = named_folder(name)
+        if folder is not None:
             found.append(read_node(folder, PROJECT))
         else:
             found.append(find_node(registry, name))

@@ -40,7 +40,7 @@ class Calling:
             step.deadline_ms is not None
             or step.cache is not None
             or step.circuit is not None
-            or step.fails_lost
+            or step.on_lost is not None
             or (spec.manifest.runtime.concurrency is not None and not self.is_container)
         )
         self.takes_inputs = spec.inputs.is_valid

@@ -65,7 +65,7 @@ class StepLog(JobLog):
             self._open = begun.attempts
             self._goes_on = self._job.step.is_container
             self.lost += not self._goes_on
-            self.is_given_up = self._job.step.fails_lost and not self._goes_on
+            self.is_given_up = self._job.step.on_lost == "fail" and not self._goes_on
         elif begun.due is not None:
             self.delay_ms = max(0.0, begun.due - run.now()) * 1_000
 
@@ -92,7 +92,7 @@ class StepLog(JobLog):
         }
         if self.given is not None:
             data["given"] = self.given
-        if step.spec.manifest.effects == "unsafe" and not step.fails_lost:
+        if step.spec.manifest.effects == "unsafe" and step.on_lost is None:
             data["effects"] = "unsafe"
         journal.note("step.started", self.trail, data)
         self._open = record.attempts

@@ -22,6 +22,7 @@ from nodeling_runtime.engine.loaded import Loaded, load, registry_for
 from nodeling_runtime.engine.run import all_steps
 from nodeling_runtime.registry import NodeSpec, Registry
 from nodeling_runtime.workflow.model import Scope, Workflow
+from nodeling_runtime.writable import writable
 
 Policy = Literal["same", "compatible", "any"]
 POLICIES: tuple[Policy, ...] = ("same", "compatible", "any")
@@ -48,7 +49,14 @@ def pinned_definition(loaded: Loaded, target: str | None = None) -> bytes:
         },
         "nodes": [_pin(spec) for spec in _specs(workflow)],
     }
-    return orjson.dumps(data)
+    try:
+        return orjson.dumps(data)
+    except TypeError:
+        raise ConfigError(
+            f"the run cannot be kept: bytes in a path are no characters here: {writable(data['base'])}",
+            code="document.surrogate",
+            hint="set a locale such as C.UTF-8, or rename the folder",
+        ) from None
 
 
 def load_pinned(

@@ -270,7 +270,8 @@ def ended(row: RunRow) -> StoreError:
     """The run is over."""
     if row.status == "dead":
         return dead(row)
-    return StoreError(f"run {row.run_id} has ended: it {_ENDS[row.status]}", code="run.ended")
+    hint = f"`nodectl runs restart {row.run_id}` does again what failed" if row.status == "failed" else None
+    return StoreError(f"run {row.run_id} has ended: it {_ENDS[row.status]}", code="run.ended", hint=hint)
 
 
 def dead(row: RunRow) -> StoreError:

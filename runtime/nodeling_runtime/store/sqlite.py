@@ -38,7 +38,7 @@ from nodeling_runtime.store.model import (
 )
 from nodeling_runtime.store.projection import changes
 from nodeling_runtime.store.run_locks import OPENING, RunLocks
-from nodeling_runtime.store.sqlite_events import apply, insert_event, write_facts
+from nodeling_runtime.store.sqlite_events import apply, event_id, insert_event, write_facts
 from nodeling_runtime.store.sqlite_file import (
     Transaction,
     connect,
@@ -55,7 +55,7 @@ REFUSALS = frozenset({"run.key", "run.limit"})  # of a new run, before anything 
 
 _FENCE = (
     "UPDATE run SET last_seq = last_seq + ? WHERE id = ? AND epoch = ? AND owner = ?"
-    " RETURNING last_seq, cancel"
+    " RETURNING last_seq, cancel, number"
 )
 _WAITING = (
     "SELECT id, workflow FROM run WHERE status = 'running' OR (status = 'queued' AND (most IS NULL OR most >"
@@ -252,7 +252,8 @@ class SqliteStore(SqliteReading):
         with self._reading() as db:
             db.execute("PRAGMA query_only = OFF")
             try:
-                db.execute("VACUUM INTO ?", (str(target),))
+                with spoken(target):  # it is the copy that cannot be made
+                    db.execute("VACUUM INTO ?", (str(target),))
             finally:
                 db.execute("PRAGMA query_only = ON")
 
@@ -355,8 +356,9 @@ class SqliteStore(SqliteReading):
         }
         for change in changes(event):
             apply(db, change, event, own)
-        insert_event(db, event, None, None)
-        db.execute("INSERT INTO request SELECT number, ? FROM run WHERE id = ?", (new.request, new.run_id))
+        (number,) = db.execute("SELECT number FROM run WHERE id = ?", (new.run_id,)).fetchone()
+        insert_event(db, number, event, None, None)
+        db.execute("INSERT INTO request VALUES (?, ?)", (number, new.request))
 
     def _claim(self, run_id: str, owner: str, *, reopens: bool) -> Claim:
         with self._reading() as db:
@@ -402,8 +404,9 @@ class SqliteStore(SqliteReading):
     def _note(self, db: sqlite3.Connection, row: RunRow, epoch: int, facts: list[Fact]) -> None:
         """Append to a run's history what is not its owner's to say."""
         db.execute("UPDATE run SET last_seq = last_seq + ? WHERE id = ?", (len(facts), row.run_id))
-        (last,) = db.execute("SELECT last_seq FROM run WHERE id = ?", (row.run_id,)).fetchone()
-        write_facts(db, row.run_id, epoch, last - len(facts) + 1, facts)
+        text = "SELECT last_seq, number FROM run WHERE id = ?"
+        last, number = db.execute(text, (row.run_id,)).fetchone()
+        write_facts(db, row.run_id, number, epoch, last - len(facts) + 1, facts)
 
     def _append(self, db: sqlite3.Connection, batch: Batch) -> Appended | Fenced:
         claim, count = batch.claim, len(batch.facts)
@@ -411,13 +414,17 @@ class SqliteStore(SqliteReading):
         if found is None:
             row = db.execute("SELECT owner FROM run WHERE id = ?", (claim.run_id,)).fetchone()
             return Fenced(None if row is None else row[0])
-        last, cancel = found
-        write_facts(db, claim.run_id, claim.epoch, last - count + 1, batch.facts)
+        last, cancel, number = found
+        write_facts(db, claim.run_id, number, claim.epoch, last - count + 1, batch.facts)
         return Appended(last, cancel)
 
     def _forget(self, db: sqlite3.Connection, run_ids: list[str]) -> None:
         """Delete runs, and what only they referred to."""
         for run_id in run_ids:
+            found = db.execute("SELECT number FROM run WHERE id = ?", (run_id,)).fetchone()
+            if found is not None:
+                bounds = (event_id(found[0], 0), event_id(found[0] + 1, 0))
+                db.execute("DELETE FROM event WHERE id > ? AND id < ?", bounds)
             db.execute("DELETE FROM run WHERE id = ?", (run_id,))
         db.execute("DELETE FROM blob WHERE hash NOT IN (SELECT blob FROM event WHERE blob IS NOT NULL)")
         db.execute("DELETE FROM definition WHERE hash NOT IN (SELECT definition FROM run)")

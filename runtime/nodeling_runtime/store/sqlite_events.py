@@ -13,37 +13,47 @@ from nodeling_runtime.store.model import INLINE_BYTES, Event, Fact
 from nodeling_runtime.store.projection import JSON_COLUMNS, Change, changes
 from nodeling_runtime.store.rows import json_bytes, to_json
 
+SEQ_BITS = 32
+SEQ_MASK = 2**SEQ_BITS - 1
 _EVENT = (
-    "INSERT INTO event (run, seq, epoch, kind, at, path, gen, data, value, blob, delta)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO event (id, epoch, kind, at, path, gen, data, value, blob, delta)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_DATA = Event._fields.index("data")
+_FIRST, _DATA = Event._fields.index("epoch"), Event._fields.index("data")
 _BLOB = "INSERT INTO blob (hash, body) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 
 def write_facts(
-    db: sqlite3.Connection, run_id: str, epoch: int, first_seq: int, facts: Iterable[Fact]
+    db: sqlite3.Connection, run_id: str, number: int, epoch: int, first_seq: int, facts: Iterable[Fact]
 ) -> None:
-    """Append facts to a run's history and project them.
+    """Append facts to a run's history and project them; `number` is the run's.
 
     Raises:
         StoreError: A fact contradicts what is kept (`store.contradiction`).
     """
     for seq, (kind, at, path, data, value, delta, gen) in enumerate(facts, first_seq):
         event = Event(run_id, seq, epoch, kind, at, path, gen, data)
-        insert_event(db, event, value, delta)
+        insert_event(db, number, event, value, delta)
         for change in changes(event):
             apply(db, change, event)
 
 
-def insert_event(db: sqlite3.Connection, event: Event, value: bytes | None, delta: bytes | None) -> None:
+def event_id(number: int, seq: int) -> int:
+    """The id of an event of a run with this number: the runs' events one behind the other."""
+    return (number << SEQ_BITS) + seq
+
+
+def insert_event(
+    db: sqlite3.Connection, number: int, event: Event, value: bytes | None, delta: bytes | None
+) -> None:
     """Append one event; a large value is kept once, under its hash."""
     blob = None
     if value is not None and len(value) > INLINE_BYTES:
         blob = hashlib.sha256(value).hexdigest()
         db.execute(_BLOB, (blob, value))
         value = None
-    db.execute(_EVENT, (*event[:_DATA], json_bytes(event.data), value, blob, delta))
+    key = event_id(number, event.seq)
+    db.execute(_EVENT, (key, *event[_FIRST:_DATA], json_bytes(event.data), value, blob, delta))
 
 
 def apply(

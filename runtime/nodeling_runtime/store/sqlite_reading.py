@@ -13,12 +13,14 @@ from typing import Any
 from nodeling_runtime.store import rows
 from nodeling_runtime.store.model import AttemptRow, Claim, Event, ResultRow, RunFilter, RunRow, TimerRow
 from nodeling_runtime.store.projection import COLUMNS, JSON_COLUMNS, Row, Table
+from nodeling_runtime.store.sqlite_events import SEQ_MASK, event_id
 from nodeling_runtime.store.sqlite_file import connect, spoken
 
 RUN = f"SELECT {', '.join(rows.RUN)} FROM run"  # noqa: S608  # names of columns
 _EVENTS = (
-    "SELECT run, seq, epoch, kind, at, path, gen, data, coalesce(event.value, blob.body), delta"
-    " FROM event LEFT JOIN blob ON blob.hash = event.blob WHERE run = ? AND seq > ? ORDER BY seq LIMIT ?"
+    "SELECT ?, event.id & ?, epoch, kind, at, path, gen, data, coalesce(event.value, blob.body), delta"
+    " FROM event LEFT JOIN blob ON blob.hash = event.blob"
+    " WHERE event.id > ? AND event.id < ? ORDER BY event.id LIMIT ?"
 )
 
 
@@ -78,7 +80,11 @@ class SqliteReading:
     def events(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Event]:
         """A run's history."""
         with self._reading() as db:
-            found = db.execute(_EVENTS, (run_id, after, -1 if limit is None else limit))
+            known = db.execute("SELECT number FROM run WHERE id = ?", (run_id,)).fetchone()
+            if known is None:
+                return []
+            bounds = (event_id(known[0], after), event_id(known[0] + 1, 0))
+            found = db.execute(_EVENTS, (run_id, SEQ_MASK, *bounds, -1 if limit is None else limit))
             return [rows.event_row(row) for row in found]
 
     def definition(self, hash: str) -> bytes | None:

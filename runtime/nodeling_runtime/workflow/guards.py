@@ -39,8 +39,8 @@ def read_guards(
     return out
 
 
-def _on_lost(reading: Reading, value: Any, pointer: str) -> bool:
-    return reading.choice(value, ("again", "fail"), "`on_lost`", pointer, "again") == "fail"
+def _on_lost(reading: Reading, value: Any, pointer: str) -> str:
+    return reading.choice(value, ("again", "fail"), "`on_lost`", pointer, "again")
 
 
 def _circuit(reading: Reading, value: Any, pointer: str) -> Circuit:
@@ -77,5 +77,5 @@ def _cache(reading: Reading, value: Any, pointer: str) -> Cache:
 GUARDS: tuple[tuple[str, str, Callable[[Reading, Any, str], Any]], ...] = (
     ("circuit", "circuit", _circuit),
     ("cache", "cache", _cache),
-    ("on_lost", "fails_lost", _on_lost),
+    ("on_lost", "on_lost", _on_lost),
 )

@@ -42,7 +42,8 @@ STEP: dict[str, str] = {
     "if": "The step runs only when this is true.",
     "trigger": "`on_error`: runs when the scope's body failed. `always`: runs last.",
     "on_error": "`continue`: a failure of this step is handled.",
-    "on_lost": "When its process died during the call: `again`, or `fail`, and nothing is called again.",
+    "on_lost": "When its process died during the call: `again`, also with unsafe effects, or `fail`. "
+    "Without it the effects decide.",
     "on_failure": "For a step that holds steps: `continue` or `stop`, for its own scope.",
     "recover": "For `on_error` steps: their success makes the scope succeed.",
     "retry": "`{attempts, delay, max_delay, backoff, factor, jitter, on, unless}`.",

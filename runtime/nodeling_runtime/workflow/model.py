@@ -101,7 +101,7 @@ class Step:
     timeout_ms: float | Template | None = None
     deadline_ms: float | Template | None = None
     continues: bool = False
-    fails_lost: bool = False  # a call that died with its runner is neither repeated nor asked about
+    on_lost: Literal["again", "fail"] | None = None  # a call that died with its runner; None: by its effects
     recovers: bool = False
     merge: Merge | None = None
     set_var: bool | str | None = None

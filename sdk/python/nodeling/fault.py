@@ -29,7 +29,7 @@ class Fault:
         text = f"{where}: {self.message}" if where else self.message
         if self.pointer:
             text += f" (at {self.pointer})"
-        return _one_line(f"{text}; {self.hint}" if self.hint else text)
+        return one_line(f"{text}; {self.hint}" if self.hint else text)
 
     def to_json(self) -> dict[str, Any]:
         """The same as data, in a fixed order of keys."""
@@ -45,7 +45,7 @@ class Fault:
         }
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """The text without characters that would break its line or move a terminal's cursor."""
     if text.isprintable():
         return text

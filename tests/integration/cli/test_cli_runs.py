@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sqlite3
 from pathlib import Path
@@ -314,6 +315,22 @@ def test_a_run_that_was_killed_on_its_way_into_the_suspension_gets_there_when_it
     if listed()[0]["status"] == "running":
         assert call("runs", "resume", row["run_id"], "--quiet").code == 0
     assert listed()[0]["status"] == "succeeded"
+    sound(project)
+
+
+def test_a_run_that_is_told_to_end_while_its_handlers_run_is_cancelled_and_not_suspended(
+    project: Path,
+) -> None:
+    suspending(project)
+    flow = json.loads((project / "flow.json").read_text(encoding="utf-8"))
+    flow["steps"][2]["node"] = "waits"
+    write_workflow(project, flow)
+    child = process("run", "flow.json", "--quiet", cwd=project, env=PROJECT)
+    wait_for(project / "started")
+    child.send_signal(signal.SIGTERM)
+    assert ended(child).code == 143
+    (row,) = listed()
+    assert (row["status"], calls_of(project)) == ("cancelled", ["load 1", "last 1"])
     sound(project)
 
 

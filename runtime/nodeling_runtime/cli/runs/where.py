@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from nodeling.errors import StoreError, nearest
+from nodeling_runtime.project import MARKS
 from nodeling_runtime.store.base import Store, not_found
 from nodeling_runtime.store.model import RunFilter, RunRow
 from nodeling_runtime.store.opening import DURABILITIES, VARIABLE, default_url, open_store
@@ -40,7 +42,8 @@ def store_url(given: str | None) -> str:
         raise StoreError(
             "there is no project here whose runs were kept",
             code="store.none",
-            hint=f"name a store: --store URL, or {VARIABLE}",
+            hint=f"a project has {', '.join(MARKS[:-1])} or {MARKS[-1]} in it;"
+            f" or name a store: --store URL, or {VARIABLE}",
         )
     return url
 
@@ -49,9 +52,19 @@ def open_existing(given: str | None, durability: str = "full") -> Store | None:
     """Open the store that is meant; None when nothing was ever kept there, and nothing is made."""
     url = store_url(given)
     path = url.removeprefix("sqlite:///")
-    if "://" not in path and not Path(path).exists():
+    if "://" not in path and _is_absent(path):
         return None
     return open_store(url, durability)
+
+
+def _is_absent(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # opening it says why that cannot be
+    return False
 
 
 @contextlib.contextmanager

@@ -495,8 +495,8 @@ def test_expressions_know_the_present_and_when_a_task_began_and_ended(tmp_path: 
 @pytest.mark.parametrize(
     ("strategy", "expected"),
     [
-        ("Restart task", None),
-        ("Resume from the last checkpoint", None),
+        ("Restart task", "again"),
+        ("Resume from the last checkpoint", "again"),
         ("Fail task and continue workflow", "fail"),
     ],
 )
@@ -722,3 +722,15 @@ def test_a_timer_in_a_worklet_counts_from_its_parent_or_from_the_top_as_it_says(
     path = tmp_path / "wf.xml"
     path.write_text(text, encoding="utf-8")
     assert invoke("check", path, "--strict").exit_code == 0, invoke("check", path).output
+
+
+@pytest.mark.parametrize(("said", "expected"), [(None, None), ("YES", None), ("NO", False)])
+def test_an_event_of_the_past_counts_unless_its_wait_says_that_it_does_not(
+    said: str | None, expected: bool | None
+) -> None:
+    more = [] if said is None else [attribute("Enable Past Events", said)]
+    wait = task("w", "Event Wait", attribute("Event Name", "loaded"), *more)
+    document = converted(export(workflow(wait, instance("w", "Event Wait"), link("Start", "w")))).document
+    (step,) = [one for one in document["steps"] if one["name"] == "w"]
+    assert (step.get("past"), step["event"]) == (expected, "loaded")
+    assert nodeling.load(document).check() == []

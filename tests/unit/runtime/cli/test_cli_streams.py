@@ -32,7 +32,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("words", ["eval 1+1", "eval 1+1 --json", "nodes list", "nodes show nope --json"])
+@pytest.mark.parametrize(
+    "words", ["--version", "eval 1+1", "eval 1+1 --json", "nodes list", "nodes show nope --json"]
+)
 def test_a_stdout_that_is_full_is_said_and_is_no_bug(folder: Path, words: str) -> None:
     done = shell(f"NODECTL {words} >/dev/full", folder)
     assert done.returncode == 69, done.stderr
@@ -76,6 +78,15 @@ def test_a_stdout_that_is_closed_is_said_and_is_no_bug(folder: Path, words: str)
 def test_without_stdin_or_stderr_everything_works(folder: Path, closed: str) -> None:
     done = shell(f"NODECTL eval 1+1 {closed}", folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, "2\n", "")
+
+
+@pytest.mark.parametrize("words", ["run work.yaml --store none", 'call assign --input \'{"set": {"v": 1}}\''])
+def test_what_is_said_while_a_run_goes_on_is_lost_without_stderr_and_nothing_else(
+    folder: Path, words: str
+) -> None:
+    done = shell(f"NODECTL {words} 2>&-", folder)
+    assert done.returncode == 0
+    assert '"v": 1' in done.stdout
 
 
 def test_no_file_gets_the_number_of_a_closed_stream(folder: Path) -> None:
