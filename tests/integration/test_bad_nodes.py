@@ -135,6 +135,25 @@ def test_whatever_a_node_raises_is_its_own_failure(function: Callable[..., Any],
     assert one(lambda: 1, events=[]).output == 1, "and the next run is none the worse"
 
 
+class SpeechlessError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def is_speechless() -> None:
+    raise ValueError("later") from SpeechlessError()
+
+
+def test_an_error_whose_message_cannot_be_made_is_the_nodes_all_the_same() -> None:
+    def fails() -> None:
+        raise SpeechlessError
+
+    error = error_of(one(fails))
+    assert (error["code"], error["type"]) == (4000, "SpeechlessError")
+    assert error["message"] == "SpeechlessError: (its message cannot be read: RuntimeError)"
+    assert error_of(one(is_speechless))["details"]["cause"]["type"] == "SpeechlessError"
+
+
 def test_a_module_that_raises_on_import_fails_its_step(tmp_path: Path) -> None:
     python_node(
         tmp_path / "nodes", "broken", "import nothing_of_that_name\n\ndef run(ctx, inputs):\n    return 1\n"

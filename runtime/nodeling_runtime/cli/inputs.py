@@ -34,10 +34,8 @@ class Duration(ParamType):
             return value
         try:
             return milliseconds(str(value), unit_required=True)
-        except DurationError:
-            self.fail(
-                f"{value!r} is no duration; write it with its unit, such as 30s, 10m or 500ms", param, ctx
-            )
+        except DurationError as error:
+            self.fail(f"{error.message}; write it with its unit, such as 30s, 10m or 500ms", param, ctx)
 
 
 class Folder(ParamType):

@@ -242,7 +242,8 @@ def _failure_of(error: BaseException, *, loaded: bool) -> CallError:
     if isinstance(error, NodelingError) and not isinstance(error.code, int):
         return CallError(error.code, str(error), type(error).__name__, details=dict(error.details))
     name = type(error).__name__
-    message = f"{name}: {error}" if str(error) else name
+    text = _text_of(error)
+    message = f"{name}: {text}" if text else name
     if not loaded:
         said = _trace(error)
         return CallError("node.import", f"its code does not load: {message}", name, False, details=said)
@@ -263,8 +264,15 @@ def _is_ours(filename: str) -> bool:
     return "nodeling_runtime" in filename or filename.startswith("<frozen ")
 
 
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as fault:  # a message that cannot be made must not hide the error
+        return f"(its message cannot be read: {type(fault).__name__})"
+
+
 def _cause(error: BaseException, depth: int = 5) -> dict[str, Any]:
     cause = error.__cause__
     if cause is None or depth == 0:
         return {}
-    return {"cause": {"type": type(cause).__name__, "message": str(cause), **_cause(cause, depth - 1)}}
+    return {"cause": {"type": type(cause).__name__, "message": _text_of(cause), **_cause(cause, depth - 1)}}

@@ -182,6 +182,7 @@ def test_a_parameter_overrides_one_input_of_one_step(project: Path) -> None:
         (["--timeout", "30"], 2, "with its unit"),
         (["--timeout", "soon"], 2, "with its unit"),
         (["--timeout", "0s"], 2, "no duration"),
+        (["--timeout", "99999999h"], 2, "longer than ten years"),
         (["--max-concurrent", "0"], 2, "--max-concurrent"),
         (["--store", "redis://x"], 69, "no store answers to redis://"),
         (["--from", "blokk"], 65, "no format is called"),

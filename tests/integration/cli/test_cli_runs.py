@@ -287,6 +287,17 @@ def test_a_run_that_suspends_on_failure_says_how_to_go_on_and_does(project: Path
     sound(project)
 
 
+def test_a_step_that_is_not_in_doubt_is_refused_and_the_run_waits_as_before(project: Path) -> None:
+    suspending(project)
+    assert call("run", "flow.json", "--quiet").code == 75
+    (row,) = listed()
+    refused = call("runs", "resolve", row["run_id"], "lode", "--done", "5")
+    assert (refused.code, "'lode' is not in doubt" in refused.err) == (66, True)
+    assert listed()[0]["status"] == "suspended"
+    assert "no run waits" in call("runs", "resume", "--all").err
+    assert calls_of(project) == ["load 1", "mail 1"]
+
+
 def test_a_suspended_run_is_cancelled_with_its_always_steps(project: Path) -> None:
     suspending(project)
     assert call("run", "flow.json", "--quiet").code == 75

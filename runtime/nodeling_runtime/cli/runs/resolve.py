@@ -31,7 +31,7 @@ def command(run: str, step: str, done: str | None, retry: bool, fail: bool, stor
     """
     from nodeling_runtime.engine.durable import Keeper
     from nodeling_runtime.engine.recorded import fold
-    from nodeling_runtime.store.model import Batch
+    from nodeling_runtime.store.model import OPEN, Batch
 
     if (done is not None) + retry + fail != 1:
         raise click.UsageError("say one of --done JSON, --retry and --fail")
@@ -39,6 +39,8 @@ def command(run: str, step: str, done: str | None, retry: bool, fail: bool, stor
     keeper = Keeper.open(store_url(store))
     try:
         row = find_run(keeper.store, run)
+        if row.status in OPEN:  # a run that is claimed is no longer suspended: who errs changes nothing
+            _doubtful(fold(keeper.store.events(row.run_id)), step)
         claim = keeper.store.claim(row.run_id, keeper.owner)
         try:
             events = keeper.store.events(row.run_id)
