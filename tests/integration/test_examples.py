@@ -35,12 +35,13 @@ def example(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_an_example_does_what_its_readme_shows(folder: Path, tmp_path: Path) -> None:
     readme = folder / "README.md"
     assert any(block.language == "console" for block in blocks(readme.read_text(encoding="utf-8")))
-    inside = Path(shutil.copytree(folder, tmp_path / folder.name))
-    shutil.copy(ROOT / ".gitignore", tmp_path)
-    git(tmp_path, "init", "--quiet")
-    git(tmp_path, "add", "--all")
-    Page(readme, inside).run()
-    left = git(tmp_path, "status", "--porcelain").splitlines()
+    repository = tmp_path / "repository"
+    inside = Path(shutil.copytree(folder, repository / folder.name))
+    shutil.copy(ROOT / ".gitignore", repository)
+    git(repository, "init", "--quiet")
+    git(repository, "add", "--all")
+    Page(readme, inside, more={"XDG_CACHE_HOME": str(tmp_path / "cache")}).run()
+    left = git(repository, "status", "--porcelain").splitlines()
     assert [
         line for line in left if not line.startswith("A  ")
     ] == []  # running it changes nothing that is kept

@@ -27,6 +27,7 @@ class Calling:
         "is_guarded",
         "is_inprocess",
         "spec",
+        "takes_inputs",
         "takes_no_config",
         "timeout_ms",
     )
@@ -42,6 +43,7 @@ class Calling:
             or step.on_lost is not None
             or (spec.manifest.runtime.concurrency is not None and not self.is_container)
         )
+        self.takes_inputs = spec.inputs.is_valid
         self.has_own_clock = step.timeout_ms is not None or spec.timeout_ms is not None
         self.timeout_ms = _timeout(step.timeout_ms, spec.timeout_ms)
         # What a node in this process gave is a value already, and fits into memory.
@@ -69,7 +71,8 @@ class Calling:
 
     def takes(self, output: Value) -> bool:
         """Whether an output that lies in no file is one that a node in this process may give."""
-        return self._takes_output is None or self._takes_output(output.shared())
+        takes = self._takes_output
+        return takes is None or takes(output.shared())
 
     def direct(self) -> Implementation | None:
         """The node's code, when one await calls it: it is loaded, on this loop, and asks for no context."""

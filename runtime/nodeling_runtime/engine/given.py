@@ -52,7 +52,8 @@ def prepared(
         value: Value = job.engine.blobs.value_of(given) if flat is None else flat
         if isinstance(value, BlobValue):
             given = judgeable(spec.manifest.inputs, given)
-        if not spec.inputs.is_valid(given):
+        takes = calling.takes_inputs
+        if not takes(given):
             refuse(spec.inputs.check(given), f"{spec.name!r} refuses its inputs", 4001)
         return config, value
     except BlobFault as fault:

@@ -25,8 +25,9 @@ from nodeling_runtime.engine.record import StepRecord
 from nodeling_runtime.engine.run_log import Lost, RunLog
 from nodeling_runtime.engine.scope_job import ScopeJob
 from nodeling_runtime.engine.shared import IN_PROCESS, Shared, StoreState
-from nodeling_runtime.engine.team import Job, Team, clock_of
+from nodeling_runtime.engine.team import Job, Team
 from nodeling_runtime.engine.top import parts_of
+from nodeling_runtime.engine.turns import clock_of
 from nodeling_runtime.engine.watchdog import watched
 from nodeling_runtime.manifests import ANNOTATION
 from nodeling_runtime.redact import NOTHING, Redactor

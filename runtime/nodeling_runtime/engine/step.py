@@ -130,7 +130,8 @@ class StepJob(Job):
                     came = await self._called(calling)
                 else:
                     # Code on this loop that asks for nothing but its inputs: nobody need stand between.
-                    answer = direct.call(None, self._inputs.fresh())  # type: ignore[union-attr]  # it is set
+                    call = direct.call
+                    answer = call(None, self._inputs.fresh())  # type: ignore[union-attr]  # it is set
                     if direct.kind == "async" or isawaitable(answer):
                         answer = await answer
                     came = self.engine.blobs.value_of(answer)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS
+from nodeling_runtime.engine.turns import TURN_SECONDS, clock_of, turns_of
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.gate import Gate
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
 
 CLOCK_TOLERANCE_SECONDS = 1e-6  # a loop may call a timer by so much too early
 NEVER = float("inf")
-# Jobs that never wait must not keep timers, cancellation and other workers waiting. It is longer than the
-# 5 ms after which a thread asks for the interpreter: who pauses more often may keep it from that thread.
-TURN_SECONDS = 0.01
-
-
-def clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
-    """A loop's clock, without the loop around it where it is the machine's."""
-    machine = getattr(type(loop), "time", None) is asyncio.BaseEventLoop.time
-    return time.monotonic if machine else loop.time
 
 
 class Slot:
@@ -220,8 +211,6 @@ class Team:
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = 0
         self._context = contextvars.copy_context()
-        self._clock = clock_of(asyncio.get_running_loop())
-        self._turned = self._clock()  # when the loop last turned, as far as is known
 
     def settled(self, job: Job) -> None:
         """A job has ended."""
@@ -253,9 +242,10 @@ class Team:
         task.add_done_callback(self._tasks.discard)
 
     async def _work(self) -> None:
-        clock, take, settled, resumed = self._clock, self._take, self._settled, self._resumed
+        take, settled, resumed = self._take, self._settled, self._resumed
         variables = contextvars.copy_context
         loop = asyncio.get_running_loop()
+        clock, turns = clock_of(loop), turns_of(loop)
         task, slot = asyncio.current_task(loop), Slot(loop)
         self._starting -= 1
         while True:
@@ -279,9 +269,8 @@ class Team:
             settled(job)
             if len(now := variables()) and self._is_stained(now):
                 break
-            if clock() - self._turned > TURN_SECONDS:
-                await asyncio.sleep(0)
-                self._turned = clock()
+            if clock() - turns.last > TURN_SECONDS:
+                await turns.pause(loop)
         slot.close()
         self.workers -= 1
         if job is not None:

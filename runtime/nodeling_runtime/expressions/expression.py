@@ -48,9 +48,10 @@ class Expression:
         Raises:
             ExpressionError: the expression has no value here.
         """
-        if self.find is not None:
+        find = self.find
+        if find is not None:
             try:
-                value = self.find(scope)
+                value = find(scope)
             except (KeyError, ExpressionError):
                 value = self  # there is something to be said of it, or a longer way to go
             if value.__class__ in PLAIN_TYPES:

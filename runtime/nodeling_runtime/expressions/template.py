@@ -109,11 +109,12 @@ class Template:
         Raises:
             ExpressionError: with the pointer of the string whose expression has no value here.
         """
-        if self.build is None:
+        build = self.build
+        if build is None:
             return self.source
         if budget is None and self.spends:
             budget = Budget()
-        return self.build(scope, budget)
+        return build(scope, budget)
 
     def infer(self, schema_of: Callable[[Reference], Any]) -> Any:
         """The JSON Schema of the value as far as it is known, or None."""

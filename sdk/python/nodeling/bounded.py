@@ -60,7 +60,8 @@ class Bounded:
                 return self.runs
 
     def _settled(self, run: ChildRun) -> None:
-        reason = self._stops(run)
+        stops = self._stops
+        reason = stops(run)
         if reason is not None:
             self.pool.cancel(reason)
 

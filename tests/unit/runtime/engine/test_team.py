@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from nodeling_runtime.dispatch.base import CANCEL_GRACE_SECONDS
-from nodeling_runtime.engine.team import TURN_SECONDS, Job, Team
-from virtual_time import run_virtual
+from nodeling_runtime.engine.team import Job, Team
+from nodeling_runtime.engine.turns import TURN_SECONDS
+from virtual_time import VirtualLoop, run_on, run_virtual
 
 
 class Task(Job):
@@ -216,6 +217,34 @@ def test_jobs_that_never_wait_let_the_loop_turn() -> None:
         return most
 
     assert asyncio.run(scene()) < 60, "without a pause they all end before anybody else has a turn"
+
+
+def test_many_workers_whose_jobs_never_wait_share_one_time_until_the_loop_turns() -> None:
+    """A hundred of them, each with a time of its own, would keep a loop from turning for a second."""
+    spent = 0.0
+
+    class SlowLoop(VirtualLoop):
+        def time(self) -> float:
+            return super().time() + spent
+
+    async def never_waits(job: Task) -> None:
+        nonlocal spent
+        spent += 0.001
+
+    async def scene() -> int:
+        crews = [Crew(*[Task(never_waits) for _ in range(400)], limit=50) for _ in range(2)]
+        most = before = 0
+        while before < 800:
+            await asyncio.sleep(0)
+            settled = sum(len(crew.settled) for crew in crews)
+            most, before = max(most, settled - before), settled
+        return most
+
+    loop = SlowLoop()
+    try:
+        assert run_on(loop, scene) < 10 + 100 + 10  # of one time, one of each worker, and what begins with it
+    finally:
+        loop.close()
 
 
 def test_jobs_that_never_wait_pause_less_often_than_a_thread_asks_for_the_interpreter() -> None:
