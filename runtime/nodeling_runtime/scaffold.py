@@ -248,9 +248,9 @@ def write_files(
     wanted = {inside: data for inside, data in files.items() if inside not in kept}
     there = [inside for inside in wanted if (root / inside).exists()]
     if there and not force:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        are = f" and {len(there) - 1} more exist" if len(there) > 1 else " exists"
         raise NodelingError(
-            f"{root / there[0]}{more} exists already",
+            f"{root / there[0]}{are} already",
             code="create.exists",
             hint="choose another --name, or overwrite with --force",
         )

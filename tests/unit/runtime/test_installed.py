@@ -161,7 +161,7 @@ def test_a_distribution_whose_texts_are_no_utf8_keeps_nobody_else_from_being_fou
 ) -> None:
     install("good", "acme-1.0.dist-info")
     odd = install("odd", "odd-1.0.dist-info", "odd") / file
-    odd.write_bytes(odd.read_bytes().replace(b"od", b"\xf6d").replace(b"acme", b"acm\xe9"))
+    odd.write_bytes(odd.read_bytes().replace(b"odd", b"\xf6dd").replace(b"Things", b"Th\xefngs"))
     found = ours("acme.nodes")
     assert ("first", "acme.nodes", "acme") in found
     assert len(found) == 4
