@@ -222,7 +222,7 @@ class Registry:
         self._add(spec, names)
 
     def _add(self, spec: NodeSpec, names: Iterable[str]) -> None:
-        for name in names:
+        for name in dict.fromkeys(names):  # an alias may repeat another, or the name
             versions = self._specs.setdefault(name, {})
             version = spec.manifest.version
             held = versions.get(version)

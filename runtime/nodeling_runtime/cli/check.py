@@ -150,6 +150,8 @@ def check_paths(
                 _check_workflow(findings, target, folders, strict, reading)
     for folder in folders:
         for found in _node_files(folder):
+            if ("node", str(found)) in findings.checked:
+                continue
             findings.checked.append(("node", str(found)))
             _check_node(findings, found.parent, code)
     findings.faults.extend(_clashes(findings, folders))

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nodeling_runtime.cli.failure import EXIT_FAILED, EXIT_OK
+from nodeling_runtime.cli.faults import print_faults
 from nodeling_runtime.cli.inputs import Folder
 from nodeling_runtime.cli.output import print_json, quiet_stdout, talk
 
 if TYPE_CHECKING:
+    from nodeling.errors import Fault
     from nodeling_runtime.examples import ExampleResult
     from nodeling_runtime.registry import NodeSpec
 
@@ -26,8 +28,8 @@ LONGEST_DIFF = 60
 def command(nodes: tuple[str, ...], folders: tuple[Path, ...], as_json: bool) -> int:
     """Run the examples in the manifests of NODES as tests.
 
-    NODES are names, or folders with a config.json. Without any, the nodes of the project are tested. A
-    node without examples is no failure, but it is said.
+    NODES are names, or folders with a config.json. Without any, the nodes of the project are tested, and
+    one that cannot be read is a failure. A node without examples is none, but it is said.
     """
     specs = chosen(nodes, folders)
     unbuilt = _build(specs)
@@ -38,11 +40,31 @@ def command(nodes: tuple[str, ...], folders: tuple[Path, ...], as_json: bool) ->
         if not as_json:
             _print(spec, results)
     total = _totals(report)
+    unread = [] if nodes else _unread(folders)
+    failed = bool(total["failed"] or unread)
     if as_json:
-        print_json({"ok": not total["failed"], **total, "nodes": report})
+        faults = [fault.to_json() for fault in unread]
+        print_json({"ok": not failed, **total, "nodes": report, "faults": faults})
     else:
+        print_faults(unread)
         talk(_summary(total, len(specs)))
-    return EXIT_FAILED if total["failed"] else EXIT_OK
+    return EXIT_FAILED if failed else EXIT_OK
+
+
+def _unread(folders: Sequence[Path]) -> list[Fault]:
+    """What keeps nodes of the project, or of the given folders, from being tested at all."""
+    from nodeling_runtime.engine.loaded import registry_for
+    from nodeling_runtime.project import project_root
+
+    here = Path.cwd()
+    homes = [folder.resolve() for folder in (here / "nodes", project_root(here) / "nodes", *folders)]
+    return [
+        fault
+        for fault in registry_for(None, folders).faults
+        if fault.severity == "error"
+        and fault.file is not None
+        and any(Path(fault.file).resolve().is_relative_to(home) for home in homes)
+    ]
 
 
 def _build(specs: Sequence[NodeSpec]) -> dict[str, str]:

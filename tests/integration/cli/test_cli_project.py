@@ -206,6 +206,10 @@ def test_more_node_folders_are_known_and_checked(project):
     assert [fault["code"] for fault in report["faults"]] == ["manifest.entry"]
 
 
+def test_a_folder_that_is_named_beside_the_project_is_checked_once(project):
+    assert [entry["kind"] for entry in checked("--nodes", "nodes")["checked"]].count("node") == 1
+
+
 # -- test
 
 
@@ -302,6 +306,16 @@ def test_a_node_nobody_knows_is_66(project):
 def test_a_node_with_a_faulty_manifest_shows_the_fault(project):
     add_node("bad", '{"name": "bad", "configs": {}}')
     assert "did you mean 'config'?" in nodectl("test", "bad", code=65).stderr
+
+
+def test_a_node_that_cannot_be_read_is_one_that_does_not_pass(project):
+    add_node("bad", '{"name": "bad", "configs": {}}')
+    shown = nodectl("test", code=1)
+    assert "adder: one and one: ok" in shown.stdout
+    assert "did you mean 'config'?" in shown.stderr
+    report = json.loads(nodectl("test", "--json", code=1).stdout)
+    assert (report["ok"], report["failed"], len(report["faults"])) == (False, 0, 1)
+    nodectl("test", "adder")
 
 
 def test_an_empty_project_is_told_how_to_begin(tmp_path, monkeypatch):

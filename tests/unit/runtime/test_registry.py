@@ -121,6 +121,13 @@ def test_an_alias_is_a_name_too(make: Make, found: Found) -> None:
     assert [one.name for one in registry.each()] == ["tool"]
 
 
+def test_an_alias_that_repeats_a_name_makes_no_second_owner(make: Make, found: Found) -> None:
+    make("tool", aliases=["tool", "other", "other"])
+    registry = found()
+    assert spec(registry, "tool") is spec(registry, "other")
+    assert registry.faults == []
+
+
 def test_the_version_may_stand_in_the_folders_name_alone(make: Make, found: Found) -> None:
     make("tool", "misc/tool@3.1.4", text='{"name": "tool"}')
     assert str(spec(found(), "tool").manifest.version) == "3.1.4"
