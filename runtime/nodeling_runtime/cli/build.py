@@ -14,6 +14,7 @@ from nodeling_runtime.cli.drive import drive
 from nodeling_runtime.cli.failure import EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE, SignalledError
 from nodeling_runtime.cli.inputs import Folder
 from nodeling_runtime.cli.output import print_json, talk
+from nodeling_runtime.cli.words import complete_nodes
 
 if TYPE_CHECKING:
     from nodeling_runtime.registry import NodeSpec
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command("build")
-@click.argument("nodes", nargs=-1)
+@click.argument("nodes", nargs=-1, shell_complete=complete_nodes)
 @click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(nodes: tuple[str, ...], folders: tuple[Path, ...], as_json: bool) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nodeling_runtime.cli.output import print_json, talk
+from nodeling_runtime.cli.words import complete_templates
 
 if TYPE_CHECKING:
     from nodeling_runtime.scaffold import Kind, Template
@@ -45,7 +46,11 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @command.command("node")
 @_options
-@click.option("--template", help="Which template; --list shows them.  [default: python]")
+@click.option(
+    "--template",
+    shell_complete=complete_templates,
+    help="Which template; --list shows them.  [default: python]",
+)
 @click.option("--runtime", help="The language, as in python, bash, javascript, go.")
 @click.option("--type", "kind", help="module or local (a node of this project), class, or runtime.LANGUAGE.")
 @click.option("--list", "listed", is_flag=True, help="Show the templates and create nothing.")

@@ -12,13 +12,14 @@ from nodeling.errors import NodelingError, PluginError
 from nodeling_runtime.cli.failure import EXIT_OK
 from nodeling_runtime.cli.inputs import Folder
 from nodeling_runtime.cli.output import print_json
+from nodeling_runtime.cli.words import complete_nodes
 
 if TYPE_CHECKING:
     from nodeling_runtime.registry import NodeSpec
 
 
 @click.command("node-command")
-@click.argument("node")
+@click.argument("node", shell_complete=complete_nodes)
 @click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
 @click.option("--json", "as_json", is_flag=True, help="Print the command, its folder and its channel.")
 def command(node: str, folders: tuple[Path, ...], as_json: bool) -> int:

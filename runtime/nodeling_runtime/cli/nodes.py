@@ -11,6 +11,7 @@ import click
 
 from nodeling_runtime.cli.inputs import Folder
 from nodeling_runtime.cli.output import print_json, talk
+from nodeling_runtime.cli.words import complete_nodes
 
 if TYPE_CHECKING:
     from nodeling_runtime.registry import NodeSpec, Registry
@@ -50,7 +51,7 @@ def list_nodes(folders: tuple[Path, ...], as_json: bool) -> None:
 
 
 @command.command("show")
-@click.argument("node")
+@click.argument("node", shell_complete=complete_nodes)
 @_folders
 @_json
 def show_node(node: str, folders: tuple[Path, ...], as_json: bool) -> None:

@@ -11,6 +11,7 @@ import click
 from nodeling_runtime.cli.failure import EXIT_FAILED, EXIT_OK
 from nodeling_runtime.cli.inputs import Folder
 from nodeling_runtime.cli.output import print_json, talk
+from nodeling_runtime.cli.words import complete_nodes
 
 if TYPE_CHECKING:
     from nodeling_runtime.vendored import Renewal
@@ -31,7 +32,7 @@ def command() -> None:
 
 
 @command.command("upgrade")
-@click.argument("nodes", nargs=-1)
+@click.argument("nodes", nargs=-1, shell_complete=complete_nodes)
 @click.option("--force", is_flag=True, help="Overwrite files that were edited by hand.")
 @click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -12,6 +12,7 @@ from nodeling_runtime.cli.failure import EXIT_FAILED, EXIT_OK
 from nodeling_runtime.cli.faults import print_faults
 from nodeling_runtime.cli.inputs import Folder
 from nodeling_runtime.cli.output import print_json, quiet_stdout, talk
+from nodeling_runtime.cli.words import complete_nodes
 
 if TYPE_CHECKING:
     from nodeling.errors import Fault
@@ -22,7 +23,7 @@ LONGEST_DIFF = 60
 
 
 @click.command("test")
-@click.argument("nodes", nargs=-1)
+@click.argument("nodes", nargs=-1, shell_complete=complete_nodes)
 @click.option("--nodes", "folders", multiple=True, type=Folder(), help="More node folders.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(nodes: tuple[str, ...], folders: tuple[Path, ...], as_json: bool) -> int:

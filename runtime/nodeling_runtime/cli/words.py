@@ -8,13 +8,41 @@ import click
 
 from nodeling.errors import NodelingError
 
+MOST_RUNS = 100  # older ones are looked up in a list
+
 
 def complete_nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The names of nodes that can be called from here."""
     from nodeling_runtime.engine.loaded import registry_for
 
-    folders = [Path(folder) for folder in ctx.params.get("nodes") or ()]
+    given = ctx.params.get("folders" if "folders" in ctx.params else "nodes")  # what `--nodes` gave
+    folders = [Path(folder) for folder in given or ()]
     return [name for name in registry_for(None, folders).names() if name.startswith(incomplete)]
+
+
+def complete_templates(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The templates that a node can be made from."""
+    from nodeling_runtime.scaffold import read_templates
+
+    return [one.name for one in read_templates() if one.kind == "node" and one.name.startswith(incomplete)]
+
+
+def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The ids of the newest runs that are kept."""
+    from nodeling_runtime.cli.runs.where import open_existing
+    from nodeling_runtime.store.model import RunFilter
+
+    try:
+        opened = open_existing(ctx.params.get("store"))
+        if opened is None:
+            return []
+        try:
+            rows = opened.runs(RunFilter(MOST_RUNS))
+        finally:
+            opened.close()
+    except NodelingError:
+        return []
+    return [row.run_id for row in rows if row.run_id.startswith(incomplete)]
 
 
 def complete_parameters(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

@@ -133,11 +133,17 @@ def test_completion_prints_a_script_for_each_shell(shell: str) -> None:
     assert "_NODECTL_COMPLETE" in result.stdout
 
 
+NAMING_NODES = [["test"], ["build"], ["nodes", "show"], ["node-command"], ["sdk", "upgrade"]]
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
         (["ev"], {"eval"}),
         (["call", "paral"], {"parallel", "parallel-execution"}),
+        *(([*words, "paral"], {"parallel", "parallel-execution"}) for words in NAMING_NODES),
+        (["create", "node", "--template", "java"], {"java", "javascript"}),
+        (["runs", "show", ""], set()),
         (["run", "flow.yaml", "-p", ""], {"load.", "work."}),
         (["run", "nowhere.yaml", "-p", ""], set()),
     ],

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 
 from cli_calls import PATIENCE, invoke, process, write_node, write_workflow
 from nodeling_runtime.cli.doctor import Finding, _store
+from nodeling_runtime.cli.main import cli
 
 WORK = """
 import time
@@ -225,3 +226,11 @@ def test_the_steps_of_an_item_stand_below_it_and_an_always_step_waits_for_the_bo
     assert lines[-1].index("first ") < lines[-1].index("each ") < lines[-1].index("end ")
     writes = json.loads(runs("context", run_id, "--json").stdout)
     assert [one["key"] for one in writes if one["key"] != "last"] == ["first", "each", "end"]
+
+
+@pytest.mark.parametrize("words", ["runs show", "runs restart", "runs diff x", "store verify"])
+def test_a_shell_is_offered_the_runs_that_are_kept(folder: Path, words: str) -> None:
+    run_id = ran(folder, [step("a")])
+    line = f"nodectl {words} {run_id[:3]}"
+    asked = {"_NODECTL_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    assert CliRunner().invoke(cli, [], env=asked).stdout == f"plain,{run_id}\n"

@@ -7,11 +7,12 @@ import click
 from nodeling.errors import StoreError
 from nodeling_runtime.cli.output import talk
 from nodeling_runtime.cli.runs.where import find_run, store_option, store_url
+from nodeling_runtime.cli.words import complete_runs
 from nodeling_runtime.store.model import CLOSED
 
 
 @click.command("cancel")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @store_option
 def command(run: str, store: str | None) -> None:
     """End RUN, whichever process runs it: its `always` steps still run.

@@ -12,13 +12,14 @@ from nodeling.fault import one_line as visible
 from nodeling_runtime.cli.output import print_json
 from nodeling_runtime.cli.runs.where import existing, find_run, json_option, moment, store_option
 from nodeling_runtime.cli.text import one_line
+from nodeling_runtime.cli.words import complete_runs
 
 if TYPE_CHECKING:
     from nodeling_runtime.store.model import Event
 
 
 @click.command("context")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @click.argument("key", required=False)
 @store_option
 @json_option

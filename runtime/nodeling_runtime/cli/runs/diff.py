@@ -10,14 +10,15 @@ from nodeling.fault import one_line as visible
 from nodeling_runtime.cli.output import print_json
 from nodeling_runtime.cli.runs.where import existing, find_run, json_option, store_option
 from nodeling_runtime.cli.text import one_line
+from nodeling_runtime.cli.words import complete_runs
 
 if TYPE_CHECKING:
     from nodeling_runtime.cli.runs.history import Told
 
 
 @click.command("diff")
-@click.argument("one")
-@click.argument("other")
+@click.argument("one", shell_complete=complete_runs)
+@click.argument("other", shell_complete=complete_runs)
 @store_option
 @json_option
 def command(one: str, other: str, store: str | None, as_json: bool) -> int:

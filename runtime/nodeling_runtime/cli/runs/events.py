@@ -9,13 +9,14 @@ import click
 from nodeling.fault import one_line as visible
 from nodeling_runtime.cli.runs.where import existing, find_run, moment, store_option
 from nodeling_runtime.cli.text import one_line
+from nodeling_runtime.cli.words import complete_runs
 
 if TYPE_CHECKING:
     from nodeling_runtime.store.model import Event
 
 
 @click.command("events")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @click.option("--follow", is_flag=True, help="Go on until the run has ended.")
 @click.option(
     "--after", metavar="N", type=click.IntRange(min=0), default=0, help="Only what came after event N."

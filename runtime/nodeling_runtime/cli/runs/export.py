@@ -9,12 +9,13 @@ import click
 
 from nodeling.errors import ConfigError
 from nodeling_runtime.cli.runs.where import existing, find_run, store_option
+from nodeling_runtime.cli.words import complete_runs
 
 FORMAT = "nodeling.run/1"
 
 
 @click.command("export")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Write it there.")
 @store_option
 def command(run: str, output: Path | None, store: str | None) -> None:

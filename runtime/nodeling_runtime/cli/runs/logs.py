@@ -7,10 +7,11 @@ import click
 from nodeling.fault import one_line as visible
 from nodeling_runtime.cli.runs.where import existing, find_run, moment, store_option
 from nodeling_runtime.cli.text import one_line
+from nodeling_runtime.cli.words import complete_runs
 
 
 @click.command("logs")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @click.option("--follow", is_flag=True, help="Go on until the run has ended.")
 @click.option("--step", metavar="STEP", help="Only this step, and what is inside it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")

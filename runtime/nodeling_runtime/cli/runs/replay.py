@@ -10,10 +10,11 @@ from nodeling.errors import ConfigError
 from nodeling_runtime.cli.inputs import given_value
 from nodeling_runtime.cli.output import talk
 from nodeling_runtime.cli.runs.where import durability_option, find_run, store_option, store_url
+from nodeling_runtime.cli.words import complete_runs
 
 
 @click.command("replay")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @click.option("--from", "from_step", metavar="STEP", required=True, help="The first step that is done anew.")
 @click.option("--inputs", metavar="JSON|@FILE|-", help="What STEP is given instead, key by key.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object that tells everything.")

@@ -11,6 +11,7 @@ from nodeling.errors import StoreError, nearest
 from nodeling_runtime.cli.inputs import json_value
 from nodeling_runtime.cli.output import talk
 from nodeling_runtime.cli.runs.where import find_run, store_option, store_url
+from nodeling_runtime.cli.words import complete_runs
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.recorded import Begun, Recorded
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("resolve")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @click.argument("step")
 @click.option("--done", metavar="JSON", help="It did it, and this is its output.")
 @click.option("--retry", is_flag=True, help="It did nothing: the step is run again.")

@@ -9,13 +9,14 @@ import click
 from nodeling_runtime.cli.inputs import Pair
 from nodeling_runtime.cli.output import talk
 from nodeling_runtime.cli.runs.where import durability_option, find_run, store_option, store_url
+from nodeling_runtime.cli.words import complete_runs
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.again import Again
 
 
 @click.command("restart")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @click.option(
     "--failed", is_flag=True, help="What failed or was cut short, and what comes behind it; so anyway."
 )

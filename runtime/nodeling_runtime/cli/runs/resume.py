@@ -13,6 +13,7 @@ import orjson
 from nodeling.errors import StoreError
 from nodeling_runtime.cli.output import talk
 from nodeling_runtime.cli.runs.where import durability_option, find_run, store_option, store_url
+from nodeling_runtime.cli.words import complete_runs
 from nodeling_runtime.engine.pinned import POLICIES, Policy
 from nodeling_runtime.store.model import RunFilter, RunRow
 from nodeling_runtime.store.writer import HOLD_SECONDS
@@ -26,7 +27,7 @@ HELD = ("run.held", "run.ended", "run.dead", "run.limit")
 
 
 @click.command("resume")
-@click.argument("run", required=False)
+@click.argument("run", shell_complete=complete_runs, required=False)
 @click.option(
     "--all", "everything", is_flag=True, help="Every run that was running or queued and that nobody runs now."
 )

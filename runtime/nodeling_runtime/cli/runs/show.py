@@ -11,6 +11,7 @@ from nodeling.fault import one_line as visible
 from nodeling_runtime.cli.output import print_json, talk
 from nodeling_runtime.cli.runs.where import existing, find_run, json_option, moment, store_option
 from nodeling_runtime.cli.text import COLOURS, abandoned_line, error_line, fancy, hint_of, how_to_go_on, mark
+from nodeling_runtime.cli.words import complete_runs
 
 if TYPE_CHECKING:
     from nodeling_runtime.cli.runs.history import Told
@@ -20,7 +21,7 @@ MOST_CHILDREN = 50  # of one step; more of them are counted
 
 
 @click.command("show")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @store_option
 @json_option
 def command(run: str, store: str | None, as_json: bool) -> None:

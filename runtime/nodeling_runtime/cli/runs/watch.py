@@ -6,10 +6,11 @@ import click
 
 from nodeling_runtime.cli.output import is_terminal, talk
 from nodeling_runtime.cli.runs.where import existing, find_run, store_option
+from nodeling_runtime.cli.words import complete_runs
 
 
 @click.command("watch")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_runs)
 @click.option("--verbose", is_flag=True, help="Say who ran each step, and what it waited for.")
 @store_option
 def command(run: str, verbose: bool, store: str | None) -> None:

@@ -6,12 +6,13 @@ import click
 
 from nodeling_runtime.cli.runs.where import find_run, json_option, open_existing, store_option
 from nodeling_runtime.cli.store.check import report
+from nodeling_runtime.cli.words import complete_runs
 from nodeling_runtime.store.model import RunFilter
 from nodeling_runtime.store.verify import verify_run
 
 
 @click.command("verify")
-@click.argument("runs", nargs=-1)
+@click.argument("runs", nargs=-1, shell_complete=complete_runs)
 @store_option
 @json_option
 def command(runs: tuple[str, ...], store: str | None, as_json: bool) -> int:
