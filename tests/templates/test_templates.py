@@ -252,7 +252,7 @@ def test_a_creation_that_cannot_be_finished_leaves_nothing_of_itself(here, monke
             return file.write(data)
 
     monkeypatch.setattr(scaffold.Path, "write_bytes", full)
-    refused = nodectl("create", "node", "--name", "mine", code=1)
+    refused = nodectl("create", "node", "--name", "mine", code=69)
     assert "cannot be written: No space left on device" in refused.stderr
     assert len(written) == 3
     assert list(here.iterdir()) == []

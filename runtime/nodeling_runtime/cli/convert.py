@@ -68,6 +68,7 @@ def _require_steps(document: Document) -> None:
 
 
 def _write(data: Any, form: Literal["yaml", "json"], output: str | None) -> None:
+    from nodeling_runtime.cli.output import unwritable
     from nodeling_runtime.documents.writer import to_text
 
     text = to_text(data, form)
@@ -77,4 +78,4 @@ def _write(data: Any, form: Literal["yaml", "json"], output: str | None) -> None
     try:
         Path(output).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise click.FileError(output, error.strerror or str(error)) from error
+        raise unwritable(output, error) from error

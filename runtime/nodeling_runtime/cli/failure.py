@@ -54,6 +54,9 @@ _BY_CODE = {
     "run.blocked": EXIT_TIMEOUT,
     "store.unavailable": EXIT_UNAVAILABLE,
     "output.unwritable": EXIT_UNAVAILABLE,
+    "file.unwritable": EXIT_UNAVAILABLE,
+    "schema.unwritable": EXIT_UNAVAILABLE,
+    "create.unwritable": EXIT_UNAVAILABLE,
 }
 _BY_AREA = {"secret": EXIT_CONFIG, "toolchain": EXIT_UNAVAILABLE, "internal": EXIT_INTERNAL}
 _BY_TYPE: tuple[tuple[type[BaseException], int], ...] = (

@@ -13,6 +13,7 @@ import click
 
 from nodeling_runtime.cli.foreign import format_options, reading_from
 from nodeling_runtime.cli.inputs import Folder
+from nodeling_runtime.cli.output import unwritable
 
 if TYPE_CHECKING:
     from nodeling_runtime.engine.loaded import Loaded
@@ -55,7 +56,7 @@ def command(workflow: str, form: str, output: Path | None, folders: tuple[Path, 
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise click.FileError(str(output), error.strerror or str(error)) from error
+        raise unwritable(output, error) from error
     click.echo(f"wrote {output}", err=True)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from nodeling.errors import ConfigError
 from nodeling_runtime.writable import writable
 
 
@@ -29,6 +30,11 @@ def print_json(value: Any) -> None:
     stream.write(data.decode("utf-8"))
     stream.write("\n")
     stream.flush()
+
+
+def unwritable(file: object, error: OSError) -> ConfigError:
+    """That a file which was named on the command line cannot be written, and why."""
+    return ConfigError(f"{file} cannot be written: {error.strerror}", code="file.unwritable")
 
 
 def talk(text: str = "", **style: Any) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 import click
 
 from nodeling._dataclass import dataclass
-from nodeling.errors import ConfigError, NodelingError
+from nodeling.errors import NodelingError
 from nodeling.results import RunResult
 from nodeling.values import decode, encode
 from nodeling_runtime.cli.drive import drive
 from nodeling_runtime.cli.failure import exit_code_of, exit_code_of_run, explain
 from nodeling_runtime.cli.faults import print_faults
-from nodeling_runtime.cli.output import is_terminal, print_json, quiet_stdout, talk
+from nodeling_runtime.cli.output import is_terminal, print_json, quiet_stdout, talk, unwritable
 from nodeling_runtime.cli.summary import Timeline, about_no_input, print_summary
 from nodeling_runtime.cli.text import error_line, how_to_go_on
 from nodeling_runtime.engine.host import execute, result_of
@@ -159,7 +159,7 @@ def _reported(wanted: Wanted, loaded: Loaded, result: RunResult, events: list[Ev
 
 def _unwritten(error: Exception, wanted: Wanted) -> Exception:
     if isinstance(error, OSError):
-        return ConfigError(f"{wanted.report} cannot be written: {error.strerror}", code="file.unwritable")
+        return unwritable(wanted.report, error)
     return error
 
 

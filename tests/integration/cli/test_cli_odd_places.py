@@ -202,3 +202,22 @@ def test_names_that_would_move_a_cursor_stay_on_their_line(project: Path) -> Non
         assert done.returncode == 0
         assert not {"b", "x"} & {line[:1] for line in (done.stdout + done.stderr).splitlines()}
     assert len(call("runs", "list", cwd=project).stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["graph", "flow.json", "-o", "nowhere/out"],
+        ["convert", "flow.json", "-o", "nowhere/out"],
+        ["runs", "export", "RUN", "-o", "nowhere/out"],
+        ["create", "node", "readonly/out"],
+    ],
+)
+def test_a_file_that_does_not_take_the_output_is_told_in_one_way(project: Path, words: list[str]) -> None:
+    assert call("run", "flow.json", "--quiet", cwd=project).returncode == 0
+    run = call("runs", "list", cwd=project).stdout.splitlines()[1].split()[0]
+    (project / "readonly").mkdir(mode=0o555)
+    refused = call(*(run if word == "RUN" else word for word in words), cwd=project)
+    assert refused.returncode == 69
+    assert "out" in refused.stderr
+    assert "cannot be written: " in refused.stderr

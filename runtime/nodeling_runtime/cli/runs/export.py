@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from nodeling.errors import ConfigError
+from nodeling_runtime.cli.output import unwritable
 from nodeling_runtime.cli.runs.where import existing, find_run, store_option
 from nodeling_runtime.cli.words import complete_runs
 
@@ -41,5 +41,5 @@ def command(run: str, output: Path | None, store: str | None) -> None:
     try:
         output.write_bytes(data)
     except OSError as error:
-        raise ConfigError(f"{output} cannot be written: {error.strerror}", code="file.unwritable") from error
+        raise unwritable(output, error) from error
     click.echo(str(output))
