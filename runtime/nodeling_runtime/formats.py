@@ -61,6 +61,10 @@ def open_workflow(path: Path, reading: Reading | None = None) -> Document:
     wanted = reading or Reading()
     name = os.fspath(path)
     text = read_text(path)
+    if path.suffix == ".py":
+        message = f"{name} is Python, and no workflow's file"
+        hint = f"a workflow that it makes is named module:variable, as in {path.stem}:flow"
+        raise ConfigError(message, code="document.type", hint=hint)
     if wanted.format == NATIVE:
         return parse_document(text, name=name)
     document, source = _read(name, text)

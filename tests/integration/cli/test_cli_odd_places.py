@@ -221,3 +221,12 @@ def test_a_file_that_does_not_take_the_output_is_told_in_one_way(project: Path, 
     assert refused.returncode == 69
     assert "out" in refused.stderr
     assert "cannot be written: " in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "graph", "check", "convert"])
+def test_a_file_of_python_is_told_how_its_workflow_is_named(project: Path, command: str) -> None:
+    (project / "made.py").write_text('"""Makes a workflow."""\n', encoding="utf-8")
+    refused = call(command, "made.py", cwd=project)
+    assert refused.returncode == 65
+    said = refused.stdout + refused.stderr
+    assert "a workflow that it makes is named module:variable, as in made:flow" in said
