@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,10 @@ class PoolRun:
         self._team.wake()
         try:
             await self._done
+        except asyncio.CancelledError:
+            if self._reason is None:  # not the engine's doing: it ends the children first
+                await self._end_all()
+            raise
         finally:
             self._closed = self._flow.job.engine.clock()
             if self._timer is not None:
@@ -78,6 +83,15 @@ class PoolRun:
                 child.cancel(reason)
             if not self._pulling and self._done is not None and not self._done.done():
                 self._take()
+
+    async def _end_all(self) -> None:
+        """End the children of a container whose task somebody cancelled, and wait for that; it is bounded."""
+        loop = asyncio.get_running_loop()
+        self._done = loop.create_future()  # the other one was cancelled with the task
+        self.cancel()
+        while not self._done.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(self._done)
 
     def execution_info(self, strategy: str | None = None) -> dict[str, Any]:
         """What the engine counted."""

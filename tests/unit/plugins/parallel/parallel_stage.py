@@ -152,10 +152,9 @@ class Stage:
     def close(self) -> None:
         """Let nothing of this run live on."""
         self.closing = True
-        left = asyncio.all_tasks(self.loop)
-        for task in left:
-            task.cancel()
-        if left:
+        while left := asyncio.all_tasks(self.loop):  # one that ends may have begun another
+            for task in left:
+                task.cancel()
             self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
 

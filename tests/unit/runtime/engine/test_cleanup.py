@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -142,3 +143,35 @@ def test_a_fault_of_the_engine_itself_ends_the_run_and_says_so(monkeypatch: pyte
 
 def _one() -> int:
     return 1
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_who_cancels_every_task_of_a_loop_leaves_none(seed: int) -> None:
+    """A signal handler may do so: workers and containers are cancelled beside the run, in any order."""
+
+    @nodeling.node
+    async def forever(n: int) -> int:
+        await asyncio.get_running_loop().create_future()
+        return n
+
+    chance = random.Random(seed)
+    children = [{"name": f"c{n}", "node": "forever", "inputs": {"n": n}} for n in range(chance.randint(2, 6))]
+    workflow = nodeling.Workflow("w")
+    workflow.definitions["forever"] = forever
+    execution = {"max_concurrent": chance.randint(1, 6)}
+    workflow.document["steps"] = [
+        {"name": "work", "node": "parallel", "execution": execution, "nodes": children}
+    ]
+
+    async def scene() -> set[asyncio.Task[object]]:
+        run = asyncio.ensure_future(workflow.arun())
+        for _ in range(chance.randint(3, 60)):
+            await asyncio.sleep(0)
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        chance.shuffle(tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=10)
+        return {task for task in (*tasks, run) if not task.done()}
+
+    assert asyncio.run(scene()) == set()
