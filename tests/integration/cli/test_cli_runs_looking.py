@@ -144,7 +144,7 @@ def test_an_export_holds_everything(folder: Path) -> None:
     target = folder / "run.json"
     assert runs("export", run_id, "-o", target).exit_code == 0
     assert json.loads(target.read_text()) == document
-    assert runs("export", run_id, "-o", folder / "no" / "run.json").exit_code == 65
+    assert runs("export", run_id, "-o", folder / "no" / "run.json").exit_code == 69
 
 
 def test_only_runs_that_have_ended_are_pruned(folder: Path) -> None:

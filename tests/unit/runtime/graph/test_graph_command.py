@@ -53,7 +53,7 @@ def test_a_drawing_is_written_to_a_file(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     result = graph(FILE, "--output", str(tmp_path / "absent" / "flow.txt"))
-    assert result.exit_code == 66
+    assert result.exit_code == 69
     assert "absent" in result.stderr
 
 
