@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cli_calls import NODECTL, write_node, write_workflow
+from programs import need
 
 ECHO = "def run(ctx, inputs):\n    return inputs\n"
 RIGHTS = "-dac_override,-dac_read_search"
@@ -22,8 +23,8 @@ def call(
     *words: str | bytes, cwd: Path, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Call `nodectl` as somebody whom the rights of files hold for."""
-    if os.geteuid() == 0 and shutil.which("setpriv") is None:
-        pytest.skip("whoever may read everything needs setpriv to be like others")
+    if os.geteuid() == 0:  # who may read everything
+        need("setpriv")
     return subprocess.run(
         [*(ROOT if os.geteuid() == 0 else []), *NODECTL, *words],
         cwd=cwd,

@@ -400,10 +400,8 @@ def test_of_steps_with_one_name_the_last_one_that_ran_is_read(project: Path) -> 
 # --- Nodes ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("folder", sorted(NODES.glob("*/")), ids=lambda folder: folder.name)
-def test_every_example_of_the_bridges_nodes_holds(folder: Path) -> None:
-    if not (folder / "config.json").is_file():
-        pytest.skip("no node folder")
-    spec = read_node(folder, "nodeling")
+@pytest.mark.parametrize("manifest", sorted(NODES.glob("*/config.json")), ids=lambda path: path.parent.name)
+def test_every_example_of_the_bridges_nodes_holds(manifest: Path) -> None:
+    spec = read_node(manifest.parent, "nodeling")
     assert spec.manifest.examples
     assert [result for result in run_examples(spec) if not result.passed] == []
